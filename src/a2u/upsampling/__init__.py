@@ -1,0 +1,51 @@
+"""Upsampling operators: one file an operator, one contract (base.py). Imports torch alone.
+
+Adding an operator is adding a file here with a subclass of `Upsampler` that has a `name`.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+from a2u.upsampling.base import Upsampler
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def operators() -> dict[str, type[Upsampler]]:
+    """Every operator by name: the subclasses of `Upsampler` in this folder, and any the caller defined."""
+    found, queue = {}, [Upsampler]
+    while queue:
+        operator = queue.pop()
+        queue.extend(operator.__subclasses__())
+        if operator.name:
+            found[operator.name] = operator
+    return dict(sorted(found.items()))
+
+
+def build_upsampler(name: str, channels: int, **options: Any) -> Upsampler:
+    """Build the operator `name` for features of `channels` channels; options are its constructor's.
+
+    Raises:
+        ValueError: no such operator, no such option, or an impossible combination of options.
+    """
+    known = operators()
+    if name not in known:
+        raise ValueError(f"there is no upsampler {name!r}; known: {', '.join(known)}.")
+    allowed = option_names(known[name])
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise ValueError(
+            f"{name} has no option {', '.join(unknown)}; it has: {', '.join(allowed) or 'none'}."
+        )
+    return known[name](channels, **options)
+
+
+def option_names(operator: type[Upsampler]) -> list[str]:
+    """Names of an operator's options: its constructor's arguments after `channels`."""
+    return [name for name in inspect.signature(operator).parameters if name != "channels"]
+
+
+__all__ = ["Upsampler", "build_upsampler", "operators", "option_names"]

@@ -1,0 +1,274 @@
+"""Affinity-Aware Upsampling (A2U): kernels from second-order features (Sec. 4).
+
+A value of the upsampling kernel is a sum of pairwise similarities inside a local window of the guide (Eq. 2),
+
+    w = sum_k x_k^T A_k y_k,   A_k = U_k V_k^T of rank d,
+
+which, applied at every position, is two convolutions, a product and a 1x1 convolution (Eq. 4):
+
+    w = conv(P, cat_r(sum_k gpconv(U_r, X) o gpconv(V_r, X))).
+
+The paper only discusses self-similarity, Y = X. Symbols: C channels, d rank, k up-kernel size, e encoder kernel
+size, r ratio; S sets of U and V, r*r where they are point-wise ("pw"), else 1.
+"""
+
+import math
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from a2u.upsampling.base import Upsampler
+from a2u.upsampling.initialise import LEAKY_SLOPE, initialise, xavier_
+from a2u.upsampling.ops import reassemble_down, reassemble_up
+
+
+class A2U(Upsampler):
+    """Affinity-aware upsampling with all the choices of Sec. 4, "Alternative Implementations".
+
+    Args:
+        channels: C, of the decoder feature and of the guide.
+        mode: "static": P, U, V are parameters; "hybrid": P is generated from the guide; "dynamic": all three are.
+        sharing: U and V over channels. "channel_shared" (cs): one kernel; "channel_wise" (cw): one a channel;
+            "partly_shared": `sharing_groups` kernels, each for C / sharing_groups consecutive channels.
+        sharing_groups: read where sharing is "partly_shared"; divides C.
+        pointwise: "pw": r*r sets of U and V, one for every sub-position, and one P with k*k outputs; otherwise one
+            set and a P with r*r*k*k outputs.
+        rank: d.
+        up_kernel_size: k, odd.
+        encoder_kernel_size: e, odd or even (the released configurations have 6).
+        kernel_norm: over the k*k weights of an output position. k = 1 refuses a softmax, which would be 1.
+        normalise_uv: group norm and leaky ReLU after U*X and after V*X (the dagger of Table 2).
+        sigmoid_u: sigmoid after U*X (Sec. 5: with U*X saturated the operator is holistic IndexNet).
+        scale_affinity: divide the sum over channels by sqrt(C), as the released program does and Eq. 4 does not.
+        p_init: initial values of a static P. "ones" is Table 1's.
+        paired: "d": also downsample, with kernels of size r*k from the same U and V and a second P.
+        ratio: r.
+
+    Raises:
+        ValueError: an impossible combination; the message names the option.
+    """
+
+    name = "a2u"
+
+    def __init__(
+        self,
+        channels: int,
+        mode: Literal["static", "hybrid", "dynamic"] = "dynamic",
+        sharing: Literal["channel_shared", "channel_wise", "partly_shared"] = "channel_shared",
+        sharing_groups: int = 4,
+        pointwise: bool = False,
+        rank: int = 1,
+        up_kernel_size: int = 3,
+        encoder_kernel_size: int = 5,
+        kernel_norm: Literal["softmax", "sigmoid_softmax", "sigmoid", "none"] = "sigmoid_softmax",
+        normalise_uv: bool = False,
+        sigmoid_u: bool = False,
+        scale_affinity: bool = True,
+        p_init: Literal["xavier", "ones"] = "xavier",
+        paired: bool = False,
+        ratio: int = 2,
+    ) -> None:
+        super().__init__(channels, ratio, paired)
+        _check_choices(locals())
+        self.rank = rank
+        self.up_kernel_size = up_kernel_size
+        self.encoder_kernel_size = encoder_kernel_size
+        self.down_kernel_size = ratio * up_kernel_size  # s_d = r * s_u
+        self.kernel_norm = kernel_norm
+        self.sigmoid_u = sigmoid_u
+        self.scale = 1 / math.sqrt(channels) if scale_affinity else 1.0
+        self.sets = ratio**2 if pointwise else 1
+
+        shared = {"channel_shared": 1, "channel_wise": channels, "partly_shared": sharing_groups}[
+            sharing
+        ]
+        encoding = (self.sets * rank, shared, encoder_kernel_size)
+        up_outputs = up_kernel_size**2 * ratio**2 // self.sets
+        generated_uv, generated_p = mode == "dynamic", mode != "static"
+        self.u = (
+            GeneratedEncoding(channels, *encoding) if generated_uv else StaticEncoding(*encoding)
+        )
+        self.v = (
+            GeneratedEncoding(channels, *encoding) if generated_uv else StaticEncoding(*encoding)
+        )
+        self.p_up = _projection(generated_p, channels, rank, up_outputs, p_init)
+        if paired:
+            # One down-kernel an output position, so a point-wise P reads the q of all sub-positions.
+            self.p_down = _projection(
+                generated_p, channels, self.sets * rank, self.down_kernel_size**2, p_init
+            )
+        self.norm_u = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
+        self.norm_v = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
+
+    def affinity(self, guide: Tensor) -> Tensor:
+        """q = sum over channels of (U*X) o (V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
+        n, c = guide.shape[:2]
+        kernels = torch.stack([self.u(guide), self.v(guide)], dim=1)  # (N or 1, 2, S*d, G, e, e)
+        encoded = encode(guide, kernels.flatten(1, 2), self.ratio)  # (N, C, 2*S*d, h, w)
+        u_x, v_x = encoded.flatten(0, 1).chunk(2, dim=1)  # each (N*C, S*d, h, w)
+        h, w = u_x.shape[-2:]
+        u_x = self.norm_u(u_x.reshape(n, -1, h, w))  # (N, C*S*d, h, w)
+        v_x = self.norm_v(v_x.reshape(n, -1, h, w))
+        if self.sigmoid_u:
+            u_x = u_x.sigmoid()
+        return self.scale * (u_x * v_x).view(n, c, -1, h, w).sum(dim=1)
+
+    def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
+        """w = conv(P, q), shuffled to the target resolution and normalised: (N, k*k, r*h, r*w)."""
+        p = self.p_up(guide)  # (N or 1, k*k*r*r / S, d)
+        n, _, h, w = q.shape
+        q = q.view(n, self.sets, self.rank, h * w)
+        kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
+        kernel = kernel.transpose(1, 2).reshape(
+            n, -1, h, w
+        )  # channel (position in the k x k window)*r*r + sub-position
+        return self._normalise(F.pixel_shuffle(kernel, self.ratio))
+
+    def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
+        """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
+        n, _, h, w = q.shape
+        return (self.p_down(guide) @ q.flatten(2)).view(n, -1, h, w).softmax(dim=1)
+
+    def upsample(self, x: Tensor, guide: Any) -> Tensor:
+        kernel = guide if self.paired else self.up_kernel(guide, self.affinity(guide))
+        return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
+
+    def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
+        if not self.paired:
+            return super().downsample(feature)
+        self.check_feature(feature)
+        q = self.affinity(feature)
+        down = reassemble_down(
+            feature, self.down_kernel(feature, q), self.down_kernel_size, ratio=self.ratio
+        )
+        return down, self.up_kernel(feature, q)
+
+    def _normalise(self, kernel: Tensor) -> Tensor:
+        if self.kernel_norm.startswith("sigmoid"):
+            kernel = kernel.sigmoid()
+        return kernel.softmax(dim=1) if self.kernel_norm.endswith("softmax") else kernel
+
+
+class StaticEncoding(nn.Module):
+    """U or V as free parameters without bias: (1, S*d, G, e, e)."""
+
+    def __init__(self, outputs: int, shared: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(1, outputs, shared, size, size))
+        xavier_(
+            self.weight.data.view(-1, 1, size, size)
+        )  # as a depth-wise convolution of the network
+
+    def forward(self, guide: Tensor) -> Tensor:
+        return self.weight
+
+
+class GeneratedEncoding(nn.Module):
+    """U or V from the guide: average-pooled to e x e, then a 1x1 convolution with bias. (N, S*d, G, e, e).
+
+    (The text says global average pooling; only pooling to e x e gives the printed parameter counts.)
+    """
+
+    def __init__(self, channels: int, outputs: int, shared: int, size: int) -> None:
+        super().__init__()
+        self.shape = (outputs, shared, size, size)
+        self.conv = nn.Conv2d(channels, outputs * shared, kernel_size=1)
+        initialise(self)
+
+    def forward(self, guide: Tensor) -> Tensor:
+        return self.conv(F.adaptive_avg_pool2d(guide, self.shape[-1])).view(-1, *self.shape)
+
+
+class StaticProjection(nn.Module):
+    """P as free parameters without bias: (1, outputs, d)."""
+
+    def __init__(self, rank: int, outputs: int, p_init: str) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, outputs, rank))
+        if p_init == "xavier":
+            xavier_(self.weight.data.view(outputs, rank, 1, 1))
+
+    def forward(self, guide: Tensor) -> Tensor:
+        return self.weight
+
+
+class GeneratedProjection(nn.Module):
+    """P from the guide: global average pooling, then a 1x1 convolution with bias. (N, outputs, d)."""
+
+    def __init__(self, channels: int, rank: int, outputs: int) -> None:
+        super().__init__()
+        self.shape = (outputs, rank)
+        self.conv = nn.Conv2d(channels, outputs * rank, kernel_size=1)
+        initialise(self)
+
+    def forward(self, guide: Tensor) -> Tensor:
+        return self.conv(F.adaptive_avg_pool2d(guide, 1)).view(-1, *self.shape)
+
+
+def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
+    """gpconv(U, X) of Eq. 4: every channel convolved by itself, zero padding (e-1)//2 (so any e gives H/r x W/r).
+
+    x: (N, C, H, W); kernels: (N or 1, outputs, G, e, e), G dividing C -> (N, C, outputs, H/r, W/r).
+    """
+    n, c, height, width = x.shape
+    batch, outputs, shared, size, _ = kernels.shape
+    kernels = kernels.transpose(1, 2).repeat_interleave(
+        c // shared, dim=1
+    )  # (N or 1, C, outputs, e, e)
+    # Kernels of their own for every sample become a grouped convolution with N*C groups.
+    x = x.reshape(n // batch, batch * c, height, width)
+    y = F.conv2d(
+        x,
+        kernels.reshape(-1, 1, size, size),
+        stride=stride,
+        padding=(size - 1) // 2,
+        groups=batch * c,
+    )
+    return y.view(n, c, outputs, *y.shape[-2:])
+
+
+def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init: str) -> nn.Module:
+    return (
+        GeneratedProjection(channels, rank, outputs)
+        if generated
+        else StaticProjection(rank, outputs, p_init)
+    )
+
+
+def _group_norm(channels: int) -> nn.Module:
+    """Group norm with 32 groups (fewer where a narrow network has not enough channels), then leaky ReLU."""
+    return nn.Sequential(nn.GroupNorm(math.gcd(32, channels), channels), nn.LeakyReLU(LEAKY_SLOPE))
+
+
+def _check_choices(given: dict[str, Any]) -> None:
+    """Refuse impossible combinations in a sentence that names the option."""
+    allowed = {
+        "mode": ("static", "hybrid", "dynamic"),
+        "sharing": ("channel_shared", "channel_wise", "partly_shared"),
+        "kernel_norm": ("softmax", "sigmoid_softmax", "sigmoid", "none"),
+        "p_init": ("xavier", "ones"),
+    }
+    for key, values in allowed.items():
+        if given[key] not in values:
+            raise ValueError(f"a2u: {key} must be one of {', '.join(values)}; got {given[key]!r}.")
+    for key in ("rank", "encoder_kernel_size"):
+        if given[key] < 1:
+            raise ValueError(f"a2u: {key} must be at least 1; got {given[key]}.")
+    if given["up_kernel_size"] < 1 or given["up_kernel_size"] % 2 == 0:
+        raise ValueError(
+            f"a2u: up_kernel_size must be odd, its window is centred; got {given['up_kernel_size']}."
+        )
+    if given["up_kernel_size"] == 1 and given["kernel_norm"].endswith("softmax"):
+        raise ValueError(
+            f"a2u: up_kernel_size=1 leaves one weight, over which kernel_norm={given['kernel_norm']} is always 1; "
+            "set kernel_norm=sigmoid or kernel_norm=none."
+        )
+    groups = given["sharing_groups"]
+    if given["sharing"] == "partly_shared" and (groups < 1 or given["channels"] % groups):
+        raise ValueError(
+            f"a2u: sharing_groups must divide the {given['channels']} channels; got {groups}."
+        )
+    if given["p_init"] == "ones" and given["mode"] != "static":
+        raise ValueError(f"a2u: p_init=ones is for a static P; mode={given['mode']} generates P.")

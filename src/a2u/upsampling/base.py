@@ -1,0 +1,70 @@
+"""The contract every upsampling operator keeps (and the network relies on)."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+class Upsampler(nn.Module):
+    """Upsamples a decoder feature, reading a guide.
+
+    `forward(x: (N, C, h, w), guide: (N, C, 2h, 2w)) -> (N, C, 2h, 2w)`; x may have any size, odd ones too.
+
+    An operator that pairs with downsampling sets `paired` and has `downsample`; it takes the network's place of
+    downsampling, and its guide is whatever its own `downsample` returned (kernels, indices).
+
+    A subclass sets `name` (what configs call it), `reads_guide`, and writes `upsample` (and `downsample`). Its
+    constructor's arguments after `channels`, with their annotations and defaults, are its typed options.
+    """
+
+    name: ClassVar[str] = ""
+    reads_guide: ClassVar[bool] = True
+
+    def __init__(self, channels: int, ratio: int = 2, paired: bool = False) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"{self.name}: channels must be at least 1; got {channels}.")
+        if ratio < 2:
+            raise ValueError(f"{self.name}: ratio must be at least 2; got {ratio}.")
+        self.channels = channels
+        self.ratio = ratio
+        self.paired = paired
+
+    def forward(self, x: Tensor, guide: Any = None) -> Tensor:
+        """Upsample x (N, C, h, w) to (N, C, r*h, r*w). Raises ValueError where x or guide does not fit."""
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise ValueError(
+                f"{self.name} upsamples (N, {self.channels}, h, w); got {tuple(x.shape)}."
+            )
+        if self.reads_guide and not self.paired:
+            n, c, h, w = x.shape
+            expected = (n, c, self.ratio * h, self.ratio * w)
+            found = tuple(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
+            if found != expected:
+                raise ValueError(
+                    f"{self.name}: for x {tuple(x.shape)} the guide must be {expected}; got {found}."
+                )
+        if self.paired and guide is None:
+            raise ValueError(
+                f"{self.name} is paired: pass the guide that its downsample() returned."
+            )
+        return self.upsample(x, guide)
+
+    def upsample(self, x: Tensor, guide: Any) -> Tensor:
+        """What the operator does, on checked input."""
+        raise TypeError(f"{type(self).__name__} does not define upsample().")
+
+    def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
+        """(N, C, r*h, r*w) -> ((N, C, h, w), guide for this operator's forward). Paired operators only."""
+        raise TypeError(
+            f"{self.name} has no paired downsampling; the network downsamples by itself."
+        )
+
+    def check_feature(self, feature: Tensor) -> None:
+        """Raise ValueError unless `feature` can be downsampled by the ratio."""
+        n, c, height, width = feature.shape
+        if c != self.channels or height % self.ratio or width % self.ratio:
+            raise ValueError(
+                f"{self.name} downsamples (N, {self.channels}, H, W) with H and W multiples of {self.ratio}; "
+                f"got {tuple(feature.shape)}."
+            )

@@ -1,0 +1,106 @@
+"""IndexNet: w = [w], w in [0, 1], learned from the high-resolution encoder feature (Sec. 3, iii)."""
+
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from a2u.upsampling.base import Upsampler
+from a2u.upsampling.initialise import initialise
+
+
+class IndexNet(Upsampler):
+    """Index-guided upsampling (Lu et al., ICCV 2019). The default is the best setting, that of Table 2.
+
+    Table 2 learns the index from the skip feature and multiplies the nearest-upsampled decoder feature by it.
+    `paired` is IndexNet Matting (Table 5): the same map, normalised by a softmax over each 2x2 block, also
+    weighs the encoder feature before sum pooling.
+
+    Args:
+        channels: C.
+        block: how the index depends on channels. "holistic": one map for all; "depthwise_one_to_one": a
+            channel's map from that channel; "depthwise_many_to_one": a channel's map from all channels.
+        context: 4x4 windows instead of 2x2 (both stride 2).
+        nonlinear: convolution, norm, ReLU6, 1x1 convolution instead of a single convolution.
+        hidden: width of the nonlinear block in units of C. 2 gives the published parameter counts; the released
+            depthwise blocks have 1. The holistic block always has 2.
+        paired: also downsample.
+    """
+
+    name = "indexnet"
+
+    def __init__(
+        self,
+        channels: int,
+        block: Literal[
+            "holistic", "depthwise_one_to_one", "depthwise_many_to_one"
+        ] = "depthwise_many_to_one",
+        context: bool = True,
+        nonlinear: bool = True,
+        hidden: int = 2,
+        paired: bool = False,
+    ) -> None:
+        super().__init__(channels, paired=paired)
+        if hidden < 1:
+            raise ValueError(
+                f"indexnet: hidden (in units of channels) must be at least 1; got {hidden}."
+            )
+        self.block = block
+        window = {"kernel_size": 4, "padding": 1} if context else {"kernel_size": 2, "padding": 0}
+        # All four sub-positions t of a 2x2 block are output channels of one convolution.
+        if block == "holistic":  # C -> 4, channel t
+            width, maps, groups_in, groups_out = 2 * channels, 4, 1, 1
+        elif block == "depthwise_one_to_one":  # channel c*4 + t sees channel c alone
+            width, maps, groups_in, groups_out = (
+                4 * hidden * channels,
+                4 * channels,
+                channels,
+                4 * channels,
+            )
+        elif (
+            block == "depthwise_many_to_one"
+        ):  # channel t*C + c: four branches, each sees all channels
+            width, maps, groups_in, groups_out = 4 * hidden * channels, 4 * channels, 1, 4
+        else:
+            raise ValueError(
+                f"indexnet: block must be holistic, depthwise_one_to_one or depthwise_many_to_one; got {block!r}."
+            )
+        if nonlinear:
+            self.index = nn.Sequential(
+                nn.Conv2d(channels, width, stride=2, groups=groups_in, bias=False, **window),
+                nn.BatchNorm2d(width),
+                nn.ReLU6(),
+                nn.Conv2d(width, maps, kernel_size=1, groups=groups_out, bias=False),
+            )
+        else:
+            self.index = nn.Sequential(
+                nn.Conv2d(channels, maps, stride=2, groups=groups_in, bias=False, **window)
+            )
+        initialise(self)
+
+    def index_blocks(self, feature: Tensor) -> Tensor:
+        """(N, C, 2h, 2w) -> index values in (0, 1) by 2x2 block: (N, C or 1, 4, h, w)."""
+        logits = self.index(feature)  # (N, 4*C or 4, h, w)
+        n, maps, h, w = logits.shape
+        if self.block == "depthwise_many_to_one":
+            blocks = logits.view(n, 4, maps // 4, h, w).transpose(1, 2)
+        else:
+            blocks = logits.view(n, maps // 4, 4, h, w)
+        return blocks.sigmoid()
+
+    def upsample(self, x: Tensor, guide: Any) -> Tensor:
+        decode = guide if self.paired else spread(self.index_blocks(guide))  # (N, C or 1, 2h, 2w)
+        return F.interpolate(x, scale_factor=2, mode="nearest") * decode
+
+    def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
+        if not self.paired:
+            return super().downsample(feature)
+        self.check_feature(feature)
+        blocks = self.index_blocks(feature)
+        encode = spread(blocks.softmax(dim=2))
+        return F.avg_pool2d(feature * encode, kernel_size=2, divisor_override=1), spread(blocks)
+
+
+def spread(blocks: Tensor) -> Tensor:
+    """(N, C, 4, h, w) -> (N, C, 2h, 2w): sub-position 2*row + column goes to its place in the 2x2 block."""
+    return F.pixel_shuffle(blocks.flatten(1, 2), 2)

@@ -1,0 +1,22 @@
+"""What several test files share."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the checkout: real photographs and archives that may not be distributed."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data in {folder.name}/ beside the checkout, which is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """tests/reference: inputs and outputs of the authors' released programs."""
+    return ROOT / "tests" / "reference"

@@ -1,0 +1,216 @@
+"""What every operator promises (base.py), asked of every operator and option in use."""
+
+import itertools
+
+import pytest
+import torch
+
+from a2u.upsampling import Upsampler, build_upsampler, operators, option_names
+
+A2U_ROWS = {
+    "static_pw_cw": {"mode": "static", "sharing": "channel_wise", "pointwise": True},
+    "static_cw": {"mode": "static", "sharing": "channel_wise"},
+    "hybrid_cw": {"mode": "hybrid", "sharing": "channel_wise"},
+    "hybrid_cs": {"mode": "hybrid"},
+    "dynamic_cw": {"sharing": "channel_wise"},
+    "dynamic_cs": {},
+    "dynamic_cs_d": {"paired": True},
+    "dynamic_cs_d_norm": {"paired": True, "normalise_uv": True},
+    "partly_shared_rank2": {"sharing": "partly_shared", "sharing_groups": 2, "rank": 2},
+    "pw_rank2_dynamic_paired": {"pointwise": True, "rank": 2, "paired": True},
+    "k1": {
+        "up_kernel_size": 1,
+        "kernel_norm": "sigmoid",
+        "mode": "static",
+        "p_init": "ones",
+        "sigmoid_u": True,
+    },
+    "k5_even_encoder": {"up_kernel_size": 5, "encoder_kernel_size": 4, "kernel_norm": "softmax"},
+    "released": {"encoder_kernel_size": 6, "paired": True, "normalise_uv": True},
+}
+INDEXNET = {
+    f"indexnet_{block}_{context}_{nonlinear}_{paired}": {
+        "block": block, "context": context, "nonlinear": nonlinear, "paired": paired,
+    }
+    for block, context, nonlinear, paired in itertools.product(
+        ("holistic", "depthwise_one_to_one", "depthwise_many_to_one"), (False, True), (False, True), (False, True)
+    )
+}  # fmt: skip
+CASES = [
+    *(
+        (name, {})
+        for name in (
+            "nearest",
+            "bilinear",
+            "bicubic",
+            "deconv",
+            "pixel_shuffle",
+            "max_unpool",
+            "carafe",
+        )
+    ),
+    *(("a2u", options) for options in A2U_ROWS.values()),
+    *(("indexnet", options) for options in INDEXNET.values()),
+]
+IDS = [
+    "nearest",
+    "bilinear",
+    "bicubic",
+    "deconv",
+    "pixel_shuffle",
+    "max_unpool",
+    "carafe",
+    *A2U_ROWS,
+    *INDEXNET,
+]
+every_operator = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+
+
+def build(name, options, channels=4, dtype=torch.float64):
+    torch.manual_seed(0)
+    return build_upsampler(name, channels, **options).to(dtype).eval()
+
+
+def run(operator: Upsampler, x, feature):
+    """Upsample x, with the guide the operator wants from the high-resolution feature."""
+    guide = operator.downsample(feature)[1] if operator.paired else feature
+    return operator(x, guide)
+
+
+def test_all_operators_of_the_paper_are_there():
+    expected = {
+        "nearest",
+        "bilinear",
+        "bicubic",
+        "deconv",
+        "pixel_shuffle",
+        "max_unpool",
+        "carafe",
+        "indexnet",
+        "a2u",
+    }
+    assert expected <= set(operators())
+
+
+@every_operator
+@pytest.mark.parametrize("size", [(4, 4), (3, 5), (1, 1), (7, 2)])
+def test_doubles_any_size(name, options, size):
+    operator = build(name, options)
+    h, w = size
+    x, feature = torch.randn(2, 4, h, w).double(), torch.randn(2, 4, 2 * h, 2 * w).double()
+    y = run(operator, x, feature)
+    assert y.shape == (2, 4, 2 * h, 2 * w)
+    assert y.isfinite().all()
+    if operator.paired:
+        assert operator.downsample(feature)[0].shape == x.shape
+
+
+@every_operator
+def test_batch_of_three_is_three_batches_of_one(name, options):
+    operator = build(name, options)
+    x, feature = torch.randn(3, 4, 3, 5).double(), torch.randn(3, 4, 6, 10).double()
+    together = run(operator, x, feature)
+    one_by_one = torch.cat([run(operator, x[i : i + 1], feature[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, one_by_one, rtol=1e-12, atol=1e-12)
+
+
+@every_operator
+def test_gradients(name, options):
+    operator = build(name, options, channels=2 if "sharing_groups" not in options else 4)
+    c = operator.channels
+    x = torch.randn(2, c, 2, 3).double().requires_grad_()
+    feature = torch.randn(2, c, 4, 6).double().requires_grad_()
+
+    def both_ways(x, feature):
+        if not operator.paired:
+            return operator(x, feature)
+        down, guide = operator.downsample(feature)
+        return operator(x, guide), down
+
+    assert torch.autograd.gradcheck(both_ways, (x, feature))
+
+
+@every_operator
+def test_gradients_reach_every_parameter(name, options):
+    operator = build(name, options).train()
+    x, feature = torch.randn(2, 4, 4, 4).double(), torch.randn(2, 4, 8, 8).double()
+    if operator.paired:
+        down, guide = operator.downsample(feature)
+        loss = operator(x, guide).square().sum() + down.square().sum()
+    else:
+        loss = operator(x, feature).square().sum()
+    if list(operator.parameters()):
+        loss.backward()
+    for key, parameter in operator.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+
+
+@pytest.mark.parametrize("name", ["indexnet", "a2u"])
+def test_wrong_guide_is_named(name):
+    with pytest.raises(ValueError, match=r"guide must be \(1, 4, 6, 6\); got \(1, 4, 5, 6\)"):
+        build_upsampler(name, 4)(torch.zeros(1, 4, 3, 3), torch.zeros(1, 4, 5, 6))
+
+
+def test_wrong_channels_are_named():
+    with pytest.raises(ValueError, match=r"nearest upsamples \(N, 4, h, w\); got \(1, 3, 3, 3\)"):
+        build_upsampler("nearest", 4)(torch.zeros(1, 3, 3, 3))
+
+
+def test_paired_operator_wants_even_features():
+    with pytest.raises(ValueError, match="multiples of 2"):
+        build_upsampler("a2u", 4, paired=True).downsample(torch.zeros(1, 4, 5, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("neerest", {}, "known: a2u, bicubic"),
+        ("a2u", {"ranks": 2}, "a2u has no option ranks; it has: mode, sharing"),
+        ("a2u", {"mode": "dinamic"}, "mode must be one of static, hybrid, dynamic; got 'dinamic'"),
+        ("a2u", {"up_kernel_size": 4}, "up_kernel_size must be odd"),
+        ("a2u", {"up_kernel_size": 1}, "set kernel_norm=sigmoid"),
+        ("a2u", {"rank": 0}, "rank must be at least 1"),
+        (
+            "a2u",
+            {"sharing": "partly_shared", "sharing_groups": 3},
+            "sharing_groups must divide the 4 channels",
+        ),
+        ("a2u", {"p_init": "ones"}, "p_init=ones is for a static P"),
+        ("indexnet", {"block": "deep"}, "block must be holistic"),
+        ("carafe", {"up_kernel_size": 2}, "carafe: up_kernel_size must be odd"),
+        ("nearest", {"ratio": 1}, "ratio must be at least 2"),
+    ],
+)
+def test_bad_options_are_named(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        build_upsampler(name, 4, **options)
+
+
+def test_a_new_operator_needs_no_registration():
+    class Zero(Upsampler):
+        name = "zero_for_a_test"
+        reads_guide = False
+
+        def __init__(self, channels: int, value: float = 0.0) -> None:
+            super().__init__(channels)
+            self.value = value
+
+        def upsample(self, x, guide):
+            return self.value * x.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    assert option_names(Zero) == ["value"]
+    assert build_upsampler("zero_for_a_test", 2, value=1.0)(torch.ones(1, 2, 1, 1)).sum() == 8
+
+
+def test_upsampling_imports_torch_alone():
+    import subprocess
+    import sys
+
+    code = "import sys, a2u.upsampling; print([m for m in ('torchvision', 'hydra', 'cv2', 'numpy.f2py') if m in sys.modules])"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )

@@ -1,0 +1,33 @@
+"""Exactly the paper's parameter counts (Table 2), summed over the four stages of the matting network."""
+
+import pytest
+
+from a2u.upsampling import build_upsampler
+
+STAGES = (256, 128, 64, 64)
+ADDED = [
+    ("nearest", {}, 0),
+    ("bilinear", {}, 0),
+    ("bicubic", {}, 0),
+    ("max_unpool", {}, 0),
+    ("carafe", {}, 263_824),
+    ("indexnet", {}, 12_263_424),
+    ("a2u", {"mode": "static", "sharing": "channel_wise", "pointwise": True}, 102_436),
+    ("a2u", {"mode": "static", "sharing": "channel_wise"}, 25_744),
+    ("a2u", {"mode": "hybrid", "sharing": "channel_wise"}, 44_176),
+    ("a2u", {"mode": "hybrid"}, 18_776),
+    ("a2u", {"sharing": "channel_wise"}, 199_824),
+    ("a2u", {}, 19_608),
+    ("a2u", {"paired": True}, 38_184),
+    ("a2u", {"paired": True, "normalise_uv": True}, 40_232),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), ADDED)
+def test_added_parameters(name, options, expected):
+    added = sum(
+        parameter.numel()
+        for channels in STAGES
+        for parameter in build_upsampler(name, channels, **options).parameters()
+    )
+    assert added == expected
