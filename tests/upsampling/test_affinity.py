@@ -20,9 +20,7 @@ RELEASED = {  # our name -> the released program's
 }
 
 
-@pytest.mark.parametrize(
-    ("file", "sharing"), [("adobe", "channel_shared"), ("adobe_unshare", "channel_wise")]
-)
+@pytest.mark.parametrize(("file", "sharing"), [("adobe", "channel_shared"), ("adobe_unshare", "channel_wise")])
 def test_equals_the_released_kernel_generator(reference, file, sharing):
     data = np.load(reference / "a2u" / f"kernelgen_{file}.npz")
     operator = build_upsampler(
@@ -31,9 +29,7 @@ def test_equals_the_released_kernel_generator(reference, file, sharing):
     state = {}
     for key, value in operator.state_dict().items():
         prefix, tensor = key.rsplit(".", 1)
-        state[key] = reference_tensor(
-            f"{RELEASED[prefix]}.{tensor}", tuple(value.shape), seed=20217
-        )
+        state[key] = reference_tensor(f"{RELEASED[prefix]}.{tensor}", tuple(value.shape), seed=20217)
     operator.load_state_dict(state)
     x = torch.from_numpy(data["x"])
     with torch.no_grad():
@@ -61,25 +57,19 @@ def uv_of(part, guide, b):
     _, shared, e, _ = part.shape
     n, c, height, width = guide.shape
     pooled = torch.zeros(c, e, e, dtype=guide.dtype)
-    for i, j in itertools.product(
-        range(e), range(e)
-    ):  # adaptive average pooling, by its definition
+    for i, j in itertools.product(range(e), range(e)):  # adaptive average pooling, by its definition
         rows = slice(i * height // e, -(-(i + 1) * height // e))
         columns = slice(j * width // e, -(-(j + 1) * width // e))
         pooled[:, i, j] = guide[b, :, rows, columns].mean((1, 2))
     weight, bias = part.conv.weight[:, :, 0, 0], part.conv.bias
-    return (torch.einsum("oc,cij->oij", weight, pooled) + bias[:, None, None]).reshape(
-        -1, shared, e * e
-    )
+    return (torch.einsum("oc,cij->oij", weight, pooled) + bias[:, None, None]).reshape(-1, shared, e * e)
 
 
 def p_of(part, guide, b):
     """P for sample b: (outputs, d)."""
     if hasattr(part, "weight"):
         return part.weight[0]
-    return (part.conv.weight[:, :, 0, 0] @ guide[b].mean((1, 2)) + part.conv.bias).reshape(
-        part.shape
-    )
+    return (part.conv.weight[:, :, 0, 0] @ guide[b].mean((1, 2)) + part.conv.bias).reshape(part.shape)
 
 
 def normalise(kernel, how):
@@ -105,9 +95,7 @@ def kernels_by_equation_2(operator, guide, k, e, how, pointwise):
         for s, r, channel in np.ndindex(sets, rank, c):
             x = window(guide, b, channel, i, j, e)
             group = channel // (c // shared)
-            affinity_matrix = torch.outer(
-                u[s * rank + r, group], v[s * rank + r, group]
-            )  # A_k, Eq. 2
+            affinity_matrix = torch.outer(u[s * rank + r, group], v[s * rank + r, group])  # A_k, Eq. 2
             q[s, r] += scale * (x @ affinity_matrix @ x)
         p = p_of(operator.p_up, guide, b)
         for row, column in np.ndindex(2, 2):
@@ -138,9 +126,7 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "choice", CHOICES, ids=lambda choice: "-".join(str(v) for v in choice.values())
-)
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(str(v) for v in choice.values()))
 def test_every_choice_equals_the_equations(choice):
     torch.manual_seed(1)
     options = {
@@ -166,9 +152,7 @@ def test_every_choice_equals_the_equations(choice):
         )
         torch.testing.assert_close(up, expected_up, rtol=1e-10, atol=1e-12)
         if operator.paired:
-            torch.testing.assert_close(
-                operator.down_kernel(guide, q), expected_down, rtol=1e-10, atol=1e-12
-            )
+            torch.testing.assert_close(operator.down_kernel(guide, q), expected_down, rtol=1e-10, atol=1e-12)
 
 
 def test_scale_is_the_released_one():
@@ -188,9 +172,7 @@ def test_saturated_u_is_holistic_indexnet():
     x, guide = torch.randn(2, c, 3, 5).double(), torch.randn(2, c, 6, 10).double().abs() + 0.1
     with torch.no_grad():
         a2u.u.weight.fill_(1e4)  # sigmoid(U*X) = 1 on a positive guide
-        a2u.v.weight.copy_(
-            index.index[0].weight[None]
-        )  # the index convolution, one output a sub-position
+        a2u.v.weight.copy_(index.index[0].weight[None])  # the index convolution, one output a sub-position
         torch.testing.assert_close(a2u(x, guide), index(x, guide), rtol=1e-12, atol=1e-12)
 
 

@@ -208,9 +208,4 @@ def test_upsampling_imports_torch_alone():
     import sys
 
     code = "import sys, a2u.upsampling; print([m for m in ('torchvision', 'hydra', 'cv2', 'numpy.f2py') if m in sys.modules])"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        == "[]\n"
-    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

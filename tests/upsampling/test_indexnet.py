@@ -30,9 +30,7 @@ def released_state(operator, name, channels, seed=20221):
             continue
         shape = (value.shape[0] // len(branches), *value.shape[1:])
         theirs = [
-            reference_tensor(
-                "indexnet.weight" if linear_holistic else f"indexnet{b}.{inner}", shape, seed
-            )
+            reference_tensor("indexnet.weight" if linear_holistic else f"indexnet{b}.{inner}", shape, seed)
             for b in branches
         ]
         # one-to-one: channel c*4 + t here, so the branches t interleave channel by channel
@@ -69,9 +67,7 @@ def test_upsampling_multiplies_the_nearest_neighbour():
     x, guide = torch.randn(1, 3, 2, 3), torch.randn(1, 3, 4, 6)
     weights = spread(operator.index_blocks(guide))
     for i, j in np.ndindex(4, 6):
-        torch.testing.assert_close(
-            operator(x, guide)[:, :, i, j], x[:, :, i // 2, j // 2] * weights[:, :, i, j]
-        )
+        torch.testing.assert_close(operator(x, guide)[:, :, i, j], x[:, :, i // 2, j // 2] * weights[:, :, i, j])
 
 
 def test_paired_downsampling_is_a_weighted_sum_over_blocks():

@@ -62,9 +62,7 @@ def test_equals_the_released_program(reference, direction, function, k, groups):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
-@pytest.mark.parametrize(
-    ("k", "groups", "ratio"), [(1, 1, 2), (3, 2, 2), (5, 1, 2), (3, 1, 3), (3, 1, 1)]
-)
+@pytest.mark.parametrize(("k", "groups", "ratio"), [(1, 1, 2), (3, 2, 2), (5, 1, 2), (3, 1, 3), (3, 1, 1)])
 def test_up_equals_a_loop(size, k, groups, ratio):
     x = torch.randn(2, 4, *size, dtype=torch.float64)
     kernel = torch.randn(2, groups * k * k, ratio * size[0], ratio * size[1], dtype=torch.float64)
@@ -131,9 +129,7 @@ class LargestTensor(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if isinstance(leaf, torch.Tensor):
-                self.elements = max(
-                    self.elements, leaf.untyped_storage().nbytes() // leaf.element_size()
-                )
+                self.elements = max(self.elements, leaf.untyped_storage().nbytes() // leaf.element_size())
         return out
 
 

@@ -37,9 +37,7 @@ def build_upsampler(name: str, channels: int, **options: Any) -> Upsampler:
     allowed = option_names(known[name])
     unknown = sorted(set(options) - set(allowed))
     if unknown:
-        raise ValueError(
-            f"{name} has no option {', '.join(unknown)}; it has: {', '.join(allowed) or 'none'}."
-        )
+        raise ValueError(f"{name} has no option {', '.join(unknown)}; it has: {', '.join(allowed) or 'none'}.")
     return known[name](channels, **options)
 
 

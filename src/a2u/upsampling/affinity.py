@@ -81,24 +81,16 @@ class A2U(Upsampler):
         self.scale = 1 / math.sqrt(channels) if scale_affinity else 1.0
         self.sets = ratio**2 if pointwise else 1
 
-        shared = {"channel_shared": 1, "channel_wise": channels, "partly_shared": sharing_groups}[
-            sharing
-        ]
+        shared = {"channel_shared": 1, "channel_wise": channels, "partly_shared": sharing_groups}[sharing]
         encoding = (self.sets * rank, shared, encoder_kernel_size)
         up_outputs = up_kernel_size**2 * ratio**2 // self.sets
         generated_uv, generated_p = mode == "dynamic", mode != "static"
-        self.u = (
-            GeneratedEncoding(channels, *encoding) if generated_uv else StaticEncoding(*encoding)
-        )
-        self.v = (
-            GeneratedEncoding(channels, *encoding) if generated_uv else StaticEncoding(*encoding)
-        )
+        self.u = GeneratedEncoding(channels, *encoding) if generated_uv else StaticEncoding(*encoding)
+        self.v = GeneratedEncoding(channels, *encoding) if generated_uv else StaticEncoding(*encoding)
         self.p_up = _projection(generated_p, channels, rank, up_outputs, p_init)
         if paired:
             # One down-kernel an output position, so a point-wise P reads the q of all sub-positions.
-            self.p_down = _projection(
-                generated_p, channels, self.sets * rank, self.down_kernel_size**2, p_init
-            )
+            self.p_down = _projection(generated_p, channels, self.sets * rank, self.down_kernel_size**2, p_init)
         self.norm_u = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
         self.norm_v = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
 
@@ -140,9 +132,7 @@ class A2U(Upsampler):
             return super().downsample(feature)
         self.check_feature(feature)
         q = self.affinity(feature)
-        down = reassemble_down(
-            feature, self.down_kernel(feature, q), self.down_kernel_size, ratio=self.ratio
-        )
+        down = reassemble_down(feature, self.down_kernel(feature, q), self.down_kernel_size, ratio=self.ratio)
         return down, self.up_kernel(feature, q)
 
     def _normalise(self, kernel: Tensor) -> Tensor:
@@ -157,9 +147,7 @@ class StaticEncoding(nn.Module):
     def __init__(self, outputs: int, shared: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(1, outputs, shared, size, size))
-        xavier_(
-            self.weight.data.view(-1, 1, size, size)
-        )  # as a depth-wise convolution of the network
+        xavier_(self.weight.data.view(-1, 1, size, size))  # as a depth-wise convolution of the network
 
     def forward(self, guide: Tensor) -> Tensor:
         return self.weight
@@ -214,9 +202,7 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     """
     n, c, height, width = x.shape
     batch, outputs, shared, size, _ = kernels.shape
-    kernels = kernels.transpose(1, 2).repeat_interleave(
-        c // shared, dim=1
-    )  # (N or 1, C, outputs, e, e)
+    kernels = kernels.transpose(1, 2).repeat_interleave(c // shared, dim=1)  # (N or 1, C, outputs, e, e)
     # Kernels of their own for every sample become a grouped convolution with N*C groups.
     x = x.reshape(n // batch, batch * c, height, width)
     y = F.conv2d(
@@ -230,11 +216,7 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
 
 
 def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init: str) -> nn.Module:
-    return (
-        GeneratedProjection(channels, rank, outputs)
-        if generated
-        else StaticProjection(rank, outputs, p_init)
-    )
+    return GeneratedProjection(channels, rank, outputs) if generated else StaticProjection(rank, outputs, p_init)
 
 
 def _group_norm(channels: int) -> nn.Module:
@@ -257,9 +239,7 @@ def _check_choices(given: dict[str, Any]) -> None:
         if given[key] < 1:
             raise ValueError(f"a2u: {key} must be at least 1; got {given[key]}.")
     if given["up_kernel_size"] < 1 or given["up_kernel_size"] % 2 == 0:
-        raise ValueError(
-            f"a2u: up_kernel_size must be odd, its window is centred; got {given['up_kernel_size']}."
-        )
+        raise ValueError(f"a2u: up_kernel_size must be odd, its window is centred; got {given['up_kernel_size']}.")
     if given["up_kernel_size"] == 1 and given["kernel_norm"].endswith("softmax"):
         raise ValueError(
             f"a2u: up_kernel_size=1 leaves one weight, over which kernel_norm={given['kernel_norm']} is always 1; "
@@ -267,8 +247,6 @@ def _check_choices(given: dict[str, Any]) -> None:
         )
     groups = given["sharing_groups"]
     if given["sharing"] == "partly_shared" and (groups < 1 or given["channels"] % groups):
-        raise ValueError(
-            f"a2u: sharing_groups must divide the {given['channels']} channels; got {groups}."
-        )
+        raise ValueError(f"a2u: sharing_groups must divide the {given['channels']} channels; got {groups}.")
     if given["p_init"] == "ones" and given["mode"] != "static":
         raise ValueError(f"a2u: p_init=ones is for a static P; mode={given['mode']} generates P.")

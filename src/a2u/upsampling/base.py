@@ -33,21 +33,15 @@ class Upsampler(nn.Module):
     def forward(self, x: Tensor, guide: Any = None) -> Tensor:
         """Upsample x (N, C, h, w) to (N, C, r*h, r*w). Raises ValueError where x or guide does not fit."""
         if x.dim() != 4 or x.shape[1] != self.channels:
-            raise ValueError(
-                f"{self.name} upsamples (N, {self.channels}, h, w); got {tuple(x.shape)}."
-            )
+            raise ValueError(f"{self.name} upsamples (N, {self.channels}, h, w); got {tuple(x.shape)}.")
         if self.reads_guide and not self.paired:
             n, c, h, w = x.shape
             expected = (n, c, self.ratio * h, self.ratio * w)
             found = tuple(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
             if found != expected:
-                raise ValueError(
-                    f"{self.name}: for x {tuple(x.shape)} the guide must be {expected}; got {found}."
-                )
+                raise ValueError(f"{self.name}: for x {tuple(x.shape)} the guide must be {expected}; got {found}.")
         if self.paired and guide is None:
-            raise ValueError(
-                f"{self.name} is paired: pass the guide that its downsample() returned."
-            )
+            raise ValueError(f"{self.name} is paired: pass the guide that its downsample() returned.")
         return self.upsample(x, guide)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
@@ -56,9 +50,7 @@ class Upsampler(nn.Module):
 
     def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
         """(N, C, r*h, r*w) -> ((N, C, h, w), guide for this operator's forward). Paired operators only."""
-        raise TypeError(
-            f"{self.name} has no paired downsampling; the network downsamples by itself."
-        )
+        raise TypeError(f"{self.name} has no paired downsampling; the network downsamples by itself.")
 
     def check_feature(self, feature: Tensor) -> None:
         """Raise ValueError unless `feature` can be downsampled by the ratio."""

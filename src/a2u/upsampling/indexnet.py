@@ -32,9 +32,7 @@ class IndexNet(Upsampler):
     def __init__(
         self,
         channels: int,
-        block: Literal[
-            "holistic", "depthwise_one_to_one", "depthwise_many_to_one"
-        ] = "depthwise_many_to_one",
+        block: Literal["holistic", "depthwise_one_to_one", "depthwise_many_to_one"] = "depthwise_many_to_one",
         context: bool = True,
         nonlinear: bool = True,
         hidden: int = 2,
@@ -42,11 +40,9 @@ class IndexNet(Upsampler):
     ) -> None:
         super().__init__(channels, paired=paired)
         if hidden < 1:
-            raise ValueError(
-                f"indexnet: hidden (in units of channels) must be at least 1; got {hidden}."
-            )
+            raise ValueError(f"indexnet: hidden (in units of channels) must be at least 1; got {hidden}.")
         self.block = block
-        window = {"kernel_size": 4, "padding": 1} if context else {"kernel_size": 2, "padding": 0}
+        size, padding = (4, 1) if context else (2, 0)
         # All four sub-positions t of a 2x2 block are output channels of one convolution.
         if block == "holistic":  # C -> 4, channel t
             width, maps, groups_in, groups_out = 2 * channels, 4, 1, 1
@@ -57,9 +53,7 @@ class IndexNet(Upsampler):
                 channels,
                 4 * channels,
             )
-        elif (
-            block == "depthwise_many_to_one"
-        ):  # channel t*C + c: four branches, each sees all channels
+        elif block == "depthwise_many_to_one":  # channel t*C + c: four branches, each sees all channels
             width, maps, groups_in, groups_out = 4 * hidden * channels, 4 * channels, 1, 4
         else:
             raise ValueError(
@@ -67,15 +61,13 @@ class IndexNet(Upsampler):
             )
         if nonlinear:
             self.index = nn.Sequential(
-                nn.Conv2d(channels, width, stride=2, groups=groups_in, bias=False, **window),
+                nn.Conv2d(channels, width, size, 2, padding, groups=groups_in, bias=False),
                 nn.BatchNorm2d(width),
                 nn.ReLU6(),
                 nn.Conv2d(width, maps, kernel_size=1, groups=groups_out, bias=False),
             )
         else:
-            self.index = nn.Sequential(
-                nn.Conv2d(channels, maps, stride=2, groups=groups_in, bias=False, **window)
-            )
+            self.index = nn.Sequential(nn.Conv2d(channels, maps, size, 2, padding, groups=groups_in, bias=False))
         initialise(self)
 
     def index_blocks(self, feature: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class MaxUnpool(Upsampler):
         super().__init__(channels, paired=True)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return F.max_unpool2d(x, guide, kernel_size=2)
+        return F.max_unpool2d(x, guide, kernel_size=[2, 2])
 
     def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
         self.check_feature(feature)

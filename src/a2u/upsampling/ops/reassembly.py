@@ -13,9 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def reassemble_up(
-    x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2
-) -> Tensor:
+def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
     """Upsample `x` with one kernel for every output position (Sec. 3, Eq. 1).
 
     y[c, i', j'] = sum over the k x k window centred on (i' // r, j' // r) of kernel[., i', j'] * x[c, .],
@@ -36,27 +34,19 @@ def reassemble_up(
     """
     n, c, h, w = _check(x, kernel, kernel_size, groups, ratio)
     if kernel_size % 2 == 0:
-        raise ValueError(
-            f"reassemble_up centres its window, so kernel_size must be odd; got {kernel_size}."
-        )
+        raise ValueError(f"reassemble_up centres its window, so kernel_size must be odd; got {kernel_size}.")
     _check_size(kernel, (n, groups * kernel_size**2, ratio * h, ratio * w), x)
     reach = kernel_size // 2
-    windows = F.pad(x, (reach, reach, reach, reach)).reshape(
-        n, groups, c // groups, h + 2 * reach, w + 2 * reach
-    )
+    windows = F.pad(x, (reach, reach, reach, reach)).reshape(n, groups, c // groups, h + 2 * reach, w + 2 * reach)
     # (N, G*k*k, r*h, r*w) -> (N, G, k*k, r*r, h, w): the r*r outputs of one input position become phases
-    phases = kernel.reshape(n, groups, kernel_size**2, h, ratio, w, ratio).permute(
-        0, 1, 2, 4, 6, 3, 5
-    )
+    phases = kernel.reshape(n, groups, kernel_size**2, h, ratio, w, ratio).permute(0, 1, 2, 4, 6, 3, 5)
     phases = phases.reshape(n, groups, kernel_size**2, ratio**2, h, w).to(x.dtype)
     y = _WeightedWindows.apply(windows, phases, kernel_size, 1)  # (N, G, r*r, C/G, h, w)
     y = y.view(n, groups, ratio, ratio, c // groups, h, w).permute(0, 1, 4, 5, 2, 6, 3)
     return y.reshape(n, c, ratio * h, ratio * w)
 
 
-def reassemble_down(
-    x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2
-) -> Tensor:
+def reassemble_down(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
     """Downsample `x` with one kernel for every output position (Sec. 4, "Extension to Downsampling").
 
     y[c, i, j] = sum over the s x s window centred on the r x r block of (i, j) of kernel[., i, j] * x[c, .], with
@@ -123,9 +113,7 @@ class _WeightedWindows(torch.autograd.Function):
         grad_kernel = torch.empty_like(kernel) if ctx.needs_input_grad[1] else None
         for tap in range(taps):
             seen = _tap(x, tap, ctx.kernel_size, ctx.stride, h, w)
-            for phase in range(
-                phases
-            ):  # phase by phase, so that the product below stays the size of the small map
+            for phase in range(phases):  # phase by phase, so that the product below stays the size of the small map
                 grad = grad_y[:, :, phase]  # (N, G, C/G, h, w)
                 if grad_x is not None:
                     # dL/dx gathers kernel * dL/dy from every output that saw this position
@@ -147,18 +135,14 @@ def _tap(x: Tensor, tap: int, kernel_size: int, stride: int, h: int, w: int) -> 
     ]
 
 
-def _check(
-    x: Tensor, kernel: Tensor, kernel_size: int, groups: int, ratio: int
-) -> tuple[int, int, int, int]:
+def _check(x: Tensor, kernel: Tensor, kernel_size: int, groups: int, ratio: int) -> tuple[int, int, int, int]:
     if x.dim() != 4 or kernel.dim() != 4:
         raise ValueError(
             f"reassembly takes x (N, C, H, W) and kernel (N, groups*k*k, H', W'); "
             f"got x {tuple(x.shape)} and kernel {tuple(kernel.shape)}."
         )
     if kernel_size < 1 or groups < 1 or ratio < 1:
-        raise ValueError(
-            f"kernel_size, groups and ratio must be at least 1; got {kernel_size}, {groups} and {ratio}."
-        )
+        raise ValueError(f"kernel_size, groups and ratio must be at least 1; got {kernel_size}, {groups} and {ratio}.")
     n, c, h, w = x.shape
     if c % groups:
         raise ValueError(f"groups must divide the channels of x: {c} channels, {groups} groups.")
@@ -167,6 +151,4 @@ def _check(
 
 def _check_size(kernel: Tensor, expected: tuple[int, ...], x: Tensor) -> None:
     if tuple(kernel.shape) != expected:
-        raise ValueError(
-            f"for x {tuple(x.shape)} the kernel must be {expected}; got {tuple(kernel.shape)}."
-        )
+        raise ValueError(f"for x {tuple(x.shape)} the kernel must be {expected}; got {tuple(kernel.shape)}.")

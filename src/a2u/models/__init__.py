@@ -1,0 +1,5 @@
+"""Whole networks, built from a configuration."""
+
+from a2u.models.build import build_model
+
+__all__ = ["build_model"]

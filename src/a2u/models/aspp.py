@@ -1,0 +1,38 @@
+"""Atrous spatial pyramid pooling with depth-wise separable branches (DeepLabv3; spec of Sec. 6.1's network)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from a2u.models.layers import ConvNorm, Norm
+
+
+class ASPP(nn.Module):
+    """1x1, three dilated 3x3 (6, 12, 18) and a global branch, concatenated and reduced. (N, C, h, w) -> the same.
+
+    The global branch's norm sees 1x1 maps, so a training step needs at least two samples a process.
+    """
+
+    def __init__(self, channels: int, norm: Norm, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.point = ConvNorm(channels, channels, norm, size=1)
+        self.dilated = nn.ModuleList(_separable(channels, dilation, norm) for dilation in (6, 12, 18))
+        self.whole = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvNorm(channels, channels, norm, size=1))
+        self.reduce = ConvNorm(5 * channels, channels, norm, size=1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.shape[0] == 1:
+            raise ValueError(
+                "the network's global pooling branch normalises 1x1 maps over the batch, so a training step needs at "
+                "least 2 samples a process; got 1. Set trainer.batch_size to 2 or more, or model.aspp=false."
+            )
+        whole = F.interpolate(self.whole(x), size=x.shape[-2:], mode="nearest")
+        branches = [self.point(x), *(branch(x) for branch in self.dilated), whole]
+        return self.dropout(self.reduce(torch.cat(branches, dim=1)))
+
+
+def _separable(channels: int, dilation: int, norm: Norm) -> nn.Sequential:
+    """Depth-wise 3x3, norm+act, 1x1, norm+act."""
+    depthwise = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
+    return nn.Sequential(depthwise, norm(channels, True), *ConvNorm(channels, channels, norm, size=1))

@@ -1,0 +1,32 @@
+"""The decoder: four stages of upsample, add the shortcut, refine; then the prediction."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from a2u.models.layers import ConvNorm, Norm, blocks
+from a2u.upsampling import Upsampler
+
+
+class DecoderStage(nn.Module):
+    """Upsample x2, ADD the shortcut, basic blocks: (N, C, h, w) -> (N, out, 2h, 2w).
+
+    An operator that is not paired reads the skipped feature, that is the shortcut's output (Sec. 6.1: "we learn
+    upsampling kernels from the skipped features").
+    """
+
+    def __init__(self, skip_channels: int, channels: int, out: int, block_count: int, norm: Norm) -> None:
+        super().__init__()
+        self.shortcut = ConvNorm(skip_channels, channels, norm)
+        self.refine = blocks(channels, out, block_count, norm)
+
+    def forward(self, x: Tensor, skip: Tensor, operator: Upsampler, guide: Any) -> Tensor:
+        skipped = self.shortcut(skip)  # (N, C, 2h, 2w)
+        return self.refine(operator(x, guide if operator.paired else skipped) + skipped)
+
+
+class Prediction(nn.Sequential):
+    """3x3 convolution to one map, norm+act, 3x3 convolution; the output is not activated."""
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__(ConvNorm(channels, 1, norm), nn.Conv2d(1, 1, 3, padding=1, bias=False))

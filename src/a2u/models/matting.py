@@ -1,0 +1,90 @@
+"""The matting network of Sec. 6.1 (Fig. 3): one class for every row, the operator decides."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from a2u.models.aspp import ASPP
+from a2u.models.decoder import DecoderStage, Prediction
+from a2u.models.encoder import Encoder
+from a2u.models.layers import NORMS
+from a2u.upsampling import build_upsampler
+from a2u.upsampling.initialise import initialise
+
+
+class MattingUNet(nn.Module):
+    """ResNet34-UNet: (N, 4, H, W) -> alpha (N, 1, H, W), not clamped; H and W multiples of 16.
+
+    Input channels: RGB normalised with the ImageNet mean and standard deviation, and trimap / 255. At the default
+    width and block counts it has 8,049,003 parameters without the operator's.
+
+    One seed gives the shared parts the same initial weights whatever the operator: operators draw theirs from a
+    generator of their own.
+
+    Args:
+        upsampler: the operator's name.
+        options: the operator's options.
+        width: multiplies every channel count; 32 * width must be a whole number.
+        encoder_blocks: residual blocks of layer1, layer2, layer3.
+        decoder_blocks: residual blocks of a decoder stage.
+        norm: "batch" (batch norm + leaky ReLU) or "inplace_abn" (the released program's).
+        aspp: pyramid pooling after the encoder.
+        dropout: of the pyramid pooling.
+
+    Raises:
+        ValueError: an impossible option.
+    """
+
+    def __init__(
+        self,
+        upsampler: str = "nearest",
+        options: dict[str, Any] | None = None,
+        width: float = 1.0,
+        encoder_blocks: Sequence[int] = (3, 4, 4),
+        decoder_blocks: int = 2,
+        norm: str = "batch",
+        aspp: bool = True,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if width <= 0 or 32 * width != int(32 * width):
+            raise ValueError(f"model.width must make 32 * width a whole number of channels; got {width}.")
+        if len(encoder_blocks) != 3 or min(*encoder_blocks, decoder_blocks) < 1:
+            raise ValueError(
+                f"model.encoder_blocks must be three numbers and each block count at least 1; "
+                f"got {list(encoder_blocks)} and decoder_blocks={decoder_blocks}."
+            )
+        make_norm = NORMS[norm]
+        c32, c64, c128, c256 = (int(channels * width) for channels in (32, 64, 128, 256))
+        stages = [(c256, c128), (c128, c64), (c64, c64), (c64, c32)]  # deepest first: channels in, out
+        skips = [c128, c64, c64, 4]  # layer2, layer1, stem, input
+        seed = int(torch.randint(2**31, ()))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            operators = [build_upsampler(upsampler, channels, **(options or {})) for channels, _ in stages]
+        paired = operators[0].paired
+
+        self.encoder = Encoder((c64, c128, c256), encoder_blocks, make_norm, paired)
+        self.aspp = ASPP(c256, make_norm, dropout) if aspp else nn.Identity()
+        self.stages = nn.ModuleList(
+            DecoderStage(skip, channels, out, decoder_blocks, make_norm)
+            for skip, (channels, out) in zip(skips, stages, strict=True)
+        )
+        self.prediction = Prediction(c32, make_norm)
+        initialise(self)
+        self.upsamplers = nn.ModuleList(operators)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4 or x.shape[1] != 4 or x.shape[2] % 16 or x.shape[3] % 16:
+            raise ValueError(
+                "the matting network takes (N, 4, H, W), RGB and trimap, with H and W multiples of 16; "
+                f"got {tuple(x.shape)}."
+            )
+        features = self.encoder(x, list(self.upsamplers))
+        skips = (features.eighth, features.quarter, features.half, x)
+        y = self.aspp(features.sixteenth)
+        for stage, skip, operator, guide in zip(self.stages, skips, self.upsamplers, features.guides, strict=True):
+            y = stage(y, skip, operator, guide)
+        return self.prediction(y)

@@ -1,0 +1,12 @@
+"""The reference row of every matting table: what the trimap alone says."""
+
+import torch
+from torch import Tensor, nn
+
+
+class TrimapOnly(nn.Module):
+    """Alpha 0 and 1 where the trimap knows, 0.5 where it does not. (N, 4, H, W) -> (N, 1, H, W); no parameters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        trimap = x[:, 3:]
+        return torch.where(trimap <= 0, 0.0, torch.where(trimap >= 1, 1.0, 0.5)).to(x.dtype)
