@@ -1,0 +1,353 @@
+"""Typed configuration: one dataclass a node, registered with Hydra.
+
+configs/train.yaml shows how a run is composed. An unknown key, a wrong type or a value outside an enumeration
+fails at composition, with the key and the allowed values in the message. The options of an upsampling operator are
+its constructor's arguments: their types and defaults stand there and nowhere else.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, make_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from a2u.errors import ConfigError
+from a2u.upsampling import Upsampler, operators
+
+CONFIG_DIR = Path(__file__).parents[2] / "configs"
+
+
+class Network(Enum):
+    """Whole networks."""
+
+    resnet34_unet = 1
+    trimap_only = 2
+
+
+class Norm(Enum):
+    """Norm + activation of the network: batch norm + leaky ReLU, or the released program's in-place ABN."""
+
+    batch = 1
+    inplace_abn = 2
+
+
+class Schedule(Enum):
+    """How the learning rate changes over the steps of a run."""
+
+    multistep = 1
+    one_cycle = 2
+    constant = 3
+
+
+class Rounding(Enum):
+    """From a prediction in 0..1 to 8 bits: to the nearest value, or cut off as the released program does."""
+
+    nearest = 1
+    truncate = 2
+
+
+class MetricProgram(Enum):
+    """Whose figures: the MATLAB program's (those of record), or those the authors' Python prints in its logs."""
+
+    matlab = 1
+    released_python = 2
+
+
+class Launcher(Enum):
+    """A process a row on this machine, or one row after the other in this process."""
+
+    local = 1
+    inline = 2
+
+
+@dataclass
+class ModelConfig:
+    """The network; `width`, block counts and so on shrink it for small scales."""
+
+    name: Network = Network.resnet34_unet
+    width: float = 1.0  # multiplies every channel count
+    encoder_blocks: list[int] = field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
+    decoder_blocks: int = 2  # of each of the four stages
+    norm: Norm = Norm.batch
+    aspp: bool = True
+    dropout: float = 0.5  # of the pyramid pooling
+    encoder_weights: str = "none"  # none, imagenet (fetched by torchvision) or a file (.pth, .safetensors)
+
+
+@dataclass
+class UpsamplerConfig:
+    """Base of the operators' options, which are made from their constructors."""
+
+    name: str = "???"
+
+
+@dataclass
+class SampleConfig:
+    """How one training sample is made from layers (Sec. 6.3 and the released program; defaults: the paper's)."""
+
+    crop: int = 512  # side of the square crop, a multiple of 16
+    combine_probability: float = 0.5  # a second foreground is laid under the first
+    resize_probability: float = 0.25  # the foreground is resized to resize_to x resize_to first
+    resize_to: int = 640
+    rotation: float = 30.0  # degrees, +-
+    rotation_min_side: int = 1024  # no rotation where the longer side is smaller
+    scale_min: float = 0.8  # each axis scaled by a uniform draw
+    scale_max: float = 1.25
+    shear: float = 10.0  # degrees, +-
+    trimap_max: int = 29  # ellipses of independent size 1..trimap_max erode the known regions
+    jitter: bool = True  # hue, saturation and value of the foreground
+
+
+@dataclass
+class DatasetConfig:
+    """What every dataset has; `limit_*` use the first N only."""
+
+    name: str = "???"
+    root: str | None = None
+    limit_train: int | None = None
+    limit_test: int | None = None
+
+
+@dataclass
+class SyntheticConfig(DatasetConfig):
+    """The embedded default: generated foregrounds with exact alpha."""
+
+    name: str = "synthetic"
+    cache: str | None = "data"  # folder for generated layers; null: generate again every time
+    train_layers: int = 256
+    train_backgrounds: int = 128
+    train_size: int = 160  # side of the square training layers, pixels
+    test_images: int = 64
+    test_size: int = 256
+    seed: int = 2021  # of the generator, not of the run
+
+
+@dataclass
+class AdobeConfig(DatasetConfig):
+    """Adobe Image Matting / Composition-1k in the released folder layout."""
+
+    name: str = "adobe"
+    # Paths are taken from root, or are absolute. Lists are text files with one name a line.
+    train_list: str | None = None  # foregrounds; null: all of Training_set/fg, sorted
+    test_list: str | None = None  # composites, or foregrounds for all of theirs; null: all, sorted
+    backgrounds: str | None = None  # folder; null: Training_set/train2014, else Training_set/bg
+    cache_mb: int = 1024  # decoded training layers kept in memory, a process
+
+
+@dataclass
+class AlphamattingConfig(DatasetConfig):
+    """The alphamatting.com photographs with true alpha: evaluation only."""
+
+    name: str = "alphamatting"
+    trimap: str = "Trimap1"
+
+
+@dataclass
+class TrainerConfig:
+    """How the network is trained (Sec. 6.3; defaults: the paper's for the Adobe dataset)."""
+
+    epochs: int = 30
+    iterations: int = 6000  # of an epoch
+    batch_size: int = 16
+    lr: float = 0.01  # of new layers, Adam
+    encoder_lr_ratio: float = 100.0  # the pretrained encoder learns at lr / encoder_lr_ratio
+    schedule: Schedule = Schedule.multistep
+    milestones: list[int] = field(default_factory=lambda: [20, 26])  # epochs after which lr is multiplied by gamma
+    gamma: float = 0.1
+    freeze_encoder_norm: bool | None = None  # null: where encoder weights are loaded, as the paper says
+    evaluate_every: int = 1  # epochs; the last epoch is always evaluated. 0: the last one alone
+
+
+@dataclass
+class EvaluationConfig:
+    """How predictions become the numbers of a table."""
+
+    program: MetricProgram = MetricProgram.matlab
+    rounding: Rounding = Rounding.nearest
+
+
+@dataclass
+class RuntimeConfig:
+    """Where and how fast, never what: nothing here is part of a run's identity."""
+
+    outputs: str = "outputs"
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
+    threads: int | None = None  # of PyTorch; null: its own choice
+    workers: int | None = None  # data-loading processes; null: none on a CPU, up to 8 beside a GPU
+    log_every: int = 20  # steps between TensorBoard scalars
+    checkpoint_seconds: float = 60.0  # a checkpoint at least this often, besides one after every epoch
+    progress: bool = True  # a progress line on the terminal
+    save_predictions: bool = False  # 8-bit PNGs of the last evaluation
+    force: bool = False  # run again even where a finished result exists
+
+
+@dataclass
+class Config:
+    """One run: a row of a table at one scale with one seed."""
+
+    table: str = "custom"
+    row: str = "custom"
+    scale: str = "custom"
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    upsampler: UpsamplerConfig = field(default_factory=UpsamplerConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    metrics: EvaluationConfig = field(default_factory=EvaluationConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class EvaluateConfig:
+    """configs/evaluate.yaml: a checkpoint on a dataset."""
+
+    weights: str = "???"
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    metrics: EvaluationConfig = field(default_factory=EvaluationConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class LauncherConfig:
+    """How the rows of a table are run."""
+
+    name: Launcher = Launcher.local
+
+
+@dataclass
+class TableConfig:
+    """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
+
+    table: str = "table2"
+    rows: list[str] = field(default_factory=list)  # empty: every row
+    seeds: int = 1  # seeds 0 .. seeds-1
+    jobs: int | None = None  # rows side by side; null: one a CPU core, or one where there is a GPU
+    publish: bool = False  # copy finished results to results/ instead of running
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+
+
+def operator_schema(operator: type[Upsampler]) -> type:
+    """Dataclass with an operator's options: its constructor's arguments after `channels`."""
+    hints = get_type_hints(operator.__init__)
+    options: list[tuple[str, Any, Any]] = [("name", str, operator.name)]
+    for key, parameter in inspect.signature(operator).parameters.items():
+        if key == "channels":
+            continue
+        kind, default = hints[key], parameter.default
+        if get_origin(kind) is Literal:
+            choices = Enum(f"{operator.name}_{key}", {value: value for value in get_args(kind)})  # type: ignore[misc]
+            kind, default = choices, choices[default]
+        options.append((key, kind, default))
+    return make_dataclass(f"{operator.__name__}Options", options, bases=(UpsamplerConfig,))
+
+
+def _register() -> dict[str, type]:
+    """Put every dataclass into Hydra's store; also return them by name, for messages."""
+    store = ConfigStore.instance()
+    store.store(name="config_schema", node=Config)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="table_schema", node=TableConfig)
+    nodes = [("model", "model_schema", ModelConfig), ("trainer", "trainer_schema", TrainerConfig)]
+    nodes += [("metrics", "metrics_schema", EvaluationConfig), ("launcher", "launcher_schema", LauncherConfig)]
+    nodes += [("dataset", f"{kind.name}_schema", kind) for kind in (SyntheticConfig, AdobeConfig, AlphamattingConfig)]
+    nodes += [("upsampler", f"{name}_schema", operator_schema(operator)) for name, operator in operators().items()]
+    for group, name, node in nodes:
+        store.store(group=group, name=name, node=node)
+    if not OmegaConf.has_resolver("times"):
+        OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor))
+    kinds = [Config, EvaluateConfig, TableConfig, SampleConfig, RuntimeConfig, *(node for _, _, node in nodes)]
+    return {kind.__name__: kind for kind in kinds}
+
+
+_SCHEMAS = _register()
+
+
+def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictConfig:
+    """Compose a configuration as the scripts do.
+
+    Args:
+        overrides: Hydra overrides, such as "experiment=table2/a2u_hybrid_cw", "scale=smoke".
+        config_name: a file of configs/ without its ending.
+
+    Raises:
+        ConfigError: unknown key, file or option, or a wrong type; names the key and what is allowed.
+    """
+    if not CONFIG_DIR.is_dir():
+        raise ConfigError(
+            f"the folder configs/ was looked for at {CONFIG_DIR} and is not there; experiments run from a checkout "
+            "of the repository, installed with `pip install -e .`."
+        )
+    outer = GlobalHydra.instance().hydra  # a script's own Hydra, put back afterwards
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONFIG_DIR)):
+            cfg = hydra_compose(config_name, overrides=list(overrides))
+        _refuse_unknown_keys(cfg)
+        return cfg
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error)) from error
+    finally:
+        GlobalHydra.instance().clear()
+        if outer is not None:
+            GlobalHydra.instance().initialize(outer)
+
+
+def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:
+    """Hydra's `+key=value` adds keys even to a typed node; here it must not."""
+    kind = OmegaConf.get_type(cfg)
+    if kind in _SCHEMAS.values():
+        allowed = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+        for key in map(str, cfg):
+            if key not in allowed:
+                raise ConfigError(f"unknown configuration key {path}{key}; allowed here: {', '.join(allowed)}.")
+    for key in map(str, cfg):
+        if not OmegaConf.is_missing(cfg, key) and OmegaConf.is_dict(cfg[key]):
+            _refuse_unknown_keys(cfg[key], f"{path}{key}.")
+
+
+def options_of(group: str) -> list[str]:
+    """Names of the files in a folder of configs/, those of its folders included: "upsampler" -> a2u, bicubic, ..."""
+    folder = CONFIG_DIR / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def explain(error: Exception) -> str:
+    """One sentence from Hydra's message: the key, what was found, what is allowed."""
+    missing = re.search(r"Could not find '([^/']+)/([^']+)'", str(error))
+    if missing:
+        group, name = missing.groups()
+        return f"there is no {group} {name!r}; there are: {', '.join(options_of(group))}."
+    causes = [str(error)]
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        causes.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    text = "\n".join(causes)
+    full_key = re.search(r"full_key: (\S+)", text)
+    unknown = re.search(r"Key '([^']+)' (?:not in|is not in struct) ?'?(\w*)'?", text)
+    if unknown:
+        key = full_key.group(1) if full_key else unknown.group(1)
+        schema = _SCHEMAS.get(unknown.group(2), Config)
+        allowed = ", ".join(entry.name for entry in fields(schema))
+        return f"unknown configuration key {key}; allowed here: {allowed}."
+    if full_key:
+        reason = next((line for line in text.splitlines() if "alue" in line or "issing" in line), text)
+        return f"configuration key {full_key.group(1)}: {reason.strip().rstrip('.')}."
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain values (JSON)."""
+    return OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)  # type: ignore[return-value]

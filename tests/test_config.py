@@ -1,0 +1,109 @@
+"""Composition: what composes, what is refused, and with which words."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from a2u.config import CONFIG_DIR, ModelConfig, SampleConfig, TrainerConfig, compose, options_of, plain
+from a2u.engine.run import check
+from a2u.errors import ConfigError
+from a2u.reproduce.published import published, rows_of
+from a2u.upsampling import operators, option_names
+
+EXPERIMENTS = options_of("experiment")
+
+
+def test_there_is_a_config_for_every_row_of_table_2():
+    assert {f"table2/{row}" for row in rows_of("table2")} <= set(EXPERIMENTS)
+    assert len(rows_of("table2")) == 13
+
+
+def test_there_is_a_config_for_every_operator():
+    ours = {name for name, operator in operators().items() if operator.__module__.startswith("a2u.")}
+    assert ours == set(options_of("upsampler"))
+
+
+@pytest.mark.parametrize("scale", options_of("scale"))
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_builds(experiment, scale):
+    cfg = compose([f"experiment={experiment}", f"scale={scale}"])
+    check(cfg)
+    assert f"{cfg.table}/{cfg.row}" == experiment
+    assert cfg.scale == scale
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_opens_with_row_numbers_cost_and_command(experiment):
+    table, row = experiment.split("/")
+    lines = (CONFIG_DIR / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+    comment = " ".join(line for line in lines if line.startswith("#"))
+    assert f"python scripts/train.py experiment={experiment}" in comment
+    assert "Cost:" in comment
+    for number in published()[table].get(row, []):
+        assert str(number) in comment, f"printed number {number} is not in the comment"
+
+
+def test_paper_scale_is_the_papers_setting():
+    cfg = compose(["experiment=table2/nearest", "dataset=adobe", "scale=paper"])
+    assert (cfg.trainer.epochs, cfg.trainer.iterations, cfg.trainer.batch_size) == (30, 6000, 16)
+    assert (cfg.trainer.lr, cfg.trainer.encoder_lr_ratio, list(cfg.trainer.milestones)) == (0.01, 100, [20, 26])
+    assert (cfg.sample.crop, cfg.sample.trimap_max, cfg.sample.resize_to) == (512, 29, 640)
+    assert cfg.model.encoder_weights == "imagenet"
+    assert OmegaConf.to_object(cfg.sample) == SampleConfig()
+    assert OmegaConf.to_object(cfg.trainer) == TrainerConfig()
+    assert OmegaConf.to_object(cfg.model) == ModelConfig(encoder_weights="imagenet")
+
+
+def test_operator_options_are_the_constructors():
+    cfg = compose(["upsampler=a2u"])
+    assert list(cfg.upsampler) == ["name", *option_names(operators()["a2u"])]
+    assert plain(cfg)["upsampler"]["mode"] == "dynamic"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["trainer.lrr=1"], ["trainer.lrr", "allowed here", "lr", "milestones"]),
+        (["+trainer.lrr=1"], ["trainer.lrr", "allowed here"]),
+        (["foo=1"], ["foo", "table", "upsampler"]),
+        (["upsampler=a2u", "upsampler.ranks=2"], ["upsampler.ranks", "rank", "up_kernel_size"]),
+        (["upsampler=a2u", "upsampler.mode=dinamic"], ["upsampler.mode", "static, hybrid, dynamic"]),
+        (["upsampler=nearest", "upsampler.rank=2"], ["upsampler.rank", "allowed here: name, ratio"]),
+        (["upsampler=neerest"], ["upsampler 'neerest'", "nearest", "bilinear"]),
+        (["experiment=table2/a2u_dynamic"], ["table2/a2u_dynamic", "table2/a2u_dynamic_cs"]),
+        (["scale=big"], ["scale 'big'", "lite, paper, smoke"]),
+        (["dataset=adope"], ["dataset 'adope'", "adobe"]),
+        (["dataset=adobe", "dataset.train_size=3"], ["dataset.train_size", "cache_mb"]),
+        (["trainer.epochs=many"], ["trainer.epochs", "many", "Integer"]),
+        (["model.norm=layer"], ["model.norm", "batch, inplace_abn"]),
+        (["trainer.milestones=3"], ["trainer.milestones"]),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_what_is_allowed(overrides, words):
+    with pytest.raises(ConfigError) as refused:
+        compose(overrides)
+    for word in words:
+        assert word in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "_schema" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["sample.crop=40"], "sample.crop must be a positive multiple of 16; got 40"),
+        (["trainer.batch_size=1"], "set trainer.batch_size to 2 or more, or model.aspp=false"),
+        (["trainer.lr=0"], "trainer.lr must be positive"),
+        (["model.width=0.3"], "model.width"),
+        (["model.encoder_blocks=[1,1]"], "model.encoder_blocks"),
+        (["upsampler=a2u", "upsampler.up_kernel_size=2"], "up_kernel_size must be odd"),
+        (["upsampler=a2u", "upsampler.up_kernel_size=1"], "kernel_norm=sigmoid"),
+        (["upsampler=carafe", "upsampler.ratio=3"], "upsampler.ratio"),
+    ],
+)
+def test_an_impossible_combination_is_refused(overrides, words):
+    with pytest.raises(ConfigError, match=words.replace(".", r"\.")):
+        check(compose(overrides))
+
+
+def test_one_sample_a_step_is_possible_without_pyramid_pooling():
+    check(compose(["trainer.batch_size=1", "model.aspp=false"]))
