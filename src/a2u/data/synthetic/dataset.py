@@ -1,0 +1,213 @@
+"""The embedded default dataset: generated on demand, kept in memory, cached on disk."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+from uuid import uuid4
+
+import numpy as np
+
+from a2u.config import SyntheticConfig
+from a2u.data.synthetic.generate import (
+    GENERATOR_VERSION,
+    MINIMUM_SIZE,
+    generate_background,
+    generate_composite,
+    generate_layer,
+    layer_name,
+)
+from a2u.data.types import Composite, Layer, MattingData
+from a2u.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item", Layer, Composite, np.ndarray)
+Arrays = dict[str, np.ndarray]
+
+
+def build(cfg: SyntheticConfig) -> MattingData:
+    """The dataset of a configuration. Nothing is generated before it is asked for.
+
+    With `cfg.cache` every item is kept as one file below
+    `<cache>/synthetic-v<version>-seed<seed>-size<size>/<split>/`; processes may share the folder. Items handed out
+    are kept in memory and read-only. `limit_train` limits both layers and backgrounds. Raises ConfigError for a
+    count or a size that cannot be, and DataError on use where the cache cannot be written.
+    """
+    _check(cfg)
+    layers, backgrounds, composites = _items(cfg)
+    return MattingData(
+        layers=layers,
+        layer_names=[layer_name(index, "train") for index in range(len(layers))],
+        backgrounds=backgrounds,
+        test=composites,
+        test_names=[layer_name(index, "test") for index in range(len(composites))],
+        checksum=partial(_checksum, composites),
+    )
+
+
+def prepare(cfg: SyntheticConfig, progress: Callable[[int, int], None] | None = None) -> None:
+    """Fill the disk cache with every item that `build(cfg)` could hand out; nothing to do without a cache.
+
+    Call it once before several processes train side by side. `progress(done, total)` is told after each item.
+    Raises what `build` does.
+    """
+    _check(cfg)
+    if cfg.cache is None:
+        return
+    groups = _items(cfg)
+    total, done = sum(len(group) for group in groups), 0
+    for group in groups:
+        for index in range(len(group)):
+            group.load(index)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+
+@dataclass
+class Items(Generic[Item]):
+    """Items by index: from memory, else from the disk cache, else made by `make(index)`.
+
+    folder: the cache (None: no cache), in which `<kind>_<index>.npz` holds one item; restore(index, arrays) gives
+    the item of such a file.
+    """
+
+    kind: str
+    count: int
+    make: Callable[[int], Item]
+    restore: Callable[[int, Arrays], Item]
+    folder: Path | None
+    memory: dict[int, Item] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Item:
+        if not 0 <= index < self.count:
+            raise IndexError(f"{self.kind} {index} of {self.count}")
+        if index not in self.memory:
+            item = self.load(index)
+            for array in _arrays(item).values():
+                array.flags.writeable = False
+            self.memory[index] = item
+        return self.memory[index]
+
+    def load(self, index: int) -> Item:
+        """The item from the disk cache, or made and put there."""
+        if self.folder is None:
+            return self.make(index)
+        path = self.folder / f"{self.kind}_{index:04d}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as archive:  # the archive's CRC covers every array
+                return self.restore(index, dict(archive))
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except Exception as error:  # a damaged archive fails in a dozen ways: zip, header, flags, names
+            log.warning("The cache file %s is damaged (%r): it is generated again.", path, error)
+        item = self.make(index)
+        _write(path, _arrays(item))
+        return item
+
+
+def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items[Composite]]:
+    def cache(size: int, split: str) -> Path | None:
+        if cfg.cache is None:
+            return None
+        return Path(cfg.cache) / f"synthetic-v{GENERATOR_VERSION}-seed{cfg.seed}-size{size}" / split
+
+    def limited(count: int, limit: int | None) -> int:
+        return count if limit is None else min(count, limit)
+
+    train = cache(cfg.train_size, "train")
+    return (
+        Items(
+            "layer",
+            limited(cfg.train_layers, cfg.limit_train),
+            partial(generate_layer, cfg.seed, size=cfg.train_size, split="train"),
+            _layer,
+            train,
+        ),
+        Items(
+            "background",
+            limited(cfg.train_backgrounds, cfg.limit_train),
+            partial(generate_background, cfg.seed, size=cfg.train_size, split="train"),
+            _background,
+            train,
+        ),
+        Items(
+            "composite",
+            limited(cfg.test_images, cfg.limit_test),
+            partial(generate_composite, cfg.seed, size=cfg.test_size),
+            _composite,
+            cache(cfg.test_size, "test"),
+        ),
+    )
+
+
+# Functions, not lambdas: a data loader's worker processes receive the items pickled.
+def _layer(index: int, arrays: Arrays) -> Layer:
+    return Layer(layer_name(index, "train"), **arrays)
+
+
+def _background(index: int, arrays: Arrays) -> np.ndarray:
+    return arrays["image"]
+
+
+def _composite(index: int, arrays: Arrays) -> Composite:
+    return Composite(layer_name(index, "test"), **arrays)
+
+
+def _arrays(item: Layer | Composite | np.ndarray) -> Arrays:
+    if isinstance(item, np.ndarray):
+        return {"image": item}
+    return {key: value for key, value in item._asdict().items() if key != "name"}
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    """Write under another name first, so that no other process ever sees a part of the file."""
+    part = path.with_name(f"{path.stem}-{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(part, "wb") as file:
+                np.savez(file, **cast(Any, arrays))
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The generated dataset cannot be cached as {path} ({error}): set its `cache` to a folder that can be "
+            "written, or to null to generate it anew in every run."
+        ) from error
+
+
+def _checksum(composites: Items[Composite]) -> str:
+    digest = hashlib.sha256()
+    for index in range(len(composites)):
+        name, *arrays = composites[index]
+        digest.update(name.encode())
+        for array in arrays:
+            digest.update(repr(array.shape).encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _check(cfg: SyntheticConfig) -> None:
+    least = {
+        "train_layers": 1,
+        "train_backgrounds": 1,
+        "test_images": 1,
+        "train_size": MINIMUM_SIZE,
+        "test_size": MINIMUM_SIZE,
+        "limit_train": 1,
+        "limit_test": 1,
+        "seed": 0,
+    }
+    for key, lowest in least.items():
+        value = getattr(cfg, key)
+        if value is not None and value < lowest:
+            raise ConfigError(f"The synthetic dataset's {key} is {value}; it has to be at least {lowest}.")

@@ -1,0 +1,197 @@
+"""The dataset as the trainer sees it: lazy, cached, the same everywhere."""
+
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from a2u.config import SyntheticConfig
+from a2u.data.synthetic import build, generate_background, generate_composite, generate_layer, prepare
+from a2u.data.synthetic import dataset as module
+from a2u.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> SyntheticConfig:
+    return SyntheticConfig(
+        cache=str(tmp_path / "cache"),
+        train_layers=5,
+        train_backgrounds=3,
+        train_size=32,
+        test_images=4,
+        test_size=48,
+        seed=11,
+    )
+
+
+def files(cfg: SyntheticConfig) -> list[str]:
+    root = Path(str(cfg.cache))
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def assert_same(left: tuple[object, ...], right: tuple[object, ...]) -> None:
+    assert left[0] == right[0]
+    for one, other in zip(left[1:], right[1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_items_are_the_generator_s(cfg: SyntheticConfig, cached: bool) -> None:
+    cfg = cfg if cached else replace(cfg, cache=None)
+    for _ in range(2):  # generated, then read from the cache
+        data = build(cfg)
+        assert data.layers is not None
+        assert data.backgrounds is not None
+        assert (len(data.layers), len(data.backgrounds), len(data.test)) == (5, 3, 4)
+        for index in (4, 0):
+            assert_same(data.layers[index], generate_layer(11, index, 32, "train"))
+            assert data.layers[index].name == data.layer_names[index]
+        np.testing.assert_array_equal(data.backgrounds[2], generate_background(11, 2, 32, "train"))
+        assert_same(data.test[3], generate_composite(11, 3, 48))
+        assert data.test[3].name == data.test_names[3]
+
+
+def test_only_what_is_asked_for_is_generated_and_once(cfg: SyntheticConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = build(cfg)
+    assert data.layers is not None
+    assert files(cfg) == []
+    first = data.layers[2]
+    assert files(cfg) == ["synthetic-v1-seed11-size32/train/layer_0002.npz"]
+    assert data.layers[2] is first  # from memory
+
+    def no_generator(*_: object, **__: object) -> None:
+        raise AssertionError("generated again")
+
+    monkeypatch.setattr(module, "generate_layer", no_generator)
+    again = build(cfg).layers
+    assert again is not None
+    assert_same(again[2], first)
+    with pytest.raises(AssertionError, match="generated again"):
+        again[1]
+
+
+def test_without_a_cache_nothing_is_written(
+    cfg: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cfg = replace(cfg, cache=None)
+    prepare(cfg)
+    build(cfg).checksum()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_limits(cfg: SyntheticConfig) -> None:
+    data = build(replace(cfg, limit_train=2, limit_test=1))
+    assert data.layers is not None
+    assert data.backgrounds is not None
+    assert (len(data.layers), len(data.backgrounds), len(data.test)) == (2, 2, 1)
+    assert data.layer_names == ["train_hair_0000", "train_net_0001"]
+    assert data.test_names == ["test_hair_0000"]
+    assert [layer.name for layer in data.layers] == data.layer_names  # iteration ends
+    with pytest.raises(IndexError):
+        data.layers[2]
+    with pytest.raises(IndexError):
+        data.layers[-1]
+    more = build(replace(cfg, limit_train=100, limit_test=100))
+    assert (len(more.layer_names), len(more.test_names)) == (5, 4)
+
+
+def test_items_cannot_be_changed_by_accident(cfg: SyntheticConfig) -> None:
+    for _ in range(2):  # generated and cached
+        case = build(cfg).test[0]
+        with pytest.raises(ValueError, match="read-only"):
+            case.alpha[0, 0] = 7
+
+
+def test_prepare_fills_the_cache_and_tells_of_it(cfg: SyntheticConfig) -> None:
+    told: list[tuple[int, int]] = []
+    prepare(replace(cfg, limit_test=2), lambda done, total: told.append((done, total)))
+    assert told == [(done, 10) for done in range(1, 11)]
+    assert len(files(cfg)) == 10
+    prepare(cfg)
+    assert len(files(cfg)) == 12
+
+
+def damage_first_half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def damage_everything(_: bytes) -> bytes:
+    return b""
+
+
+def damage_one_bit(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def damage_kind(_: bytes) -> bytes:
+    return b"not an archive at all"
+
+
+@pytest.mark.parametrize("damage", [damage_first_half, damage_everything, damage_one_bit, damage_kind])
+def test_a_damaged_file_is_reported_and_replaced(
+    cfg: SyntheticConfig, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
+) -> None:
+    path = Path(str(cfg.cache)) / "synthetic-v1-seed11-size48/test/composite_0001.npz"
+    good = build(cfg).test[1]
+    path.write_bytes(damage(path.read_bytes()))
+    with caplog.at_level(logging.WARNING):
+        assert_same(build(cfg).test[1], good)
+    assert str(path) in caplog.text
+    assert "damaged" in caplog.text
+    caplog.clear()
+    assert_same(build(cfg).test[1], good)  # the file was replaced
+    assert caplog.text == ""
+
+
+def test_two_processes_at_the_same_time(cfg: SyntheticConfig) -> None:
+    program = (
+        "from a2u.config import SyntheticConfig; from a2u.data.synthetic import prepare;"
+        f"prepare(SyntheticConfig(cache={cfg.cache!r}, train_layers=5, train_backgrounds=3, train_size=32,"
+        " test_images=4, test_size=48, seed=11))"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(files(cfg)) == 12
+    assert all(name.endswith(".npz") for name in files(cfg))  # no part files stay behind
+    assert build(cfg).checksum() == build(replace(cfg, cache=None)).checksum()
+
+
+def test_checksum_tells_test_sets_apart(cfg: SyntheticConfig) -> None:
+    cfg = replace(cfg, cache=None)
+    first = build(cfg).checksum()
+    assert len(first) == 64
+    assert build(replace(cfg, train_size=40, limit_train=1)).checksum() == first  # of the test set alone
+    others = [replace(cfg, seed=12), replace(cfg, limit_test=3), replace(cfg, test_size=49)]
+    assert len({first, *(build(other).checksum() for other in others)}) == 4
+
+
+def test_data_travels_to_worker_processes(cfg: SyntheticConfig) -> None:
+    data = build(cfg)
+    case = data.test[1]
+    assert_same(pickle.loads(pickle.dumps(data)).test[1], case)
+
+
+def test_a_cache_that_cannot_be_written(cfg: SyntheticConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    data = build(replace(cfg, cache=str(tmp_path / "file")))
+    with pytest.raises(DataError, match=r"cannot be cached as .*layer_0000\.npz.*`cache`"):
+        prepare(replace(cfg, cache=str(tmp_path / "file")))
+    with pytest.raises(DataError, match="cannot be cached"):
+        data.test[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "lowest"),
+    [("train_size", 31, 32), ("test_size", 0, 32), ("limit_test", 0, 1), ("train_layers", -1, 1), ("seed", -1, 0)],
+)
+def test_impossible_configurations(cfg: SyntheticConfig, key: str, value: int, lowest: int) -> None:
+    with pytest.raises(ConfigError, match=f"{key} is {value}; it has to be at least {lowest}"):
+        build(replace(cfg, **{key: value}))
