@@ -1,0 +1,6 @@
+"""Datasets and training samples."""
+
+from a2u.data.build import build_data, prepare_data
+from a2u.data.samples import EpochSampler, TrainingSamples, network_input
+
+__all__ = ["EpochSampler", "TrainingSamples", "build_data", "network_input", "prepare_data"]

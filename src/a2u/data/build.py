@@ -1,0 +1,41 @@
+"""From a configuration to a dataset."""
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from a2u.config import AdobeConfig, AlphamattingConfig, SyntheticConfig
+from a2u.data import adobe, alphamatting, synthetic
+from a2u.data.types import MattingData
+
+
+def build_data(cfg: DictConfig) -> MattingData:
+    """The dataset of `cfg` (the `dataset` of a configuration).
+
+    Raises:
+        DataError: its folder is missing or not what it has to be; nothing was written.
+    """
+    match _typed(cfg):
+        case SyntheticConfig() as typed:
+            return synthetic.build(typed)
+        case AdobeConfig() as typed:
+            return adobe.build(typed)
+        case AlphamattingConfig() as typed:
+            return alphamatting.build(typed)
+        case other:
+            raise TypeError(f"no dataset is built from a {type(other).__name__}")
+
+
+def prepare_data(cfg: DictConfig, progress: Callable[[int, int], None] | None = None) -> None:
+    """Do once what several runs on this dataset would otherwise each do: fill the cache of generated layers.
+
+    progress is called with (items done, items).
+    """
+    typed = _typed(cfg)
+    if isinstance(typed, SyntheticConfig):
+        synthetic.prepare(typed, progress)
+
+
+def _typed(cfg: DictConfig) -> Any:
+    return OmegaConf.to_object(cfg)

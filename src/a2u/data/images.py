@@ -1,0 +1,105 @@
+"""Reading image files: 8-bit pixels as they are stored, or an error that names the file."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from a2u.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
+from a2u.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+# Grey stored in three channels of a JPEG may come back a little coloured.
+JPEG_GREY_TOLERANCE = 3
+
+
+def read_colour(path: Path) -> np.ndarray:
+    """Colours of a file, (H, W, 3) uint8 RGB; a grey file gives three equal channels.
+
+    Raises DataError for a file that is missing, truncated, transparent or not 8 bits a channel.
+    """
+    pixels = _read(path)
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """Grey values of a file, (H, W) uint8; grey stored as RGB is accepted.
+
+    Raises DataError as `read_colour` does, and for a file whose channels differ.
+    """
+    pixels = _read(path)
+    if pixels.ndim == 2:
+        return pixels
+    difference = int(np.ptp(pixels, axis=2).max())
+    if difference > (0 if path.suffix.lower() == ".png" else JPEG_GREY_TOLERANCE):
+        raise DataError(
+            f"{path} is coloured (red, green and blue differ by up to {difference}); "
+            "an alpha matte or a trimap is grey: check whether the right file lies there"
+        )
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+
+
+def read_trimap(path: Path) -> np.ndarray:
+    """Trimap of a file, (H, W) uint8 of 0, 128 and 255; any other value is a DataError."""
+    trimap = read_grey(path)
+    values = set(np.flatnonzero(np.bincount(trimap.ravel(), minlength=256)).tolist())
+    others = sorted(values - {BACKGROUND, UNKNOWN, FOREGROUND})
+    if others:
+        shown = ", ".join(map(str, others[:8])) + (", ..." if len(others) > 8 else "")
+        raise DataError(
+            f"{path} holds the value(s) {shown}; a trimap holds 0 (background), 128 (unknown) "
+            "and 255 (foreground) only: save it again without scaling or lossy compression"
+        )
+    return trimap
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels from the header of a PNG file; DataError if it has none."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(24)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    if len(header) < 24 or header[12:16] != b"IHDR":
+        raise DataError(f"{path} is not a PNG image, though named so: convert it or copy it again")
+    return int.from_bytes(header[20:24], "big"), int.from_bytes(header[16:20], "big")
+
+
+def _read(path: Path) -> np.ndarray:
+    """Pixels of a file: (H, W) grey or (H, W, 3) RGB, uint8."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    pixels = None if _truncated_jpeg(data) else _decode(data)
+    if pixels is None:
+        raise DataError(f"{path} ({len(data)} bytes) is damaged or not an image: copy or download it again")
+    if pixels.dtype != np.uint8:
+        raise DataError(f"{path} has {8 * pixels.itemsize} bits a channel; convert it to 8 bits a channel")
+    if pixels.ndim == 2:
+        return pixels
+    colours, opacity = pixels[..., :3], pixels[..., 3:]
+    if (opacity < 255).any():
+        raise DataError(
+            f"{path} has transparent pixels; colours and alpha are expected in files of their own: "
+            "save it without transparency"
+        )
+    return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+
+
+def _decode(data: bytes) -> np.ndarray | None:
+    # From memory, because cv2.imread does not find every non-ASCII name on every system.
+    # Unchanged: no EXIF rotation (foreground and alpha must stay aligned), no silent 16 to 8 bits.
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+
+
+def _truncated_jpeg(data: bytes) -> bool:
+    """Whether a JPEG stops before its end marker; OpenCV before 5 fills the rest with grey.
+
+    The end marker of an embedded preview stands before the last start of scan.
+    """
+    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")

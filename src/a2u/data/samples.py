@@ -1,0 +1,145 @@
+"""Training samples for PyTorch: stateless, so that workers, processes and resumes change nothing."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from a2u.config import SampleConfig
+from a2u.data.transforms import make_sample
+from a2u.data.trimaps import UNKNOWN
+from a2u.data.types import MattingData
+from a2u.errors import DataError
+
+# Of RGB in 0..1; the statistics that torchvision's ImageNet weights expect.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# What a generator is for: streams of one seed never meet.
+_SAMPLE, _ORDER = 0, 1
+
+
+class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
+    """Samples by (epoch, index): all that is random in one depends on (seed, epoch, index) alone.
+
+    Index i shows foreground number i mod n of a permutation that is drawn anew every n samples,
+    so every foreground is seen equally often. A sample is a dict:
+
+    input       (4, crop, crop) float32, see `network_input`
+    alpha       (1, crop, crop) float32 in 0..1
+    unknown     (1, crop, crop) float32, 1 where the trimap is unknown, else 0
+    fg, bg, image  (3, crop, crop) float32 RGB in 0..1
+    name        name of the foreground
+    """
+
+    def __init__(self, data: MattingData, cfg: SampleConfig, seed: int, samples_per_epoch: int) -> None:
+        if not data.layers or not data.backgrounds:
+            raise DataError(
+                "this dataset has no training part (foregrounds with alpha, and backgrounds): "
+                "it serves for evaluation only; train on another, or complete its folder"
+            )
+        self._layers = data.layers
+        self._backgrounds = data.backgrounds
+        self.names = list(data.layer_names)
+        self._cfg = cfg
+        self._seed = seed
+        self._samples_per_epoch = samples_per_epoch
+        self._order: tuple[tuple[int, int], np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return self._samples_per_epoch
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor | str]:
+        epoch, index = key
+        rng = self._generator(_SAMPLE, epoch, index)
+        layers = len(self._layers)
+        first = self._foreground(epoch, index)
+        layer, second = self._layers[first], None
+        if layers > 1 and rng.random() < self._cfg.combine_probability:
+            second = self._layers[int(first + rng.integers(1, layers)) % layers]
+        background = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
+        sample = make_sample(layer, second, background, rng, self._cfg)
+        return {
+            "input": network_input(sample.image, sample.trimap),
+            "alpha": torch.from_numpy(sample.alpha)[None],
+            "unknown": torch.from_numpy(sample.trimap == UNKNOWN)[None].float(),
+            "fg": _channels_first(sample.foreground),
+            "bg": _channels_first(sample.background),
+            "image": _channels_first(sample.image),
+            "name": layer.name,
+        }
+
+    def _foreground(self, epoch: int, index: int) -> int:
+        round_, position = divmod(index, len(self._layers))
+        # Drawn once a round, not once a sample.
+        if self._order is None or self._order[0] != (epoch, round_):
+            rng = self._generator(_ORDER, epoch, round_)
+            self._order = (epoch, round_), rng.permutation(len(self._layers))
+        return int(self._order[1][position])
+
+    def _generator(self, stream: int, epoch: int, number: int) -> np.random.Generator:
+        key = np.random.SeedSequence(self._seed, spawn_key=(stream, epoch, number))
+        return np.random.Generator(np.random.Philox(key))
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """The keys (epoch, index) of one epoch, from `start` on.
+
+    Set `epoch` and `start` before each pass: a data loader with persistent workers keeps its
+    sampler. Of several processes each takes every `processes`-th index, so that their batches
+    together are the batch that one process would have.
+    """
+
+    def __init__(self, length: int, epoch: int = 0, start: int = 0, rank: int = 0, processes: int = 1) -> None:
+        if length % processes:
+            raise ValueError(f"{length} samples an epoch cannot be shared equally by {processes} processes")
+        self.length = length
+        self.epoch = epoch
+        self.start = start  # first index of the epoch to yield, over all processes
+        self.rank = rank
+        self.processes = processes
+
+    def __len__(self) -> int:
+        return len(self._indices())
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter([(self.epoch, index) for index in self._indices()])
+
+    def _indices(self) -> range:
+        if self.start % self.processes:
+            raise ValueError(
+                f"an epoch cannot start at sample {self.start} with {self.processes} processes: "
+                "they would not get equally many"
+            )
+        return range(self.start + self.rank, self.length, self.processes)
+
+
+def network_input(image: np.ndarray, trimap: np.ndarray) -> torch.Tensor:
+    """What a matting network reads: RGB by the ImageNet mean and deviation, and trimap / 255.
+
+    Args:
+        image: (H, W, 3) RGB, uint8 in 0..255 or float32 in 0..1.
+        trimap: (H, W) uint8 of 0, 128, 255.
+
+    Returns:
+        (4, H, W) float32.
+
+    Source: released program; spec of the channels in Sec. 6.1.
+    """
+    if image.dtype not in (np.uint8, np.float32) or trimap.dtype != np.uint8:
+        raise TypeError(f"image is {image.dtype} and trimap {trimap.dtype}; expected are uint8 or float32 and uint8")
+    if image.shape != (*trimap.shape, 3):
+        raise ValueError(f"image {image.shape} and trimap {trimap.shape} do not fit: expected are (H, W, 3) and (H, W)")
+    unit = image if image.dtype == np.float32 else image.astype(np.float32) / 255
+    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[..., None, None]  # (3, 1, 1) each
+    result = torch.empty(4, *trimap.shape)
+    result[:3] = torch.from_numpy(unit).permute(2, 0, 1)
+    result[:3].sub_(mean).div_(deviation)
+    result[3] = torch.from_numpy(trimap) / 255
+    return result
+
+
+def _channels_first(image: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) -> (3, H, W), contiguous."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

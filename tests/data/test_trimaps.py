@@ -1,0 +1,57 @@
+"""Trimaps from alpha, against erosion by brute force."""
+
+import cv2
+import numpy as np
+import pytest
+
+from a2u.data.trimaps import trimap_from_alpha
+
+
+def eroded(mask: np.ndarray, size: int) -> np.ndarray:
+    """Pixels whose whole ellipse, as far as it lies in the picture, is in the mask."""
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    offsets = np.argwhere(ellipse) - size // 2
+    result = np.zeros_like(mask)
+    for y, x in np.ndindex(mask.shape):
+        around = offsets + np.array([y, x])
+        inside = around[((around >= 0) & (around < mask.shape)).all(axis=1)]
+        result[y, x] = mask[tuple(inside.T)].all()
+    return result
+
+
+@pytest.mark.parametrize("shape", [(23, 31), (1, 40), (40, 1), (1, 1)])
+@pytest.mark.parametrize(("fg_size", "bg_size"), [(1, 1), (2, 5), (7, 4), (29, 3)])
+def test_against_brute_force(shape, fg_size, bg_size):
+    rng = np.random.default_rng(sum(shape) + fg_size)
+    coarse = rng.integers(-300, 600, (4, 4)).astype(np.float32)
+    alpha = np.clip(cv2.resize(coarse, shape[::-1]), 0, 255).astype(np.uint8)
+    expected = np.full(shape, 128)
+    expected[eroded(alpha == 255, fg_size)] = 255
+    expected[eroded(alpha == 0, bg_size)] = 0
+    trimap = trimap_from_alpha(alpha, fg_size, bg_size)
+    assert trimap.dtype == np.uint8
+    np.testing.assert_array_equal(trimap, expected)
+
+
+def test_the_foreground_size_erodes_the_foreground():
+    alpha = np.zeros((5, 100), np.uint8)
+    alpha[:, 50:] = 255
+    trimap = trimap_from_alpha(alpha, fg_size=21, bg_size=5)
+    assert (trimap[2] == 128).sum() == 10 + 2
+    assert (trimap[2, :48] == 0).all()
+    assert (trimap[2, 60:] == 255).all()
+
+
+def test_almost_opaque_and_almost_clear_are_unknown():
+    np.testing.assert_array_equal(trimap_from_alpha(np.array([[0, 1, 254, 255]], np.uint8), 1, 1), [[0, 128, 128, 255]])
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_the_border_of_the_picture_does_not_erode(value):
+    alpha = np.full((9, 12), value, np.uint8)
+    np.testing.assert_array_equal(trimap_from_alpha(alpha, 29, 29), alpha)
+
+
+def test_size_below_one():
+    with pytest.raises(ValueError, match="diameter 0"):
+        trimap_from_alpha(np.zeros((3, 3), np.uint8), 0, 1)
