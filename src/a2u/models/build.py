@@ -1,8 +1,9 @@
 """From a configuration to a network."""
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
+from a2u.config import plain
 from a2u.models.matting import MattingUNet
 from a2u.models.trimap_only import TrimapOnly
 
@@ -16,10 +17,7 @@ def build_model(cfg: DictConfig) -> nn.Module:
     Raises:
         ValueError: an impossible combination of options.
     """
-    model = OmegaConf.to_container(cfg.model, resolve=True, enum_to_str=True)
-    operator = OmegaConf.to_container(cfg.upsampler, resolve=True, enum_to_str=True)
-    assert isinstance(model, dict)
-    assert isinstance(operator, dict)
+    model, operator = plain(cfg.model), plain(cfg.upsampler)
     name = model.pop("name")
     model.pop("encoder_weights")
     if name == "trimap_only":

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from a2u.models.layers import ConvNorm, Norm, blocks
+from a2u.models.layers import BasicBlock, ConvNorm, Norm, blocks
 from a2u.upsampling import Upsampler
 
 
@@ -60,5 +60,7 @@ class Encoder(nn.Module):
 
 
 def _reduced(layer: nn.Sequential, x: Tensor, operator: Upsampler) -> tuple[Tensor, Any]:
-    y, guide = layer[0].forward_reduced(x, operator.downsample)
+    first = layer[0]
+    assert isinstance(first, BasicBlock)
+    y, guide = first.forward_reduced(x, operator.downsample)
     return layer[1:](y), guide

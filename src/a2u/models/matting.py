@@ -60,10 +60,14 @@ class MattingUNet(nn.Module):
         c32, c64, c128, c256 = (int(channels * width) for channels in (32, 64, 128, 256))
         stages = [(c256, c128), (c128, c64), (c64, c64), (c64, c32)]  # deepest first: channels in, out
         skips = [c128, c64, c64, 4]  # layer2, layer1, stem, input
-        seed = int(torch.randint(2**31, ()))
+        seed = int(torch.randint(2**31, (), device="cpu"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             operators = [build_upsampler(upsampler, channels, **(options or {})) for channels, _ in stages]
+        if operators[0].ratio != 2:
+            raise ValueError(
+                f"every stage of the matting network doubles: upsampler.ratio must be 2; got {operators[0].ratio}."
+            )
         paired = operators[0].paired
 
         self.encoder = Encoder((c64, c128, c256), encoder_blocks, make_norm, paired)
