@@ -1,0 +1,20 @@
+"""Evaluate a checkpoint: python scripts/evaluate.py weights=FILE dataset=alphamatting dataset.root=DIR"""
+
+import sys
+
+from omegaconf import DictConfig
+
+from a2u.engine.evaluate_weights import evaluate_weights
+from a2u.engine.main import main
+from a2u.reproduce.render import evaluation
+
+
+def work(cfg: DictConfig) -> None:
+    result = evaluate_weights(cfg)
+    for warning in result["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(evaluation(result))
+
+
+if __name__ == "__main__":
+    main("evaluate", work)

@@ -1,0 +1,87 @@
+"""What a run tells while it works: a progress line, a progress file, TensorBoard, a history of the loss."""
+
+import csv
+import json
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+
+class RunLog:
+    """Scalars, pictures and progress of one run.
+
+    progress.json holds {phase, step, steps, loss, samples_per_second, seconds_left}; a table runner reads it.
+    """
+
+    def __init__(self, folder: Path, steps: int, first_step: int, batch_size: int, terminal: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._progress = folder / "progress.json"
+        self._history = folder / "history.csv"
+        self._steps, self._first, self._batch_size = steps, first_step, batch_size
+        self._cut_history(first_step)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal, dynamic_ncols=True)
+        self._started = time.monotonic()
+        self._written = 0.0
+
+    def samples_per_second(self, step: int) -> float:
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        return (step - self._first) * self._batch_size / elapsed
+
+    def step(self, step: int, loss: float) -> None:
+        """One training step is done; `step` counts from 1."""
+        self._bar.update(1)
+        if time.monotonic() - self._written > 0.5:
+            rate = self.samples_per_second(step)
+            left = (self._steps - step) * self._batch_size / rate
+            self._bar.set_postfix(loss=f"{loss:.4f}", samples_per_s=f"{rate:.1f}")
+            self._write("training", step, loss=loss, samples_per_second=rate, seconds_left=left)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Scalars to TensorBoard and to history.csv (columns as of the first call)."""
+        for name, value in values.items():
+            self.board.add_scalar(f"train/{name}", value, step)
+        with self._history.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(["step", *values])
+            writer.writerow([step, *values.values()])
+
+    def evaluating(self, step: int, done: int, total: int) -> None:
+        if time.monotonic() - self._written > 0.5 or done == total:
+            self._bar.set_description(f"evaluating {done}/{total}" if done < total else "")
+            self._write("evaluating", step, images=done, of=total)
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.board.add_scalar(f"test/{name}", value, step)
+
+    def strip(self, step: int, name: str, picture: Tensor) -> None:
+        """A strip of pictures, (3, H, W) in 0..1: image | trimap | prediction | truth | error."""
+        self.board.add_image(name, picture.clamp(0, 1), step)
+
+    def close(self) -> None:
+        self._bar.close()
+        self.board.close()
+
+    def _write(self, phase: str, step: int, **further: float) -> None:
+        self._written = time.monotonic()
+        self._progress.write_text(json.dumps({"phase": phase, "step": step, "steps": self._steps, **further}))
+
+    def _cut_history(self, step: int) -> None:
+        """Drop lines that a killed run wrote after its last checkpoint."""
+        if not self._history.is_file():
+            return
+        header, *lines = self._history.read_text(encoding="utf-8").splitlines() or [""]
+        kept = [line for line in lines if line and int(line.split(",", 1)[0]) <= step]
+        self._history.write_text("".join(f"{line}\n" for line in [header, *kept] if kept), encoding="utf-8")
+
+
+def picture_strip(image: Tensor, trimap: Tensor, prediction: Tensor, alpha: Tensor) -> Tensor:
+    """image (3, H, W), the others (1, H, W), all in 0..1 -> (3, H, 5W) with the absolute error last."""
+    maps = [trimap, prediction, alpha, (prediction - alpha).abs()]
+    return torch.cat([image, *(single.expand(3, -1, -1) for single in maps)], dim=2)

@@ -1,0 +1,78 @@
+"""Where a number comes from: commit, versions, machine."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+REPOSITORY = Path(__file__).parents[3]
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "hydra-core", "omegaconf")
+
+
+def commit() -> tuple[str, bool]:
+    """Commit of the code that runs, and whether the tree differs from it.
+
+    Outside a checkout of git the variable A2U_COMMIT is taken (a tree that was copied to another machine); without
+    it the commit is "unknown" and counts as dirty.
+    """
+    try:
+        head = _git("rev-parse", "HEAD")
+        return head, bool(_git("status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        given = os.environ.get("A2U_COMMIT", "")
+        return given or "unknown", not given
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and GPU, in words."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    found: dict[str, Any] = {"cpu": cpu, "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"}
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def provenance(started: str, wall_seconds: float, data_sha256: str, **further: Any) -> dict[str, Any]:
+    """Everything a reader needs to trust or repeat a number."""
+    head, dirty = commit()
+    return {
+        "commit": head,
+        "dirty": dirty,
+        "versions": versions(),
+        "machine": machine(),
+        "started": started,
+        "wall_seconds": round(wall_seconds, 1),
+        "data_sha256": data_sha256,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        **further,
+    }
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.strip()

@@ -1,0 +1,64 @@
+"""Checkpoints: what is not ours is refused, and no code runs."""
+
+import pickle
+
+import pytest
+import torch
+from helpers.runs import smoke
+
+from a2u.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+
+
+class Malicious:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def test_round_trip(tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, smoke(tmp_path), ["a", "b"], model={"w": torch.ones(2)}, step=3)
+    state = load_checkpoint(path)
+    assert state["step"] == 3
+    assert state["train_names"] == ["a", "b"]
+    assert torch.equal(state["model"]["w"], torch.ones(2))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: None, "there is no weights file"),
+        (lambda path: path.write_bytes(b""), "could not be read"),
+        (lambda path: path.write_bytes(pickle.dumps(Malicious())), "could not be read"),
+        (lambda path: torch.save({"model": Malicious()}, path), "could not be read"),
+        (lambda path: torch.save({"model": {}}, path), "not a checkpoint written by this program"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, capsys, write, words):
+    path = tmp_path / "weights.pt"
+    write(path)
+    with pytest.raises(CheckpointError, match=words):
+        load_checkpoint(path)
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, smoke(tmp_path), [], model={"w": torch.ones(1000)})
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, smoke(tmp_path), [], step=1)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(path, smoke(tmp_path), [], step=2)
+    assert load_checkpoint(path)["step"] == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]

@@ -1,0 +1,92 @@
+"""Prediction at full resolution: padding, clamping, known pixels, rounding."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from a2u.config import compose
+from a2u.data.types import Composite
+from a2u.engine.evaluate import evaluate, predict
+from a2u.metrics import all_metrics, released
+
+
+class Constant(nn.Module):
+    """Predicts one value everywhere and remembers what it was shown."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(x)
+        return self.value * torch.ones(x.shape[0], 1, *x.shape[2:])
+
+
+def case(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    trimap = rng.choice(np.array([0, 128, 255], dtype=np.uint8), (height, width))
+    return image, trimap
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (1, 1), (5, 40), (48, 33)])
+def test_any_size_comes_back_at_its_size_with_known_pixels_pasted(size):
+    image, trimap = case(*size)
+    model = Constant(0.3).eval()
+    alpha = predict(model, image, trimap)
+    assert alpha.shape == size
+    assert alpha.dtype == np.uint8
+    assert np.array_equal(alpha, np.where(trimap == 128, round(0.3 * 255), trimap))
+    assert model.seen[0].shape[2] % 16 == 0
+    assert model.seen[0].shape[3] % 16 == 0
+
+
+def test_padding_reflects_at_the_right_and_bottom():
+    image, trimap = case(17, 16)
+    model = Constant(0.0).eval()
+    predict(model, image, trimap)
+    shown = model.seen[0][0]
+    for row in range(17, 32):
+        assert torch.equal(shown[:, row], shown[:, 32 - row])  # row 17 mirrors row 15 about row 16
+    np.testing.assert_allclose(shown[3, :17, :16], trimap / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "nearest", "truncated"), [(1.7, 255, 255), (-0.4, 0, 0), (0.999, 255, 254), (100.7 / 255, 101, 100)]
+)
+def test_predictions_are_clamped_and_rounded(value, nearest, truncated):
+    image, trimap = case(16, 16)
+    trimap[:] = 128
+    model = Constant(value).eval()
+    assert (predict(model, image, trimap) == nearest).all()
+    assert (predict(model, image, trimap, "truncate") == truncated).all()
+
+
+def test_evaluation_measures_every_image_and_writes_what_was_measured(tmp_path):
+    import cv2
+
+    cases = []
+    for index in range(3):
+        image, trimap = case(20, 18, index)
+        cases.append(Composite(f"image_{index}", image, trimap, trimap))
+    model = Constant(0.5).train()
+    metrics = evaluate(model, cases, compose([]).metrics, tmp_path)
+    assert model.training
+    assert [row["name"] for row in metrics.rows()] == ["image_0", "image_1", "image_2"]
+    for row, item in zip(metrics.rows(), cases, strict=True):
+        written = cv2.imread(str(tmp_path / f"{item.name}.png"), cv2.IMREAD_UNCHANGED)
+        expected = all_metrics(written, item.alpha, item.trimap)
+        assert {name: row[name] for name in expected} == expected
+
+
+def test_the_released_programs_metrics_are_a_choice():
+    image, trimap = case(40, 40)
+    alpha = np.where(trimap == 128, np.arange(40, dtype=np.uint8)[None] * 5, trimap)
+    item = Composite("image", image, trimap, alpha)
+    model = Constant(0.5)
+    found = evaluate(model, [item], compose(["metrics=released_python"]).metrics).mean()
+    prediction = predict(model.eval(), image, trimap)
+    assert found == released.all_metrics(prediction, alpha, trimap)
+    assert found != all_metrics(prediction, alpha, trimap)

@@ -1,0 +1,224 @@
+"""One run from configuration to result: learns, resumes exactly, never loses or mixes up results."""
+
+import csv
+import json
+import statistics
+
+import pytest
+import torch
+from helpers.runs import smoke
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from a2u.config import plain
+from a2u.engine import fit as fit_module
+from a2u.engine.checkpoint import load_checkpoint
+from a2u.engine.fit import DivergedError
+from a2u.engine.identity import Places, finished, identity
+from a2u.engine.run import run
+from a2u.errors import ConfigError, DataError
+from a2u.models.build import count_parameters
+from a2u.reproduce.published import rows_of
+
+TRAINED_ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
+LEARNING = ["trainer.epochs=1", "trainer.iterations=50", "trainer.batch_size=4", "runtime.log_every=1"]
+
+
+def losses(places):
+    with places.history.open() as file:
+        return [float(line["loss"]) for line in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("row", TRAINED_ROWS)
+def test_the_loss_of_every_row_falls(tmp_path_factory, row):
+    outputs = tmp_path_factory.getbasetemp() / "rows"  # rows share the cache of generated layers
+    cfg = smoke(outputs, f"experiment=table2/{row}", *LEARNING, "dataset.limit_train=20")
+    run(cfg)
+    values = losses(Places.of(cfg))
+    assert len(values) == 50
+    assert statistics.fmean(values[-10:]) < 0.9 * statistics.fmean(values[:10])
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="module")
+def result(outputs):
+    return run(smoke(outputs, "experiment=table2/a2u_dynamic_cs"))
+
+
+def test_a_result_carries_everything_the_table_and_a_doubter_need(outputs, result):
+    path = outputs / "table2" / "synthetic" / "smoke" / "a2u_dynamic_cs" / "seed0.json"
+    assert json.loads(path.read_text()) == result
+    expected = {"table": "table2", "row": "a2u_dynamic_cs", "dataset": "synthetic", "scale": "smoke", "seed": 0}
+    assert expected.items() <= result.items()
+    assert list(result["metrics"]) == ["sad", "mse", "grad", "conn"]
+    assert result["best"]["sad"] <= result["metrics"]["sad"]
+    cfg = smoke(outputs, "experiment=table2/a2u_dynamic_cs")
+    assert result["config"] == plain(cfg)
+    assert result["hash"] == identity(cfg)
+    assert {"commit", "dirty", "versions", "machine", "started", "wall_seconds", "data_sha256", "command"} <= set(
+        result["provenance"]
+    )
+    assert result["provenance"]["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_per_image_metrics_average_to_the_result(outputs, result):
+    folder = Places.of(smoke(outputs, "experiment=table2/a2u_dynamic_cs")).folder
+    with (folder / "metrics.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 2
+    for name, value in result["metrics"].items():
+        assert statistics.fmean(float(line[name]) for line in lines) == pytest.approx(value)
+
+
+def test_tensorboard_has_scalars_and_strips(outputs, result):
+    folder = Places.of(smoke(outputs, "experiment=table2/a2u_dynamic_cs")).folder
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    tags = events.Tags()
+    assert {"train/loss", "train/lr", "train/gradient_norm", "train/samples_per_second", "test/sad"} <= set(
+        tags["scalars"]
+    )
+    assert [event.step for event in events.Scalars("test/sad")] == [4, 8]
+    strip = events.Images(tags["images"][0])[-1]
+    assert strip.width == 5 * strip.height  # image | trimap | prediction | truth | error, of a square test image
+
+
+def test_a_finished_run_is_not_run_again(outputs, result, monkeypatch):
+    monkeypatch.setattr("a2u.engine.run.fit", lambda *args: pytest.fail("trained again"))
+    again = run(smoke(outputs, "experiment=table2/a2u_dynamic_cs"))
+    assert again["metrics"] == result["metrics"]
+
+
+def test_the_same_run_in_another_table_is_the_same_run(outputs, result, monkeypatch):
+    monkeypatch.setattr("a2u.engine.run.fit", lambda *args: pytest.fail("trained again"))
+    again = run(smoke(outputs, "experiment=table2/a2u_dynamic_cs", "table=table5", "row=other_name"))
+    assert again["hash"] == result["hash"]
+
+
+def test_a_variant_in_the_same_place_leaves_the_first_result_there(outputs, result):
+    variant = run(smoke(outputs, "experiment=table2/a2u_dynamic_cs", "upsampler.rank=2"))
+    found = finished(outputs)
+    assert found[result["hash"]]["metrics"] == result["metrics"]
+    assert found[variant["hash"]]["params"] > result["params"]
+    again = run(smoke(outputs, "experiment=table2/a2u_dynamic_cs"))
+    assert again["metrics"] == result["metrics"]
+
+
+def test_variants_from_the_command_line_have_places_of_their_own(outputs):
+    first = Places.of(smoke(outputs, "upsampler=a2u", "upsampler.rank=2"))
+    second = Places.of(smoke(outputs, "upsampler=a2u", "upsampler.rank=3"))
+    assert first.result != second.result
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing catches it."""
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 4, 7])
+def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, killed_after):
+    whole = smoke(tmp_path / "whole", "upsampler=a2u", "runtime.log_every=1")
+    run(whole)
+    parts = smoke(tmp_path / "parts", "upsampler=a2u", "runtime.checkpoint_seconds=0", "runtime.log_every=1")
+    loss, calls = fit_module.matting_loss, []
+
+    def dies(*args, **kwargs):
+        if len(calls) == killed_after:
+            raise Killed
+        calls.append(1)
+        return loss(*args, **kwargs)
+
+    monkeypatch.setattr(fit_module, "matting_loss", dies)
+    with pytest.raises(Killed):
+        run(parts)
+    monkeypatch.setattr(fit_module, "matting_loss", loss)
+    resumed = run(parts)
+    expected = load_checkpoint(Places.of(whole).last)
+    found = load_checkpoint(Places.of(parts).last)
+    assert found["model"].keys() == expected["model"].keys()
+    assert all(torch.equal(found["model"][key], expected["model"][key]) for key in expected["model"])
+    assert resumed["metrics"] == run(whole)["metrics"]
+    assert losses(Places.of(parts)) == losses(Places.of(whole))
+
+
+def test_a_run_killed_between_training_and_result_only_evaluates(tmp_path, monkeypatch):
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    first = run(cfg)
+    Places.of(cfg).result.unlink()
+    monkeypatch.setattr(fit_module, "matting_loss", lambda *args: pytest.fail("trained again"))
+    assert run(cfg)["metrics"] == first["metrics"]
+
+
+def test_data_workers_do_not_change_the_result(tmp_path):
+    alone = run(smoke(tmp_path / "alone", "upsampler=nearest", "runtime.workers=0"))
+    beside = run(smoke(tmp_path / "beside", "upsampler=nearest", "runtime.workers=2"))
+    assert alone["metrics"] == beside["metrics"]
+
+
+def test_two_learning_rates_and_a_frozen_encoder_norm(tmp_path):
+    cfg = smoke(
+        tmp_path,
+        "upsampler=nearest",
+        "trainer.encoder_lr_ratio=100",
+        "trainer.freeze_encoder_norm=true",
+        "trainer.schedule=multistep",
+        "trainer.milestones=[1]",
+    )
+    run(cfg)
+    state = load_checkpoint(Places.of(cfg).last)["model"]
+    norms = [key for key in state if key.startswith("encoder.") and key.endswith("running_mean")]
+    assert norms
+    assert all(state[key].abs().sum() == 0 for key in norms)  # as initialised
+    assert state["stages.0.shortcut.1.0.running_mean"].abs().sum() > 0
+    rates = [group["lr"] for group in load_checkpoint(Places.of(cfg).last)["optimizer"]["param_groups"]]
+    assert rates == pytest.approx([0.01 / 100 / 10, 0.01 / 10])  # after the milestone
+
+
+def test_trimap_only_is_evaluated_without_training(tmp_path):
+    result = run(smoke(tmp_path, "experiment=table2/trimap_only"))
+    assert result["params"] == 0
+    assert result["best"] is None
+
+
+def test_a_loss_that_is_no_number_stops_with_step_rate_and_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module, "matting_loss", lambda pred, **_: pred.sum() * float("nan"))
+    with pytest.raises(DivergedError, match=r"the loss became nan at step 1 \(learning rate .*foregrounds .*; lower"):
+        run(smoke(tmp_path, "upsampler=nearest"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error"),
+    [
+        (["sample.crop=24"], ConfigError),
+        (["dataset=adobe", "~dataset.cache", "dataset.root=/nowhere/at/all"], DataError),
+        (["runtime.device=cuda:7"], ConfigError),
+        (["model.encoder_weights=/nowhere.pth"], ConfigError),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(tmp_path, overrides, error):
+    overrides = [override for override in overrides if not override.startswith("~")]
+    base = ["scale=smoke", f"runtime.outputs='{tmp_path / 'out'}'", "runtime.progress=false"]
+    if "dataset=adobe" not in overrides:
+        base.append("dataset.cache=null")
+    from a2u.config import compose
+
+    with pytest.raises(error):
+        run(compose([*base, *overrides]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_without_a_training_part_is_refused_before_anything_is_written(tmp_path, shared):
+    from a2u.config import compose
+
+    root = shared / "data" / "alphamatting"
+    overrides = ["scale=smoke", "dataset=alphamatting", f"dataset.root='{root}'", f"runtime.outputs='{tmp_path}/out'"]
+    with pytest.raises(DataError, match="evaluation only"):
+        run(compose(overrides))
+    assert not (tmp_path / "out").exists()
+
+
+def test_params_of_the_result_are_the_networks(result, outputs):
+    from a2u.engine.run import make_model
+
+    assert result["params"] == count_parameters(make_model(smoke(outputs, "experiment=table2/a2u_dynamic_cs")))
