@@ -1,0 +1,135 @@
+"""One table: run what is missing, collect, render; publish."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from tqdm import tqdm
+
+from a2u.config import TableConfig, compose
+from a2u.data import build_data, prepare_data
+from a2u.engine.identity import finished
+from a2u.engine.provenance import REPOSITORY
+from a2u.errors import A2UError
+from a2u.files import replacing
+from a2u.reproduce.launch import launch
+from a2u.reproduce.render import as_markdown, as_text, caption, table_cells
+from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
+
+RESULTS = REPOSITORY / "results"
+
+
+class PublishError(A2UError):
+    """Results that may not be published."""
+
+
+def command_line(arguments: Sequence[str]) -> tuple[TableConfig, list[str]]:
+    """Split what the table itself reads (keys of TableConfig) from what every row is given.
+
+    Raises:
+        ConfigError: an unknown key or a wrong type among the table's own.
+    """
+    own = {entry.name for entry in fields(TableConfig)}
+    mine = [argument for argument in arguments if re.split(r"[.=]", argument.lstrip("+~"))[0] in own]
+    settings: TableConfig = OmegaConf.to_object(compose(mine, "table"))  # type: ignore[assignment]
+    return settings, [argument for argument in arguments if argument not in mine]
+
+
+def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
+    """Run the rows that are not done, print the table; return 0, or 1 where a row failed.
+
+    A row is done when a result under runtime.outputs carries the same hash of the resolved configuration, in whichever
+    table it was run. The table is also written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}.
+
+    Raises:
+        ConfigError, DataError: before anything is run or written.
+    """
+    runs = row_runs(settings, overrides)
+    outputs = Path(runs[0].cfg.runtime.outputs)
+    done = finished(outputs)
+    force = runs[0].cfg.runtime.force
+    missing = list({run.hash: run for run in runs if force or run.hash not in done}.values())
+    failures = {}
+    if missing:
+        build_data(missing[0].cfg.dataset)  # a folder that cannot be used is refused here, once
+        _prepare(missing[0])
+        failures = launch(missing, settings.jobs or _default_jobs(), settings.launcher.name.name)
+        done = finished(outputs)
+    text, markdown = render(settings.table, runs, done)
+    folder = runs[0].places.result.parents[1]
+    _write(folder / "table.txt", text)
+    _write(folder / "table.md", markdown)
+    print(text)
+    for title, reason in failures.items():
+        print(f"FAILED {title}: {reason}", file=sys.stderr)
+    if failures:
+        print(f"{len(failures)} of {len(runs)} runs failed; the same command runs them again.", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """Text and Markdown of a table from finished results by hash."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    parameters = {}
+    for run in runs:
+        found = results.setdefault(run.row, [])
+        if run.hash in done:
+            found.append(done[run.hash])
+        if run.row not in parameters:
+            parameters[run.row] = paper_parameters(run.cfg)
+    header, lines = table_cells(table, results, parameters)
+    words = caption(table, runs[0].cfg.dataset.name, runs[0].cfg.scale, results)
+    return f"{as_text(header, lines)}\n{words}\n", f"{as_markdown(header, lines)}\n{words}\n"
+
+
+def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
+    """Copy a table's finished results to results/; refuse those of a tree that differed from its commit.
+
+    Raises:
+        PublishError: a row is not finished, or was run with uncommitted changes. Nothing is copied then.
+    """
+    runs = row_runs(settings, overrides)
+    done = finished(Path(runs[0].cfg.runtime.outputs))
+    absent = [run.title for run in runs if run.hash not in done]
+    if absent:
+        raise PublishError(f"not finished, nothing was published: {', '.join(absent)}.")
+    dirty = [run.title for run in runs if done[run.hash]["provenance"]["dirty"]]
+    if dirty:
+        raise PublishError(
+            f"run with uncommitted changes, so no commit stands for the numbers; nothing was published: "
+            f"{', '.join(dirty)}. Commit, and run these again with ARGS=runtime.force=true."
+        )
+    folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
+    for run in runs:
+        with replacing(folder / run.row / f"seed{run.seed}.json") as temporary:
+            shutil.copyfile(done[run.hash]["path"], temporary)
+    _write(folder / "table.md", render(settings.table, runs, done)[1])
+    print(f"published {len(runs)} results to {folder.relative_to(REPOSITORY)}")
+    return 0
+
+
+def _default_jobs() -> int:
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
+def _prepare(run: RowRun) -> None:
+    """Fill caches once, before several processes would each do it."""
+    with tqdm(desc="preparing data", disable=not sys.stderr.isatty(), unit="item", leave=False) as bar:
+
+        def progress(count: int, total: int) -> None:
+            bar.total = total
+            bar.update(count - bar.n)
+
+        prepare_data(run.cfg.dataset, progress)
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

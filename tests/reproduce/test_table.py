@@ -1,0 +1,200 @@
+"""Tables: rows that are missing run, finished ones do not, failures are told, real processes work."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from a2u.engine.identity import finished
+from a2u.errors import ConfigError, DataError
+from a2u.reproduce import table as table_module
+from a2u.reproduce.published import rows_of
+from a2u.reproduce.table import PublishError, command_line, make_table, publish
+
+ROOT = Path(__file__).parents[2]
+
+
+def arguments(outputs, *further):
+    return [
+        "table=table2",
+        "launcher=inline",
+        "scale=smoke",
+        f"runtime.outputs='{outputs}'",
+        f"dataset.cache='{outputs.parent / 'cache'}'",
+        "runtime.threads=1",
+        *further,
+    ]
+
+
+def make(outputs, *further):
+    return make_table(*command_line(arguments(outputs, *further)))
+
+
+def results(outputs):
+    return {path: path.stat().st_mtime_ns for path in outputs.rglob("seed*.json")}
+
+
+def test_rows_and_seeds_then_only_what_is_missing(tmp_path, capsys):
+    outputs = tmp_path / "outputs"
+    assert make(outputs, "rows=[nearest,trimap_only]") == 0
+    first = results(outputs)
+    assert {path.parent.name for path in first} == {"nearest", "trimap_only"}
+    printed = capsys.readouterr().out
+    assert "37.51" in printed  # the paper's nearest
+    assert "8,049,003" in printed
+
+    assert make(outputs, "rows=[nearest,trimap_only]") == 0
+    assert results(outputs) == first  # untouched
+
+    assert make(outputs, "rows=[nearest]", "seeds=2") == 0
+    assert {path.name for path in results(outputs)} == {"seed0.json", "seed1.json"}
+    assert first.items() <= results(outputs).items()
+    assert "±" in capsys.readouterr().out
+
+    markdown = (outputs / "table2" / "synthetic" / "smoke" / "table.md").read_text()
+    assert "| nearest |" in markdown
+
+
+def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
+    outputs = tmp_path / "outputs"
+    from a2u.reproduce import launch
+
+    whole = launch.run
+
+    def fails(cfg):
+        if cfg.row == "nearest":
+            raise DataError("the disk fell out")
+        return whole(cfg)
+
+    monkeypatch.setattr(launch, "run", fails)
+    rows = "rows=[trimap_only,nearest,bilinear]"
+    assert make(outputs, rows) == 1
+    told = capsys.readouterr()
+    assert "FAILED nearest seed 0: the disk fell out" in told.err
+    untouched = results(outputs)
+    assert {path.parent.name for path in untouched} == {"trimap_only", "bilinear"}
+    monkeypatch.setattr(launch, "run", whole)
+    assert make(outputs, rows) == 0
+    assert untouched.items() <= results(outputs).items()
+    assert len(results(outputs)) == 3
+
+
+def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
+    outputs = tmp_path / "outputs"
+    assert make(outputs, "rows=[nearest]") == 0
+    before = {key: value["metrics"] for key, value in finished(outputs).items()}
+    assert make(outputs, "rows=[nearest]", "trainer.lr=0.002") == 0
+    after = {key: value["metrics"] for key, value in finished(outputs).items()}
+    assert before.items() <= after.items()
+    assert len(after) == 2
+
+
+@pytest.mark.parametrize(
+    ("further", "error", "words"),
+    [
+        (["rows=[neerest]"], ConfigError, "no row 'neerest'; its rows: trimap_only, nearest"),
+        (["table=table9"], ConfigError, "no table 'table9'"),
+        (["seeds=0"], ConfigError, "seeds must be at least 1"),
+        (["jobs=0"], ConfigError, "jobs must be at least 1"),
+        (["seed=3"], ConfigError, "use seeds"),
+        (["trainer.lrr=1"], ConfigError, "trainer.lrr"),
+        (["launcher=moon"], ConfigError, "launcher 'moon'"),
+        (["sample.crop=20"], ConfigError, "multiple of 16"),
+    ],
+)
+def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, further, error, words):
+    outputs = tmp_path / "outputs"
+    with pytest.raises(error, match=words):
+        make(outputs, *further)
+    assert not outputs.exists()
+
+
+def test_a_wrong_folder_ends_in_a_sentence_before_anything_is_written(tmp_path):
+    given = ["table=table2", "scale=smoke", f"runtime.outputs='{tmp_path / 'outputs'}'", "dataset=adobe"]
+    with pytest.raises(DataError, match="nowhere"):
+        make_table(*command_line([*given, "dataset.root=/nowhere"]))
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_publishing_copies_finished_results_of_a_clean_tree(tmp_path, monkeypatch):
+    outputs = tmp_path / "outputs"
+    monkeypatch.setattr(table_module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(table_module, "REPOSITORY", tmp_path)
+    given = arguments(outputs, "rows=[trimap_only]")
+    with pytest.raises(PublishError, match="not finished, nothing was published: trimap_only seed 0"):
+        publish(*command_line(given))
+    make(outputs, "rows=[trimap_only]")
+    path = next(iter(results(outputs)))
+    content = json.loads(path.read_text())
+    for dirty in (True, False):
+        content["provenance"]["dirty"] = dirty
+        path.write_text(json.dumps(content))
+        if dirty:
+            with pytest.raises(PublishError, match="uncommitted changes"):
+                publish(*command_line(given))
+            assert not (tmp_path / "results").exists()
+        else:
+            publish(*command_line(given))
+    copied = tmp_path / "results" / "table2" / "synthetic" / "smoke" / "trimap_only" / "seed0.json"
+    assert json.loads(copied.read_text()) == content
+    assert "trimap_only" in (copied.parents[1] / "table.md").read_text()
+
+
+def test_a_whole_table_through_real_processes(tmp_path):
+    """What `make table2` runs: every row in a process of its own, two at a time; the second call runs nothing."""
+    outputs = tmp_path / "out puts"  # a path with a space
+    command = [sys.executable, str(ROOT / "scripts" / "table.py"), *arguments(outputs, "launcher=local", "jobs=2")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    first = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    for row in rows_of("table2"):
+        assert f"\n{row} " in first.stdout
+        assert f"finished  {row} seed 0" in first.stderr
+    done = results(outputs)
+    assert len(done) == 13
+    second = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert second.returncode == 0
+    assert second.stdout == first.stdout
+    assert "started" not in second.stderr
+    assert results(outputs) == done
+
+
+def test_a_row_killed_from_outside_is_reported_with_its_signal(tmp_path):
+    outputs = tmp_path / "outputs"
+    kill = tmp_path / "sitecustomize.py"  # the training process kills itself at its first step
+    kill.write_text(
+        "import os, signal, sys\n"
+        "if sys.argv and 'train.py' in ' '.join(sys.orig_argv):\n"
+        "    import a2u.losses\n"
+        "    import a2u.engine.fit\n"
+        "    a2u.engine.fit.matting_loss = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "table.py"),
+        *arguments(outputs, "launcher=local", "rows=[nearest]"),
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "FAILED    nearest seed 0: killed by signal 9" in ended.stderr
+    assert not results(outputs)
+
+
+@pytest.mark.slow
+def test_the_whole_table_on_real_photographs(tmp_path, shared):
+    root = shared / "data" / "adobe-mini"
+    given = ["table=table2", "scale=smoke", f"runtime.outputs='{tmp_path / 'outputs'}'", "dataset=adobe"]
+    assert make_table(*command_line([*given, f"dataset.root='{root}'"])) == 0
+    assert len(results(tmp_path / "outputs")) == 13
+
+
+def test_two_rows_on_real_photographs(tmp_path, shared):
+    root = shared / "data" / "adobe-mini"
+    given = ["table=table2", "scale=smoke", "launcher=inline", f"runtime.outputs='{tmp_path / 'outputs'}'"]
+    rows = ["dataset=adobe", f"dataset.root='{root}'", "rows=[trimap_only,a2u_hybrid_cw]"]
+    assert make_table(*command_line([*given, *rows])) == 0
+    assert len(results(tmp_path / "outputs")) == 2
