@@ -1,0 +1,83 @@
+# make table2               set up (once), train and evaluate the rows of Table 2, print them
+# make test                 set up (once), run the tests
+# Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON ARGS="key=value ..."
+#   make table2 DATASET=adobe ROOT=/data/Combined_Dataset SCALE=paper SEEDS=3
+
+DATASET ?= synthetic
+SCALE ?= lite
+SEEDS ?= 1
+LAUNCHER ?= local
+ROOT ?=
+ROWS ?=
+JOBS ?=
+ARGS ?=
+
+# Which Python: PYTHON=..., else an active virtual or conda environment, else .venv (made from python3).
+ACTIVE := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
+ifdef PYTHON
+  RUN := $(PYTHON)
+else ifneq ($(ACTIVE),)
+  RUN := python
+else
+  RUN := .venv/bin/python
+endif
+
+ifeq ($(RUN),.venv/bin/python)
+  READY := .venv/ready
+else
+  READY := foreign-environment
+endif
+
+TABLES := table2
+ROW_ARGS = dataset=$(DATASET) scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
+TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
+
+.PHONY: help setup test test-all lint format publish tensorboard pictures clean foreign-environment $(TABLES)
+
+help:
+	@sed -n '1,5s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY)
+
+$(TABLES): $(READY)
+	$(RUN) scripts/table.py table=$@ $(TABLE_ARGS)
+
+# Copies finished results of TABLE to results/; refuses those of a tree with uncommitted changes.
+TABLE ?= table2
+publish: $(READY)
+	$(RUN) scripts/table.py table=$(TABLE) publish=true $(TABLE_ARGS)
+
+test: $(READY)
+	$(RUN) -m pytest
+
+test-all: $(READY)
+	$(RUN) -m pytest -m "slow or not slow"
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(READY)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+tensorboard: $(READY)
+	$(RUN) -m tensorboard.main --logdir outputs
+
+pictures: $(READY)
+	$(RUN) scripts/data.py pictures
+
+clean:
+	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: pyproject.toml constraints.txt
+	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON=..." % sys.version_info[:2])'
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+# An environment of your own is used as it is; only what is missing is installed into it.
+foreign-environment:
+	@$(RUN) -c 'import a2u, hydra, torch, torchvision, cv2, scipy, tensorboard, tqdm, safetensors, pytest, hypothesis, ruff, mypy' 2>/dev/null \
+	  || $(RUN) -m pip install --quiet --editable ".[test]"
