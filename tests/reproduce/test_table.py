@@ -123,6 +123,8 @@ def test_publishing_copies_finished_results_of_a_clean_tree(tmp_path, monkeypatc
     outputs = tmp_path / "outputs"
     monkeypatch.setattr(table_module, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(table_module, "REPOSITORY", tmp_path)
+    marker = "<!-- results/table2/synthetic/smoke/table.md -->"
+    (tmp_path / "README.md").write_text(f"before\n{marker}\nold\n<!-- end -->\nafter\n")
     given = arguments(outputs, "rows=[trimap_only]")
     with pytest.raises(PublishError, match="not finished, nothing was published: trimap_only seed 0"):
         publish(*command_line(given))
@@ -140,7 +142,9 @@ def test_publishing_copies_finished_results_of_a_clean_tree(tmp_path, monkeypatc
             publish(*command_line(given))
     copied = tmp_path / "results" / "table2" / "synthetic" / "smoke" / "trimap_only" / "seed0.json"
     assert json.loads(copied.read_text()) == content
-    assert "trimap_only" in (copied.parents[1] / "table.md").read_text()
+    table = (copied.parents[1] / "table.md").read_text()
+    assert "trimap_only" in table
+    assert (tmp_path / "README.md").read_text() == f"before\n{marker}\n{table}<!-- end -->\nafter\n"
 
 
 def test_a_whole_table_through_real_processes(tmp_path):

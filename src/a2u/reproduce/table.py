@@ -110,9 +110,19 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     for run in runs:
         with replacing(folder / run.row / f"seed{run.seed}.json") as temporary:
             shutil.copyfile(done[run.hash]["path"], temporary)
-    _write(folder / "table.md", render(settings.table, runs, done)[1])
+    markdown = render(settings.table, runs, done)[1]
+    _write(folder / "table.md", markdown)
+    readme = REPOSITORY / "README.md"
+    marker = (folder / "table.md").relative_to(REPOSITORY).as_posix()
+    _write(readme, with_section(readme.read_text(encoding="utf-8"), marker, markdown))
     print(f"published {len(runs)} results to {folder.relative_to(REPOSITORY)}")
     return 0
+
+
+def with_section(page: str, marker: str, content: str) -> str:
+    """`page` with what stands between <!-- marker --> and <!-- end --> replaced; unchanged without that marker."""
+    pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- end -->)"
+    return re.sub(pattern, lambda found: f"{found[1]}{content}{found[2]}", page, flags=re.DOTALL)
 
 
 def _default_jobs() -> int:

@@ -1,0 +1,126 @@
+"""Every command and every Python block in the README and docs runs as written, but smaller."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from a2u.config import CONFIG_DIR, compose
+from a2u.engine.identity import Places
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    return [
+        (page.name, block)
+        for page in PAGES
+        for block in re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    ]
+
+
+COMMANDS = [
+    pytest.param(line.split("  #")[0].strip(), id=f"{page}: {line.split('  #')[0].strip()}")
+    for page, block in blocks("sh")
+    for line in block.splitlines()
+    if line.strip() and not line.startswith(". ")  # activating an environment has no meaning here
+]
+
+
+def smaller(command, tmp_path, request):
+    """The same command at smoke scale, writing under tmp_path, on data that is there."""
+    if "/data/" in command:
+        shared = request.getfixturevalue("shared")
+        command = command.replace("/data/Combined_Dataset", str(shared / "data" / "adobe-mini"))
+        command = command.replace("/data/alphamatting", str(shared / "data" / "alphamatting"))
+    command = re.sub(r"\b(scale|SCALE)=\w+", "", command)
+    here = [f"runtime.outputs='{tmp_path}'"]
+    if "adobe" not in command and "alphamatting" not in command:
+        here.append(f"dataset.cache='{tmp_path}'")
+    return command, here
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command, tmp_path, request):
+    command, here = smaller(command, tmp_path, request)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    if "upsampler=blur" in command:
+        pytest.skip("run by test_the_documented_operator")
+    if command.startswith("make"):
+        words = shlex.split(command)
+        target, *variables = words[1:]
+        if target in ("test", "tensorboard"):  # this very run; a server
+            words, variables = ["make", "--dry-run", target, f"PYTHON={sys.executable}"], []
+        else:
+            given = next((word[5:].split() for word in variables if word.startswith("ARGS=")), [])
+            given = [word for word in given if not word.startswith("trainer.iterations")]
+            variables = [word for word in variables if not word.startswith(("ARGS=", "ROWS=", "SEEDS="))]
+            words = ["make", target, *variables, "SCALE=smoke", "ROWS=trimap_only,nearest", f"PYTHON={sys.executable}"]
+            words.append("ARGS=" + " ".join([*given, *(word.replace("'", "") for word in here)]))
+    else:
+        _, script, *overrides = shlex.split(command)
+        if "scripts/evaluate.py" in script:
+            weights = trained(tmp_path)
+            overrides = [re.sub("^weights=.*", f"weights='{weights}'", word) for word in overrides]
+            here = [*here, "dataset.limit_test=2"]
+        else:
+            here = [*here, "scale=smoke"]
+        words = [sys.executable, str(ROOT / script), *overrides, *here]
+    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def trained(outputs):
+    from a2u.engine.run import run
+
+    cfg = compose(["scale=smoke", f"runtime.outputs='{outputs}'", "runtime.progress=false", "dataset.cache=null"])
+    run(cfg)
+    return Places.of(cfg).last
+
+
+@pytest.mark.parametrize(("page", "block"), [(page, block) for page, block in blocks("python") if "class" not in block])
+def test_python_blocks(page, block):
+    names = {}
+    exec(compile(block, page, "exec"), names)
+    assert names["y"].shape == (2, 64, 66, 82)
+
+
+def test_the_documented_operator(tmp_path):
+    """docs/adding-an-operator.md, word for word: its file, its config, its command."""
+    page = (ROOT / "docs" / "adding-an-operator.md").read_text()
+    code = re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL).group(1)
+    config = re.search(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL).group(1)
+    copy = tmp_path / "copy"
+    for folder in ("src", "configs", "scripts"):
+        shutil.copytree(ROOT / folder, copy / folder)
+    (copy / "src" / "a2u" / "upsampling" / "blur.py").write_text(code)
+    (copy / "configs" / "upsampler" / "blur.yaml").write_text(config)
+    environment = os.environ | {"PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "scripts/train.py", "upsampler=blur", "upsampler.size=5", "scale=smoke"]
+    ended = subprocess.run([*command, "seed=0"], cwd=copy, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert list((copy / "outputs" / "custom").rglob("seed0.json"))
+    refused = subprocess.run(
+        [*command, "upsampler.border=mirror"], cwd=copy, env=environment, capture_output=True, text=True
+    )
+    assert refused.returncode == 2
+    assert "upsampler.border" in refused.stderr
+    assert "zeros, reflect" in refused.stderr
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_repository_has_the_agreed_top_level():
+    wanted = "configs src scripts data outputs tests environment.yml Makefile README.md pyproject.toml"
+    assert not [name for name in wanted.split() if not (ROOT / name).exists()]
+    assert CONFIG_DIR == ROOT / "configs"
