@@ -13,7 +13,8 @@ JOBS ?=
 ARGS ?=
 
 # Which Python: PYTHON=..., else an active virtual or conda environment, else .venv (made from python3).
-ACTIVE := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
+# Conda's base environment, which conda likes to activate by itself, is left alone.
+ACTIVE := $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)))
 ifdef PYTHON
   RUN := $(PYTHON)
 else ifneq ($(ACTIVE),)
@@ -28,6 +29,9 @@ else
   READY := foreign-environment
 endif
 
+# The code of this checkout runs, whichever checkout the environment was made for.
+export PYTHONPATH := $(CURDIR)/src
+
 TABLES := table2
 ROW_ARGS = dataset=$(DATASET) scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
@@ -40,44 +44,47 @@ help:
 setup: $(READY)
 
 $(TABLES): $(READY)
-	$(RUN) scripts/table.py table=$@ $(TABLE_ARGS)
+	"$(RUN)" scripts/table.py table=$@ $(TABLE_ARGS)
 
 # Copies finished results of TABLE to results/; refuses those of a tree with uncommitted changes.
 TABLE ?= table2
 publish: $(READY)
-	$(RUN) scripts/table.py table=$(TABLE) publish=true $(TABLE_ARGS)
+	"$(RUN)" scripts/table.py table=$(TABLE) publish=true $(TABLE_ARGS)
 
 test: $(READY)
-	$(RUN) -m pytest
+	"$(RUN)" -m pytest
 
 test-all: $(READY)
-	$(RUN) -m pytest -m "slow or not slow"
+	"$(RUN)" -m pytest -m "slow or not slow"
 
 lint: $(READY)
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
+	"$(RUN)" -m ruff check .
+	"$(RUN)" -m ruff format --check .
+	"$(RUN)" -m mypy
 
 format: $(READY)
-	$(RUN) -m ruff check --fix .
-	$(RUN) -m ruff format .
+	"$(RUN)" -m ruff check --fix .
+	"$(RUN)" -m ruff format .
 
 tensorboard: $(READY)
-	$(RUN) -m tensorboard.main --logdir outputs
+	"$(RUN)" -m tensorboard.main --logdir outputs
 
 pictures: $(READY)
-	$(RUN) scripts/data.py pictures
+	"$(RUN)" scripts/data.py pictures
 
 clean:
 	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints.txt
-	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON=..." % sys.version_info[:2])'
+	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON= of an environment of yours" % sys.version_info[:2])'
+	@echo "setting up .venv: about 6 GB, a few minutes (once)"
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	@touch $@
 
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors pytest hypothesis ruff mypy
+
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:
-	@$(RUN) -c 'import a2u, hydra, torch, torchvision, cv2, scipy, tensorboard, tqdm, safetensors, pytest, hypothesis, ruff, mypy' 2>/dev/null \
-	  || $(RUN) -m pip install --quiet --editable ".[test]"
+	@"$(RUN)" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, "$(NEEDED)".split())))' \
+	  || "$(RUN)" -m pip install --editable ".[test]"

@@ -90,8 +90,11 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(overrides, words):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["sample.crop=40"], "sample.crop must be a positive multiple of 16; got 40"),
-        (["trainer.batch_size=1"], "set trainer.batch_size to 2 or more, or model.aspp=false"),
+        (["sample.crop=40"], "sample.crop must be a multiple of 16, by which the network divides; got 40"),
+        (["sample.crop=0"], "sample.crop must be at least 16; got 0"),
+        (["seed=-1"], "seed must be at least 0"),
+        (["runtime.log_every=0"], "runtime.log_every must be at least 1"),
+        (["trainer.batch_size=1", "scale=paper"], "set trainer.batch_size to 2 or more, or model.aspp=false"),
         (["trainer.lr=0"], "trainer.lr must be positive"),
         (["model.width=0.3"], "model.width"),
         (["model.encoder_blocks=[1,1]"], "model.encoder_blocks"),

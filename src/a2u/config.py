@@ -130,6 +130,7 @@ class SyntheticConfig(DatasetConfig):
     test_images: int = 64
     test_size: int = 256
     seed: int = 2021  # of the generator, not of the run
+    version: int = 1  # of the generator; part of a run's identity, since its pictures are
 
 
 @dataclass
@@ -301,6 +302,14 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
         GlobalHydra.instance().clear()
         if outer is not None:
             GlobalHydra.instance().initialize(outer)
+
+
+def refuse_incomplete(cfg: DictConfig) -> None:
+    """Raise ConfigError for a key that no dataclass has, or one that has no value yet."""
+    _refuse_unknown_keys(cfg)
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} must be given, such as {missing[0]}=VALUE.")
 
 
 def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:

@@ -1,5 +1,6 @@
 """Writing files so that no reader ever sees half of one."""
 
+import fcntl
 import json
 import os
 import tempfile
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from a2u.errors import A2UError
 
 
 @contextmanager
@@ -24,6 +27,25 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class BusyError(A2UError):
+    """Another process is at work in the same place."""
+
+
+@contextmanager
+def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
+    """Hold the lock file `path`; it goes with the process, however that ends.
+
+    Raises BusyError, which names `what`, where another process holds it and `wait` is False.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise BusyError(f"another process is running {what} ({path.parent}); wait for it, or stop it.") from error
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,7 +7,8 @@ from helpers.runs import smoke
 
 from a2u.config import compose
 from a2u.engine.checkpoint import CheckpointError
-from a2u.engine.evaluate_weights import evaluate_weights, seen_in_training
+from a2u.engine.evaluate import seen_in_training
+from a2u.engine.evaluate_weights import evaluate_weights
 from a2u.engine.identity import Places
 from a2u.engine.run import run
 

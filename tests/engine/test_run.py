@@ -2,20 +2,24 @@
 
 import csv
 import json
+import shutil
 import statistics
 
+import cv2
 import pytest
 import torch
 from helpers.runs import smoke
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from a2u.config import plain
+from a2u.config import compose, plain
 from a2u.engine import fit as fit_module
+from a2u.engine import run as run_module
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
 from a2u.engine.run import run
 from a2u.errors import ConfigError, DataError
+from a2u.files import BusyError, locked
 from a2u.models.build import count_parameters
 from a2u.reproduce.published import rows_of
 
@@ -61,7 +65,8 @@ def test_a_result_carries_everything_the_table_and_a_doubter_need(outputs, resul
     assert {"commit", "dirty", "versions", "machine", "started", "wall_seconds", "data_sha256", "command"} <= set(
         result["provenance"]
     )
-    assert result["provenance"]["versions"]["torch"] == torch.__version__.split("+")[0]
+    found = result["provenance"]["versions"]["torch"]
+    assert found.split("+")[0] == torch.__version__.split("+")[0]
 
 
 def test_per_image_metrics_average_to_the_result(outputs, result):
@@ -142,6 +147,91 @@ def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch,
     assert losses(Places.of(parts)) == losses(Places.of(whole))
 
 
+@pytest.mark.parametrize("evaluation", [1, 2])
+def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path, monkeypatch, evaluation):
+    overrides = ["upsampler=a2u", "trainer.epochs=3"]
+    expected = run(smoke(tmp_path / "whole", *overrides))
+    cfg = smoke(tmp_path / "parts", *overrides, "runtime.checkpoint_seconds=0")
+    whole, calls = run_module.evaluate, []
+
+    def dies(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == evaluation:
+            raise Killed
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(run_module, "evaluate", dies)
+    with pytest.raises(Killed):
+        run(cfg)
+    monkeypatch.setattr(run_module, "evaluate", whole)
+    resumed = run(cfg)
+    assert (resumed["metrics"], resumed["best"]) == (expected["metrics"], expected["best"])
+    assert len(load_checkpoint(Places.of(cfg).last)["scores"]) == 3
+
+
+def test_steps_after_the_last_checkpoint_are_done_again_and_stand_once_in_the_history(tmp_path, monkeypatch):
+    cfg = smoke(tmp_path / "parts", "upsampler=nearest", "runtime.log_every=1")  # checkpoints at epochs' ends alone
+    loss, calls = fit_module.matting_loss, []
+
+    def dies(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 7:  # two steps after the end of the first epoch
+            raise Killed
+        return loss(*args, **kwargs)
+
+    monkeypatch.setattr(fit_module, "matting_loss", dies)
+    with pytest.raises(Killed):
+        run(cfg)
+    monkeypatch.setattr(fit_module, "matting_loss", loss)
+    run(cfg)
+    whole = smoke(tmp_path / "whole", "upsampler=nearest", "runtime.log_every=1")
+    run(whole)
+    assert losses(Places.of(cfg)) == losses(Places.of(whole))
+    events = EventAccumulator(str(Places.of(cfg).folder / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("test/sad")] == [4, 8]
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 9))
+
+
+def test_a_run_that_is_already_running_is_refused(tmp_path):
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    with locked(Places.of(cfg).folder / "lock", "it"), pytest.raises(BusyError, match="another process is running"):
+        run(cfg)
+    assert run(cfg)["metrics"]
+
+
+def test_a_damaged_result_is_passed_over(tmp_path):
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    first = run(cfg)
+    Places.of(cfg).result.write_text('{"hash": ')
+    (Places.of(cfg).result.parent / "seed7.json").write_text("[1, 2]")
+    assert run(cfg)["metrics"] == first["metrics"]
+
+
+def test_spelling_a_folder_otherwise_or_caching_more_is_the_same_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    marks = set()
+    for root in (tmp_path / "a", f"{tmp_path}/a/", f"{tmp_path}/b/../a", "a"):
+        for cache in (1, 1024):
+            marks.add(identity(compose(["dataset=adobe", f"dataset.root='{root}'", f"dataset.cache_mb={cache}"])))
+    assert len(marks) == 1
+    assert identity(compose(["dataset=adobe", f"dataset.root='{tmp_path}/c'"])) not in marks
+
+
+def test_a_damaged_test_image_is_found_before_anything_is_written(tmp_path, shared):
+    root = tmp_path / "adobe"
+    shutil.copytree(shared / "data" / "adobe-mini", root)
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
+    trimap = root / "Test_set" / "trimaps" / "GT15_1.png"
+    pixels = cv2.imread(str(trimap), cv2.IMREAD_UNCHANGED)
+    pixels[0, 0] = 77
+    cv2.imwrite(str(trimap), pixels)
+    base = ["scale=smoke", "dataset=adobe", f"dataset.root='{root}'", f"runtime.outputs='{tmp_path}/out'"]
+    with pytest.raises(DataError, match=r"GT15_1\.png holds the value\(s\) 77"):
+        run(compose(base))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_killed_between_training_and_result_only_evaluates(tmp_path, monkeypatch):
     cfg = smoke(tmp_path, "upsampler=nearest")
     first = run(cfg)
@@ -171,6 +261,9 @@ def test_two_learning_rates_and_a_frozen_encoder_norm(tmp_path):
     assert norms
     assert all(state[key].abs().sum() == 0 for key in norms)  # as initialised
     assert state["stages.0.shortcut.1.0.running_mean"].abs().sum() > 0
+    scales = [key for key in state if key.startswith("encoder.") and key.endswith(".1.0.weight")]
+    assert scales
+    assert all(torch.equal(state[key], torch.ones_like(state[key])) for key in scales)
     rates = [group["lr"] for group in load_checkpoint(Places.of(cfg).last)["optimizer"]["param_groups"]]
     assert rates == pytest.approx([0.01 / 100 / 10, 0.01 / 10])  # after the milestone
 
@@ -201,16 +294,12 @@ def test_bad_input_leaves_nothing_behind(tmp_path, overrides, error):
     base = ["scale=smoke", f"runtime.outputs='{tmp_path / 'out'}'", "runtime.progress=false"]
     if "dataset=adobe" not in overrides:
         base.append("dataset.cache=null")
-    from a2u.config import compose
-
     with pytest.raises(error):
         run(compose([*base, *overrides]))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_dataset_without_a_training_part_is_refused_before_anything_is_written(tmp_path, shared):
-    from a2u.config import compose
-
     root = shared / "data" / "alphamatting"
     overrides = ["scale=smoke", "dataset=alphamatting", f"dataset.root='{root}'", f"runtime.outputs='{tmp_path}/out'"]
     with pytest.raises(DataError, match="evaluation only"):

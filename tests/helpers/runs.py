@@ -16,6 +16,8 @@ def smoke(outputs: Path, *overrides: str) -> DictConfig:
             f"dataset.cache='{outputs / 'cache'}'",
             "runtime.progress=false",
             "runtime.threads=1",
+            "runtime.device=cpu",
+            "runtime.workers=0",
             *overrides,
         ]
     )

@@ -5,15 +5,21 @@ import pytest
 from a2u.reproduce.render import as_markdown, as_text, caption, spread, table_cells
 
 
-def result(seed, sad, best=None):
+def result(seed, sad, best=None, data="a"):
     return {
         "seed": seed,
         "params": 123456,
         "metrics": {"sad": sad, "mse": 0.01234, "grad": 2.0, "conn": 3.0},
         "best": best,
         "undefined": [],
-        "config": {"metrics": {"program": "matlab", "rounding": "nearest"}},
-        "provenance": {"test_images": 64},
+        "hash": f"{seed}-{sad}",
+        "config": {
+            "metrics": {"program": "matlab", "rounding": "nearest"},
+            "model": {"width": 0.125, "encoder_blocks": [1, 1, 1], "decoder_blocks": 1, "aspp": False},
+            "sample": {"crop": 64},
+            "trainer": {"epochs": 3, "iterations": 400, "batch_size": 8},
+        },
+        "provenance": {"test_images": 64, "data_sha256": data},
     }
 
 
@@ -61,5 +67,14 @@ def test_columns_line_up(cells):
 
 def test_the_caption_says_how_far_to_trust_the_numbers():
     words = caption("table2", "synthetic", "lite", {"nearest": [result(0, 4.0), result(1, 5.0)]})
-    for part in ("Table 2", "not a ranking", "2 seeds", "64 test images", "sample standard deviation"):
+    parts = ("Table 2", "not a ranking", "2 seeds", "64 test images", "mean ± standard deviation", "width 0.125")
+    for part in (*parts, "1,200 steps of 8 crops of 64 x 64", "no pyramid pooling"):
         assert part in words
+    assert "WARNING" not in words
+
+
+def test_the_caption_warns_of_test_sets_that_differ():
+    results = {"nearest": [result(0, 4.0)], "bilinear": [result(0, 5.0, data="b"), result(1, 5.0, data="b")]}
+    words = caption("table2", "synthetic", "lite", results)
+    assert "WARNING: rows were evaluated on test sets that differ" in words
+    assert "1 to 2 seeds" in words

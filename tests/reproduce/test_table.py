@@ -10,6 +10,7 @@ import pytest
 
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError, DataError
+from a2u.reproduce import rows as rows_module
 from a2u.reproduce import table as table_module
 from a2u.reproduce.published import rows_of
 from a2u.reproduce.table import PublishError, command_line, make_table, publish
@@ -54,8 +55,7 @@ def test_rows_and_seeds_then_only_what_is_missing(tmp_path, capsys):
     assert first.items() <= results(outputs).items()
     assert "±" in capsys.readouterr().out
 
-    markdown = (outputs / "table2" / "synthetic" / "smoke" / "table.md").read_text()
-    assert "| nearest |" in markdown
+    assert not list(outputs.rglob("table.md"))  # a part does not take the place of the whole table
 
 
 def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
@@ -99,7 +99,13 @@ def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
         (["table=table9"], ConfigError, "no table 'table9'"),
         (["seeds=0"], ConfigError, "seeds must be at least 1"),
         (["jobs=0"], ConfigError, "jobs must be at least 1"),
-        (["seed=3"], ConfigError, "use seeds"),
+        (["seed=3"], ConfigError, "use rows, seeds"),
+        (["upsampler=a2u"], ConfigError, "whose rows set upsampler"),
+        (["row=mine"], ConfigError, "whose rows set row"),
+        (["dataset.root=/nowhere"], ConfigError, "did you mean dataset=adobe"),
+        (["trainer.epochs=0"], ConfigError, "trainer.epochs must be at least 1"),
+        (["runtime.device=cuda:99"], ConfigError, "use auto or cpu"),
+        (["model.encoder_weights=/nowhere.pth"], ConfigError, "there is no file /nowhere.pth"),
         (["trainer.lrr=1"], ConfigError, "trainer.lrr"),
         (["launcher=moon"], ConfigError, "launcher 'moon'"),
         (["sample.crop=20"], ConfigError, "multiple of 16"),
@@ -125,10 +131,14 @@ def test_publishing_copies_finished_results_of_a_clean_tree(tmp_path, monkeypatc
     monkeypatch.setattr(table_module, "REPOSITORY", tmp_path)
     marker = "<!-- results/table2/synthetic/smoke/table.md -->"
     (tmp_path / "README.md").write_text(f"before\n{marker}\nold\n<!-- end -->\nafter\n")
-    given = arguments(outputs, "rows=[trimap_only]")
+    monkeypatch.setattr(rows_module, "rows_of", lambda table: ["trimap_only"])
+    given = arguments(outputs)
     with pytest.raises(PublishError, match="not finished, nothing was published: trimap_only seed 0"):
         publish(*command_line(given))
-    make(outputs, "rows=[trimap_only]")
+    make(outputs)
+    for partial in ("rows=[trimap_only]", "trainer.lr=0.5"):
+        with pytest.raises(PublishError, match="only a whole table is published"):
+            publish(*command_line([*given, partial]))
     path = next(iter(results(outputs)))
     content = json.loads(path.read_text())
     for dirty in (True, False):
@@ -159,6 +169,9 @@ def test_a_whole_table_through_real_processes(tmp_path):
         assert f"finished  {row} seed 0" in first.stderr
     done = results(outputs)
     assert len(done) == 13
+    folder = outputs / "table2" / "synthetic" / "smoke"
+    assert "| nearest |" in (folder / "table.md").read_text()
+    assert first.stdout.startswith((folder / "table.txt").read_text())
     second = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert second.returncode == 0
     assert second.stdout == first.stdout

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from a2u.config import DatasetConfig
-from a2u.data.images import SUFFIXES, png_size, read_colour, read_grey, read_trimap
+from a2u.data.images import SUFFIXES, image_size, read_colour, read_grey, read_trimap
 from a2u.data.types import Composite, Layer
 from a2u.errors import DataError
 
@@ -34,13 +34,17 @@ class CompositeFile(NamedTuple):
 
 
 class LayerFiles:
-    """Training layers read on demand; the latest ones stay decoded in memory.
+    """Training layers read on demand; sizes are compared at once, from the file headers.
+
+    The latest ones stay decoded in memory.
 
     The arrays are read-only, because the cache hands them out again.
     A DataError names both files when foreground and alpha differ in size.
     """
 
     def __init__(self, files: Sequence[LayerFile], cache_mb: int) -> None:
+        for file in files:
+            check_sizes({path: image_size(path) for path in file[1:]})
         self._files = files
         self._room = cache_mb * 2**20  # bytes
         self._cache: OrderedDict[int, Layer] = OrderedDict()  # least recently used first
@@ -84,7 +88,7 @@ class CompositeFiles:
 
     def __init__(self, files: Sequence[CompositeFile]) -> None:
         for file in files:
-            check_sizes({path: png_size(path) for path in file[1:]})
+            check_sizes({path: image_size(path) for path in file[1:]})
         self._files = files
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from a2u.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from a2u.errors import DataError
@@ -54,16 +55,15 @@ def read_trimap(path: Path) -> np.ndarray:
     return trimap
 
 
-def png_size(path: Path) -> tuple[int, int]:
-    """Height and width in pixels from the header of a PNG file; DataError if it has none."""
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels, as stored, from the header of an image file; DataError if it has none."""
     try:
-        with path.open("rb") as file:
-            header = file.read(24)
+        with Image.open(path) as image:
+            return image.height, image.width
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} is damaged or not an image: copy or download it again") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    if len(header) < 24 or header[12:16] != b"IHDR":
-        raise DataError(f"{path} is not a PNG image, though named so: convert it or copy it again")
-    return int.from_bytes(header[20:24], "big"), int.from_bytes(header[16:20], "big")
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _read(path: Path) -> np.ndarray:

@@ -37,7 +37,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CheckpointError(
-            f"{path} could not be read as a checkpoint ({type(error).__name__}): it is damaged or of another kind."
+            f"{path} could not be read as a checkpoint ({type(error).__name__}): it is damaged or of another kind. "
+            "A run whose own checkpoint this is starts afresh with runtime.force=true."
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint written by this program (format {FORMAT}).")

@@ -10,12 +10,18 @@ from omegaconf import DictConfig
 from torch import nn
 
 from a2u.data import network_input
+from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import Composite, Composites
+from a2u.errors import A2UError
 from a2u.files import replacing
 from a2u.metrics import MattingMetrics, all_metrics, released
 
 MULTIPLE = 16  # the network halves its input four times
 PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
+
+
+class PredictionError(A2UError, ArithmeticError):
+    """A prediction is not a number."""
 
 
 def predict(model: nn.Module, image: np.ndarray, trimap: np.ndarray, rounding: str = "nearest") -> np.ndarray:
@@ -32,6 +38,9 @@ def predict(model: nn.Module, image: np.ndarray, trimap: np.ndarray, rounding: s
 
     Returns:
         (H, W) uint8.
+
+    Raises:
+        PredictionError: the prediction holds NaN or infinite values.
     """
     height, width = trimap.shape
     bottom, right = -height % MULTIPLE, -width % MULTIPLE
@@ -40,9 +49,12 @@ def predict(model: nn.Module, image: np.ndarray, trimap: np.ndarray, rounding: s
     device = next(model.parameters(), torch.empty(0)).device
     with torch.inference_mode():
         alpha = model(network_input(padded_image, padded_trimap)[None].to(device))
-    alpha = alpha[0, 0, :height, :width].clamp(0, 1).float().cpu().numpy() * 255
+    alpha = alpha[0, 0, :height, :width].float().cpu().numpy()
+    if not np.isfinite(alpha).all():
+        raise PredictionError("the network's prediction holds NaN or infinite values; its weights cannot be used.")
+    alpha = alpha.clip(0, 1) * 255
     alpha = (np.floor(alpha) if rounding == "truncate" else np.rint(alpha)).astype(np.uint8)
-    return np.where(trimap == 128, alpha, trimap)
+    return np.where(trimap == UNKNOWN, alpha, trimap)
 
 
 def evaluate(
@@ -75,6 +87,19 @@ def evaluate(
     for module, mode in modes.items():
         module.training = mode
     return metrics
+
+
+def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]:
+    """One sentence where test images bear the name of a training foreground (`<fg>` or `<fg>_<number>`)."""
+    known = set(train_names)
+    shared = [name for name in test_names if name in known or name.rpartition("_")[0] in known]
+    if not shared:
+        return []
+    names = ", ".join(shared[:20]) + (f" and {len(shared) - 20} more" if len(shared) > 20 else "")
+    return [
+        f"{len(shared)} of {len(test_names)} test images bear the name of a foreground this network was trained on "
+        f"({names}): these numbers say nothing about unseen images."
+    ]
 
 
 def _write_png(path: Path, alpha: np.ndarray) -> None:

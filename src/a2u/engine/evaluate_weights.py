@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from tqdm import tqdm
 
 from a2u.config import plain
 from a2u.data import build_data
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
-from a2u.engine.evaluate import evaluate
-from a2u.engine.provenance import provenance
+from a2u.engine.evaluate import evaluate, seen_in_training
+from a2u.engine.provenance import commit, provenance
 from a2u.engine.run import choose_device
 from a2u.files import write_json
 from a2u.models import build_model
@@ -24,7 +25,7 @@ from a2u.models import build_model
 def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     """Evaluate the network of checkpoint `cfg.weights` on `cfg.dataset`.
 
-    Writes runtime.outputs/evaluate/<dataset>/<row>-<first digits of the file's SHA-256>/ with result.json,
+    Writes runtime.outputs/evaluate/<dataset>/<row>-<mark of weights, dataset and metrics>/ with result.json,
     metrics.csv (one line an image) and, where runtime.save_predictions, the predicted alphas. Warns where a training
     foreground and a test image share a name.
 
@@ -36,13 +37,25 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     path = Path(cfg.weights)
     checkpoint = load_checkpoint(path)
     trained = OmegaConf.create(json.loads(checkpoint["config"]))
+    if cfg.runtime.threads is not None:
+        torch.set_num_threads(cfg.runtime.threads)
+    code = commit()
     model = _load(path, trained, checkpoint)
     data = build_data(cfg.dataset)
     model.to(choose_device(cfg.runtime.device))
     warnings = seen_in_training(checkpoint["train_names"], list(data.test_names))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    folder = Path(cfg.runtime.outputs) / "evaluate" / cfg.dataset.name / f"{trained.row}-{digest[:8]}"
-    metrics = evaluate(model, data.test, cfg.metrics, folder / "predictions" if cfg.runtime.save_predictions else None)
+    how = json.dumps([plain(cfg.dataset), plain(cfg.metrics)], sort_keys=True)
+    mark = hashlib.sha256((digest + how).encode()).hexdigest()
+    folder = Path(cfg.runtime.outputs) / "evaluate" / cfg.dataset.name / f"{trained.row}-{mark[:8]}"
+    with tqdm(total=len(data.test), unit="image", disable=not cfg.runtime.progress, dynamic_ncols=True) as bar:
+        metrics = evaluate(
+            model,
+            data.test,
+            cfg.metrics,
+            folder / "predictions" if cfg.runtime.save_predictions else None,
+            lambda *_: bar.update(1) and None,
+        )
     metrics.write_csv(folder / "metrics.csv")
     result = {
         "weights": str(path),
@@ -61,31 +74,20 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
         "undefined": metrics.undefined,
         "warnings": warnings,
         "config": plain(cfg),
-        "provenance": provenance(started, time.monotonic() - clock, data.checksum(), test_images=len(data.test)),
+        "provenance": provenance(code, started, time.monotonic() - clock, data.checksum(), test_images=len(data.test)),
         "folder": str(folder),
     }
     write_json(folder / "result.json", result)
     return result
 
 
-def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]:
-    """One sentence where test images bear the name of a training foreground (`<fg>` or `<fg>_<number>`)."""
-    known = set(train_names)
-    shared = [name for name in test_names if name in known or name.rpartition("_")[0] in known]
-    if not shared:
-        return []
-    names = ", ".join(shared[:20]) + (f" and {len(shared) - 20} more" if len(shared) > 20 else "")
-    return [
-        f"{len(shared)} of {len(test_names)} test images bear the name of a foreground this network was trained on "
-        f"({names}): these numbers say nothing about unseen images."
-    ]
-
-
 def _load(path: Path, trained: DictConfig, checkpoint: dict[str, Any]) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(trained)
     try:
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(trained)
         model.load_state_dict(checkpoint["model"])
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit the network its own configuration describes: {error}") from error
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be put into the network its own configuration describes: {error}"
+        ) from error
     return model.eval()

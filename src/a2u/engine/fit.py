@@ -1,9 +1,8 @@
 """Training: a fixed number of steps an epoch, checkpoints to go on from, evaluation between epochs."""
 
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,8 @@ from a2u.data import EpochSampler, TrainingSamples
 from a2u.engine.checkpoint import save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import RunLog
-from a2u.errors import A2UError
+from a2u.engine.provenance import available_cores, commit
+from a2u.errors import A2UError, DataError
 from a2u.losses import matting_loss
 
 
@@ -35,6 +35,7 @@ class Trained:
     scores: list[dict[str, float]] = field(default_factory=list)  # of every evaluated epoch: epoch and metrics
     samples_per_second: float = 0.0
     wall_seconds: float = 0.0  # over all resumes
+    commits: list[str] = field(default_factory=list)  # of the code, one an uninterrupted stretch
 
 
 def fit(
@@ -66,6 +67,7 @@ def fit(
     scheduler = make_scheduler(cfg, optimizer)
     trained = Trained()
     step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
+    trained.commits.append(commit()[0])
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 
@@ -82,7 +84,8 @@ def fit(
             scores=trained.scores,
             wall_seconds=trained.wall_seconds,
             random=torch.get_rng_state(),
-            random_cuda=torch.cuda.get_rng_state_all() if device.type == "cuda" else [],
+            random_cuda=torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+            commits=trained.commits,
         )
 
     model.train()
@@ -98,7 +101,8 @@ def fit(
             worker_init_fn=_one_thread,
             generator=torch.Generator(),  # the loader's own draws must not move the global generator
         )
-        for batch in loader:
+        log.resume()
+        for batch in _with_plain_errors(loader):
             names = batch.pop("name")
             batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
             loss = matting_loss(model(batch.pop("input")), **batch)
@@ -117,7 +121,8 @@ def fit(
             log.step(step, value)
             if step % cfg.runtime.log_every == 0 or step == trainer.epochs * trainer.iterations:
                 log.scalars(step, _scalars(value, optimizer, model, log.samples_per_second(step)))
-            if time.monotonic() - saved > cfg.runtime.checkpoint_seconds:
+            # The end of an epoch is saved after its evaluation, or a resume would skip that.
+            if step % trainer.iterations and time.monotonic() - saved > cfg.runtime.checkpoint_seconds:
                 save(places.last)
                 saved = time.monotonic()
         if _is_due(epoch + 1, trainer):
@@ -125,6 +130,7 @@ def fit(
             if trained.scores[-1]["sad"] == min(score["sad"] for score in trained.scores):
                 save(places.best)
         save(places.last)
+        saved = time.monotonic()
     trained.samples_per_second = log.samples_per_second(step)
     return trained
 
@@ -162,6 +168,14 @@ def freeze_norms(cfg: DictConfig, model: nn.Module) -> None:
             parameter.requires_grad_(False)
 
 
+def _with_plain_errors(loader: Iterable[Any]) -> Iterator[Any]:
+    """A worker's DataError comes wrapped in its traceback; its sentence is the last line."""
+    try:
+        yield from loader
+    except DataError as error:
+        raise DataError(str(error).strip().splitlines()[-1].removeprefix("a2u.errors.DataError: ")) from error
+
+
 def _one_thread(worker: int) -> None:
     cv2.setNumThreads(1)
 
@@ -170,7 +184,7 @@ def _workers(cfg: DictConfig, device: torch.device) -> int:
     """Data-loading processes; what they load does not depend on how many there are."""
     if cfg.runtime.workers is not None:
         return cfg.runtime.workers
-    return min(8, (os.cpu_count() or 1) - 1) if device.type == "cuda" else 0
+    return min(8, available_cores() - 1) if device.type == "cuda" else 0
 
 
 def _is_due(epoch: int, trainer: DictConfig) -> bool:
@@ -196,7 +210,9 @@ def _restore(
     optimizer.load_state_dict(checkpoint["optimizer"])
     scheduler.load_state_dict(checkpoint["scheduler"])
     torch.set_rng_state(checkpoint["random"])
-    if checkpoint["random_cuda"]:
-        torch.cuda.set_rng_state_all(checkpoint["random_cuda"])
+    device = next(model.parameters()).device
+    if device.type == "cuda" and checkpoint["random_cuda"] is not None:
+        torch.cuda.set_rng_state(checkpoint["random_cuda"], device)
+    trained.commits = checkpoint["commits"]
     trained.scores, trained.wall_seconds = checkpoint["scores"], checkpoint["wall_seconds"]
     return checkpoint["step"]

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,19 @@ from omegaconf import DictConfig
 from a2u.config import plain
 
 LABELS = ("table", "row", "runtime")  # what a run is called, where it writes and how fast: not what it computes
+CACHES = ("cache", "cache_mb")  # of a dataset: where and how much is kept, not what
 
 
 def identity(cfg: DictConfig) -> str:
-    """SHA-256 of the resolved configuration without LABELS, so that a row of several tables is one run."""
+    """SHA-256 of the resolved configuration without LABELS and CACHES, so that a row of several tables is one run.
+
+    A dataset's root counts as the absolute path it leads to, however it is spelled.
+    """
     relevant: dict[str, Any] = {key: value for key, value in plain(cfg).items() if key not in LABELS}
+    dataset = {key: value for key, value in relevant["dataset"].items() if key not in CACHES}
+    if dataset["root"] is not None:
+        dataset["root"] = os.path.abspath(os.path.expanduser(dataset["root"]))
+    relevant["dataset"] = dataset
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
@@ -51,10 +61,15 @@ class Places:
 
 
 def finished(outputs: Path) -> dict[str, dict[str, Any]]:
-    """Every finished result under `outputs`, by hash."""
-    found = {}
+    """Every finished result under `outputs`, by hash; of several the latest. Damaged files are passed over."""
+    found: dict[str, dict[str, Any]] = {}
     for path in sorted(outputs.rglob("seed*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if "hash" in result:
-            found[result["hash"]] = result | {"path": str(path)}
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            mark, started = result["hash"], result["provenance"]["started"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
+            continue
+        if mark not in found or started > found[mark]["provenance"]["started"]:
+            found[mark] = result | {"path": str(path)}
     return found

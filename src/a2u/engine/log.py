@@ -23,17 +23,22 @@ class RunLog:
         self._history = folder / "history.csv"
         self._steps, self._first, self._batch_size = steps, first_step, batch_size
         self._cut_history(first_step)
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
         self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal, dynamic_ncols=True)
-        self._started = time.monotonic()
+        self._training_seconds, self._tick = 0.0, time.monotonic()
         self._written = 0.0
 
     def samples_per_second(self, step: int) -> float:
-        elapsed = max(time.monotonic() - self._started, 1e-9)
-        return (step - self._first) * self._batch_size / elapsed
+        return (step - self._first) * self._batch_size / max(self._training_seconds, 1e-9)
+
+    def resume(self) -> None:
+        """Training starts or goes on after something else (an evaluation) that does not count for its speed."""
+        self._tick = time.monotonic()
 
     def step(self, step: int, loss: float) -> None:
         """One training step is done; `step` counts from 1."""
+        now = time.monotonic()
+        self._training_seconds, self._tick = self._training_seconds + now - self._tick, now
         self._bar.update(1)
         if time.monotonic() - self._written > 0.5:
             rate = self.samples_per_second(step)

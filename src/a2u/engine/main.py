@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import hydra
 from omegaconf import DictConfig
 
-from a2u.config import CONFIG_DIR, compose
+from a2u.config import CONFIG_DIR, compose, refuse_incomplete
 from a2u.errors import A2UError
 
 
@@ -29,6 +29,7 @@ def main(config_name: str, work: Callable[[DictConfig], None]) -> None:
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     def entry(cfg: DictConfig) -> None:
         with sentence():
+            refuse_incomplete(cfg)
             work(cfg)
 
     overrides = sys.argv[1:]

@@ -11,18 +11,19 @@ from typing import Any
 import torch
 
 REPOSITORY = Path(__file__).parents[3]
+CODE = ("src", "configs", "scripts", "pyproject.toml")  # what a number depends on
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "hydra-core", "omegaconf")
 
 
 def commit() -> tuple[str, bool]:
-    """Commit of the code that runs, and whether the tree differs from it.
+    """Commit of the code that runs, and whether its code differs from it.
 
     Outside a checkout of git the variable A2U_COMMIT is taken (a tree that was copied to another machine); without
     it the commit is "unknown" and counts as dirty.
     """
     try:
         head = _git("rev-parse", "HEAD")
-        return head, bool(_git("status", "--porcelain"))
+        return head, bool(_git("status", "--porcelain", "--", *CODE))
     except (OSError, subprocess.CalledProcessError):
         given = os.environ.get("A2U_COMMIT", "")
         return given or "unknown", not given
@@ -37,7 +38,11 @@ def machine() -> dict[str, Any]:
             line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
         cpu = names[0] if names else cpu
-    found: dict[str, Any] = {"cpu": cpu, "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"}
+    found: dict[str, Any] = {
+        "cpu": cpu,
+        "cores": available_cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     if torch.cuda.is_available():
@@ -56,12 +61,21 @@ def versions() -> dict[str, str]:
     return found
 
 
-def provenance(started: str, wall_seconds: float, data_sha256: str, **further: Any) -> dict[str, Any]:
-    """Everything a reader needs to trust or repeat a number."""
-    head, dirty = commit()
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def provenance(
+    code: tuple[str, bool], started: str, wall_seconds: float, data_sha256: str, **further: Any
+) -> dict[str, Any]:
+    """Everything a reader needs to trust or repeat a number.
+
+    code: what `commit` said when the run started; a long run must not bear the name of a later commit.
+    """
     return {
-        "commit": head,
-        "dirty": dirty,
+        "commit": code[0],
+        "dirty": code[1],
         "versions": versions(),
         "machine": machine(),
         "started": started,

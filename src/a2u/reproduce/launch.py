@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from a2u.config import CONFIG_DIR
+from a2u.engine.identity import finished
+from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
 from a2u.errors import A2UError, ConfigError
 from a2u.reproduce.rows import RowRun
@@ -54,7 +56,7 @@ def _local(rows: Sequence[RowRun], jobs: int) -> Failures:
     waiting = list(rows)
     running: dict[RowRun, subprocess.Popen[bytes]] = {}
     failures: Failures = {}
-    threads = max(1, (os.cpu_count() or 1) // min(jobs, len(rows)))
+    threads = max(1, available_cores() // min(jobs, len(rows)))
     with _Report(len(rows)) as report:
         try:
             while waiting or running:
@@ -88,7 +90,8 @@ def _start(row: RowRun, threads: int) -> subprocess.Popen[bytes]:
     log = _log_of(row)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(TRAIN_SCRIPT), *row.overrides, f"runtime.threads={threads}"]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    # In full, an unforeseen error's last line says what it was.
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HYDRA_FULL_ERROR": "1"}
     with log.open("wb") as output:
         return subprocess.Popen(
             [*command, "runtime.progress=false"],
@@ -130,7 +133,7 @@ class _Report:
 
     def finished(self, row: RowRun) -> None:
         self.bar.update(1)
-        result = json.loads(row.places.result.read_text(encoding="utf-8"))
+        result = finished(Path(row.cfg.runtime.outputs))[row.hash]
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
         self.say(f"finished  {row.title}: {numbers}  ({result['provenance']['wall_seconds']:.0f} s)")
 

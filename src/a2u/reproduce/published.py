@@ -17,8 +17,8 @@ def published() -> dict[str, Any]:
 
 
 def printed(table: str, row: str) -> dict[str, Any]:
-    """Printed numbers of a row by column; empty where the paper has no such row."""
-    content = published()[table]
+    """Printed numbers of a row by column; empty where the paper has no such row or table."""
+    content = published().get(table, {"columns": []})
     values = content.get(row, [])
     return dict(zip(content["columns"], values, strict=False))
 

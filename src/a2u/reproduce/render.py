@@ -11,15 +11,24 @@ TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
 DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2}  # as the paper prints them
 SMALL = {"sad": 3, "mse": 4, "grad": 3, "conn": 3}  # where values are below 10
 
-SCALE_NOTES = {
-    "smoke": "Smoke scale: a few steps of a tiny network, to see that every part works. The numbers mean nothing.",
-    "lite": (
-        "Lite scale: a network of 1/8 the width with one block a stage, crops of 64, 1,000 steps of 8 samples. "
-        "Evidence that every row runs and learns, not a ranking: between seeds the SAD of one row moves by 5 to 10%, "
-        "as much as the operators differ."
-    ),
-    "paper": "Paper scale: the setting of Sec. 6.3.",
-}
+
+def scale_note(scale: str, config: dict[str, Any]) -> str:
+    """What a scale is, with the numbers of one of its runs."""
+    model, sample, trainer = config["model"], config["sample"], config["trainer"]
+    setting = (
+        f"{trainer['epochs'] * trainer['iterations']:,} steps of {trainer['batch_size']} crops of {sample['crop']} x "
+        f"{sample['crop']}, network of width {model['width']:g} with {'/'.join(map(str, model['encoder_blocks']))} and "
+        f"{model['decoder_blocks']} blocks a stage{'' if model['aspp'] else ', no pyramid pooling'}"
+    )
+    notes = {
+        "smoke": "A few steps, to see that every part works; the numbers mean nothing.",
+        "lite": (
+            "Evidence that every row runs and learns, not a ranking: between seeds the SAD of one row moves by 5 to "
+            "10%, as much as the operators differ."
+        ),
+        "paper": "The setting of Sec. 6.3.",
+    }
+    return f"Scale {scale}: {setting}. {notes.get(scale, '')}".strip()
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -41,9 +50,9 @@ def table_cells(
     header = ["row", *TITLES.values(), "best SAD", "params", "paper-scale params"]
     header += [f"printed {title}" for title in TITLES.values()] + ["printed params"]
     lines = []
+    small = all(run["metrics"]["sad"] < 10 for runs in results.values() for run in runs)
+    digits = SMALL if small else DIGITS
     for row, runs in results.items():
-        small = bool(runs) and max(run["metrics"]["sad"] for run in runs) < 10
-        digits = SMALL if small else DIGITS
         cells = [row]
         for name in METRICS:
             cells.append(spread([run["metrics"][name] for run in runs], digits[name]) if runs else "—")
@@ -61,20 +70,25 @@ def table_cells(
 
 def caption(table: str, dataset: str, scale: str, results: dict[str, list[dict[str, Any]]]) -> str:
     """What the numbers are, on what, and how far they can be trusted."""
-    seeds = sorted({run["seed"] for runs in results.values() for run in runs})
+    counts = [len(runs) for runs in results.values() if runs] or [0]
+    seeds = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     finished = [run for runs in results.values() for run in runs]
+    trained = [run for run in finished if run["params"]]
     images = sorted({run["provenance"]["test_images"] for run in finished})
     text = [
         f"{table.replace('table', 'Table ')} on dataset={dataset}, "
         f"{' or '.join(map(str, images)) or 'no'} test images, "
-        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
-        f"{' (mean ± sample standard deviation)' if len(seeds) > 1 else ''}.",
-        SCALE_NOTES.get(scale, f"Scale {scale}."),
+        f"{seeds} seed{'s' if max(counts) != 1 else ''}{' (mean ± standard deviation)' if max(counts) > 1 else ''}.",
+        *([scale_note(scale, trained[-1]["config"])] if trained else []),
         "SAD, Grad and Conn are divided by 1,000. Metrics are the last epoch's; 'best SAD' is the lowest of the "
         "evaluated epochs on the test set, which is how the paper chose its checkpoint. 'Printed' is the paper's "
         "figure on Composition-1k.",
         "trimap_only is the reference: alpha 0.5 in the unknown region.",
     ]
+    if len({run["provenance"]["data_sha256"] for run in finished}) > 1:
+        text.append("WARNING: rows were evaluated on test sets that differ (data_sha256), and cannot be compared.")
+    if len({run["hash"] for run in finished}) < len(finished):
+        text.append("Rows of equal configuration are one run.")
     roundings = {run["config"]["metrics"]["rounding"] for run in finished}
     programs = {run["config"]["metrics"]["program"] for run in finished}
     if programs - {"matlab"} or roundings - {"nearest"}:
@@ -108,7 +122,7 @@ def as_text(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def one_result(result: dict[str, Any]) -> str:
     """A single run as a small table, beside the printed numbers where the paper has that row."""
-    in_paper = printed(result["table"], result["row"]) if result["table"].startswith("table") else {}
+    in_paper = printed(result["table"], result["row"])
     header = ["", *TITLES.values()]
     lines = [["measured", *(f"{result['metrics'][name]:.4f}" for name in METRICS)]]
     if result["best"]:

@@ -13,6 +13,9 @@ from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
 from a2u.reproduce.published import published, rows_of
 
+# What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
+ROWS_OWN = ("experiment", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
+
 
 @dataclass(frozen=True, eq=False)
 class RowRun:
@@ -49,9 +52,10 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
         if row not in known:
             raise ConfigError(f"{cfg.table} has no row {row!r}; its rows: {', '.join(known)}.")
     for override in overrides:
-        if override.lstrip("+").startswith(("seed=", "experiment=")):
+        key = override.lstrip("+~").split("=")[0]
+        if key in ROWS_OWN:
             raise ConfigError(
-                f"{override} cannot be given to a table, which sets it for every row; use seeds and rows."
+                f"{override} cannot be given to a table, whose rows set {key} themselves: use rows, seeds."
             )
     if cfg.seeds < 1:
         raise ConfigError(f"seeds must be at least 1; got {cfg.seeds}.")
@@ -59,18 +63,19 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
         raise ConfigError(f"jobs must be at least 1; got {cfg.jobs}.")
     runs = []
     for row in [row for row in known if row in (cfg.rows or known)]:
+        composed = compose([f"experiment={cfg.table}/{row}", *overrides])
+        check(composed)
         for seed in range(cfg.seeds):
+            seeded = composed.copy()
+            seeded.seed = seed
             complete = (f"experiment={cfg.table}/{row}", f"seed={seed}", *overrides)
-            composed = compose(complete)
-            if seed == 0:
-                check(composed)
-            runs.append(RowRun(row, seed, complete, composed, identity(composed)))
+            runs.append(RowRun(row, seed, complete, seeded, identity(seeded)))
     return runs
 
 
 def paper_parameters(cfg: DictConfig) -> int:
-    """Parameters of a row's network at the paper's width and depth, whatever the scale it was run at."""
+    """Parameters of a row's network as the paper has it, whatever the scale it was run at."""
     full = cfg.copy()
-    full.model = ModelConfig(name=cfg.model.name, norm=cfg.model.norm, aspp=cfg.model.aspp)
+    full.model = ModelConfig(name=cfg.model.name, norm=cfg.model.norm)
     with torch.device("meta"):
         return count_parameters(make_model(full))

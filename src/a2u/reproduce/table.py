@@ -1,6 +1,5 @@
 """One table: run what is missing, collect, render; publish."""
 
-import os
 import re
 import shutil
 import sys
@@ -14,12 +13,14 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from a2u.config import TableConfig, compose
-from a2u.data import build_data, prepare_data
+from a2u.data import prepare_data
 from a2u.engine.identity import finished
-from a2u.engine.provenance import REPOSITORY
+from a2u.engine.provenance import REPOSITORY, available_cores
+from a2u.engine.run import prepare
 from a2u.errors import A2UError
 from a2u.files import replacing
 from a2u.reproduce.launch import launch
+from a2u.reproduce.published import REFERENCE
 from a2u.reproduce.render import as_markdown, as_text, caption, table_cells
 from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
 
@@ -46,7 +47,8 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     """Run the rows that are not done, print the table; return 0, or 1 where a row failed.
 
     A row is done when a result under runtime.outputs carries the same hash of the resolved configuration, in whichever
-    table it was run. The table is also written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}.
+    table it was run. A whole table without overrides of its rows is also
+    written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}.
 
     Raises:
         ConfigError, DataError: before anything is run or written.
@@ -58,20 +60,23 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     missing = list({run.hash: run for run in runs if force or run.hash not in done}.values())
     failures = {}
     if missing:
-        build_data(missing[0].cfg.dataset)  # a folder that cannot be used is refused here, once
-        _prepare(missing[0])
+        first = next((run for run in missing if run.row != REFERENCE), missing[0])
+        _fill_caches(first)
+        prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
         failures = launch(missing, settings.jobs or _default_jobs(), settings.launcher.name.name)
         done = finished(outputs)
     text, markdown = render(settings.table, runs, done)
-    folder = runs[0].places.result.parents[1]
-    _write(folder / "table.txt", text)
-    _write(folder / "table.md", markdown)
+    if not settings.rows and _is_plain(overrides):  # a part of the table must not take the place of the whole
+        folder = runs[0].places.result.parents[1]
+        _write(folder / "table.txt", text)
+        _write(folder / "table.md", markdown)
     print(text)
     for title, reason in failures.items():
         print(f"FAILED {title}: {reason}", file=sys.stderr)
-    if failures:
-        print(f"{len(failures)} of {len(runs)} runs failed; the same command runs them again.", file=sys.stderr)
-    return 1 if failures else 0
+    absent = [run.title for run in runs if run.hash not in done]
+    if absent:
+        print(f"{len(absent)} of {len(runs)} runs are not done; the same command goes on with them.", file=sys.stderr)
+    return 1 if failures or absent else 0
 
 
 def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
@@ -95,17 +100,25 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     Raises:
         PublishError: a row is not finished, or was run with uncommitted changes. Nothing is copied then.
     """
+    if settings.rows or not _is_plain(overrides):
+        raise PublishError(
+            "only a whole table is published, every row as its config says; leave out ROWS and ARGS "
+            f"(given: {', '.join([*settings.rows, *overrides])})."
+        )
     runs = row_runs(settings, overrides)
     done = finished(Path(runs[0].cfg.runtime.outputs))
     absent = [run.title for run in runs if run.hash not in done]
     if absent:
         raise PublishError(f"not finished, nothing was published: {', '.join(absent)}.")
+    results = [done[run.hash] for run in runs]
     dirty = [run.title for run in runs if done[run.hash]["provenance"]["dirty"]]
     if dirty:
         raise PublishError(
-            f"run with uncommitted changes, so no commit stands for the numbers; nothing was published: "
-            f"{', '.join(dirty)}. Commit, and run these again with ARGS=runtime.force=true."
+            "run with uncommitted changes or over several commits, so no commit stands for the numbers; nothing was "
+            f"published: {', '.join(dirty)}. Commit, and run these again with ARGS=runtime.force=true."
         )
+    if len({result["provenance"]["data_sha256"] for result in results}) > 1:
+        raise PublishError("the rows were evaluated on test sets that differ (data_sha256); nothing was published.")
     folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
     for run in runs:
         with replacing(folder / run.row / f"seed{run.seed}.json") as temporary:
@@ -125,11 +138,18 @@ def with_section(page: str, marker: str, content: str) -> str:
     return re.sub(pattern, lambda found: f"{found[1]}{content}{found[2]}", page, flags=re.DOTALL)
 
 
+def _is_plain(overrides: Sequence[str]) -> bool:
+    """Whether overrides say only on what, at which scale and where the rows run."""
+    return all(
+        re.match(r"(dataset|dataset\.root|dataset\.cache|scale|runtime\.\w+)=", override) for override in overrides
+    )
+
+
 def _default_jobs() -> int:
-    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    return 1 if torch.cuda.is_available() else available_cores()
 
 
-def _prepare(run: RowRun) -> None:
+def _fill_caches(run: RowRun) -> None:
     """Fill caches once, before several processes would each do it."""
     with tqdm(desc="preparing data", disable=not sys.stderr.isatty(), unit="item", leave=False) as bar:
 

@@ -197,6 +197,16 @@ def _checksum(composites: Items[Composite]) -> str:
 
 
 def _check(cfg: SyntheticConfig) -> None:
+    if cfg.root is not None:
+        raise ConfigError(
+            f"The synthetic dataset is generated and has no folder, but its root is set to {cfg.root}; "
+            "did you mean dataset=adobe (make: DATASET=adobe)?"
+        )
+    if cfg.version != GENERATOR_VERSION:
+        raise ConfigError(
+            f"The synthetic dataset's version is set to {cfg.version}, and this program generates {GENERATOR_VERSION}; "
+            "check out the commit that a result of that version names."
+        )
     least = {
         "train_layers": 1,
         "train_backgrounds": 1,
