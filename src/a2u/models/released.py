@@ -1,0 +1,135 @@
+"""The authors' own weights in our network.
+
+Their A2U network is ours with other names, in-place activated batch norm, an encoder kernel of 6, paired downsampling
+and normalised U and V; U and V shared over channels ("adobe") or not ("adobe_unshare"), told apart by their shapes.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from a2u.models.matting import MattingUNet
+
+ABN_EPSILON = 1e-5  # in-place ABN scales by |weight| + eps
+
+
+def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> nn.Module:
+    """The network of a released weights file, ready to predict.
+
+    Args:
+        state_dict: tensors by their released names; a leading "module." is dropped.
+        system: whose program the file belongs to; "a2u" is known.
+
+    Returns:
+        Network (N, 4, H, W) -> (N, 1, H, W) in evaluation mode, in the dtype of the state dict; the output is not
+        clamped. Input: RGB normalised with the ImageNet mean and deviation, and trimap / 255.
+
+    Raises:
+        ValueError: another system, or tensors that are missing, unknown or of another shape; all are listed.
+    """
+    if system != "a2u":
+        raise ValueError(f"released weights are known for system a2u; got {system!r}.")
+    given = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    given = {key: value for key, value in given.items() if not key.endswith("num_batches_tracked")}
+    model = _network(given)
+    names = released_names(model)
+    _compare(given, {theirs: model.state_dict()[ours].shape for ours, theirs in names.items()})
+    state = {}
+    for ours, theirs in names.items():
+        is_abn_scale = theirs.endswith(".weight") and theirs.removesuffix("weight") + "running_mean" in given
+        state[ours] = given[theirs].abs() + ABN_EPSILON if is_abn_scale else given[theirs]
+    model.to(next(iter(state.values())).dtype).load_state_dict(state, strict=False)  # but for the batch counters
+    return model.eval()
+
+
+def released_names(model: nn.Module) -> dict[str, str]:
+    """For every tensor of our network, batch counters apart, its name in the released program."""
+    modules = _module_names()
+    names = {}
+    for key in model.state_dict():
+        module, _, tensor = key.rpartition(".")
+        if tensor != "num_batches_tracked":
+            names[key] = f"{modules[module]}.{tensor}"
+    return names
+
+
+def _network(given: Mapping[str, Tensor]) -> MattingUNet:
+    encoding = given.get("bilinear0.bconv_U.1.weight")
+    options = {
+        "sharing": "channel_wise" if encoding is not None and encoding.shape[0] > 1 else "channel_shared",
+        "encoder_kernel_size": 6,
+        "paired": True,
+        "normalise_uv": True,
+    }
+    with torch.random.fork_rng(devices=[]):
+        return MattingUNet("a2u", options)
+
+
+def _compare(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> None:
+    differences = [f"missing {name}" for name in wanted if name not in given]
+    differences += [f"unknown {name}" for name in given if name not in wanted]
+    differences += [
+        f"{name} is {tuple(given[name].shape)}, expected {tuple(shape)}"
+        for name, shape in wanted.items()
+        if name in given and given[name].shape != shape
+    ]
+    if differences:
+        shown = "; ".join(differences[:20]) + (f"; and {len(differences) - 20} more" if len(differences) > 20 else "")
+        raise ValueError(f"these are not the tensors of the released A2U network: {shown}.")
+
+
+def _module_names() -> dict[str, str]:
+    """Our modules that hold tensors -> theirs."""
+    names = {"encoder.stem.0": "layer0.0", "encoder.stem.1.0": "layer0.1"}
+    for block in range(3):
+        names |= _block(f"encoder.layer1.{block}", f"layer1.block{block + 1}.convs")
+    for layer in ("layer2", "layer3"):
+        ours = f"encoder.{layer}.0"
+        names |= {f"{ours}.conv1.0": f"{layer}_1.layer1.conv1", f"{ours}.conv1.1.0": f"{layer}_1.layer1.bn1"}
+        names |= {f"{ours}.conv2.0": f"{layer}_1.layer2.conv2", f"{ours}.conv2.1.0": f"{layer}_1.layer2.bn2"}
+        names |= _projection(ours, f"{layer}_1")
+        for block in range(3):
+            names |= _block(f"encoder.{layer}.{block + 1}", f"{layer}_2.block{block + 1}.convs")
+
+    names |= {"aspp.point.0": "dconv_pp.aspp1.atrous_conv.0", "aspp.point.1.0": "dconv_pp.aspp1.atrous_conv.1"}
+    for branch in range(3):
+        ours, theirs = f"aspp.dilated.{branch}", f"dconv_pp.aspp{branch + 2}.atrous_conv"
+        names |= {f"{ours}.0": f"{theirs}.0", f"{ours}.1.0": f"{theirs}.1"}
+        names |= {f"{ours}.2": f"{theirs}.2", f"{ours}.3.0": f"{theirs}.3"}
+    names |= {"aspp.whole.1.0": "dconv_pp.global_avg_pool.1", "aspp.whole.1.1.0": "dconv_pp.global_avg_pool.2"}
+    names |= {"aspp.reduce.0": "dconv_pp.bottleneck_conv.0", "aspp.reduce.1.0": "dconv_pp.bottleneck_conv.1"}
+
+    operators = ("layer3_1.bilinear", "layer2_1.bilinear", "bilinear1", "bilinear0")  # deepest first
+    for stage, operator in enumerate(operators):
+        shortcut, decoder = f"short{3 - stage}", f"decoder_layer{4 - stage}"
+        names |= {f"stages.{stage}.shortcut.0": f"{shortcut}.0", f"stages.{stage}.shortcut.1.0": f"{shortcut}.1"}
+        for block, part in enumerate(("dconv", "dconv1")):
+            names |= _block(f"stages.{stage}.refine.{block}", f"{decoder}.{part}.dep_sep_conv")
+        names |= _projection(f"stages.{stage}.refine.0", f"{decoder}.dconv")
+        for ours, theirs in OPERATOR.items():
+            names[f"upsamplers.{stage}.{ours}"] = f"{operator}.{theirs}"
+    return names | {"prediction.0.0": "pred.0.0", "prediction.0.1.0": "pred.0.1", "prediction.1": "pred.1"}
+
+
+OPERATOR = {
+    "u.conv": "bconv_U.1",
+    "v.conv": "bconv_V.1",
+    "p_up.conv": "bconv_UP.1",
+    "p_down.conv": "bconv_DP.1",
+    "norm_u.0": "bnu.0",
+    "norm_v.0": "bnv.0",
+}
+
+
+def _block(ours: str, theirs: str) -> dict[str, str]:
+    return {
+        f"{ours}.conv1.0": f"{theirs}.conv1",
+        f"{ours}.conv1.1.0": f"{theirs}.bn1",
+        f"{ours}.conv2.0": f"{theirs}.conv2",
+        f"{ours}.conv2.1.0": f"{theirs}.bn2",
+    }
+
+
+def _projection(ours: str, theirs: str) -> dict[str, str]:
+    return {f"{ours}.projection.0": f"{theirs}.proj_conv", f"{ours}.projection.1.0": f"{theirs}.proj_bn"}
