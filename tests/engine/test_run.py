@@ -115,6 +115,9 @@ def test_variants_from_the_command_line_have_places_of_their_own(outputs):
     first = Places.of(smoke(outputs, "upsampler=a2u", "upsampler.rank=2"))
     second = Places.of(smoke(outputs, "upsampler=a2u", "upsampler.rank=3"))
     assert first.result != second.result
+    other_seed = Places.of(smoke(outputs, "upsampler=a2u", "upsampler.rank=2", "seed=1"))
+    assert other_seed.result.parent == first.result.parent  # the seeds of a variant stand together
+    assert other_seed.folder != first.folder
 
 
 class Killed(BaseException):

@@ -16,12 +16,15 @@ LABELS = ("table", "row", "runtime")  # what a run is called, where it writes an
 CACHES = ("cache", "cache_mb")  # of a dataset: where and how much is kept, not what
 
 
-def identity(cfg: DictConfig) -> str:
+def identity(cfg: DictConfig, seed: bool = True) -> str:
     """SHA-256 of the resolved configuration without LABELS and CACHES, so that a row of several tables is one run.
 
-    A dataset's root counts as the absolute path it leads to, however it is spelled.
+    A dataset's root counts as the absolute path it leads to, however it is spelled. Without `seed` it is the identity
+    of a variant, the same for all its seeds.
     """
     relevant: dict[str, Any] = {key: value for key, value in plain(cfg).items() if key not in LABELS}
+    if not seed:
+        del relevant["seed"]
     dataset = {key: value for key, value in relevant["dataset"].items() if key not in CACHES}
     if dataset["root"] is not None:
         dataset["root"] = os.path.abspath(os.path.expanduser(dataset["root"]))
@@ -38,10 +41,10 @@ class Places:
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Places":
-        mark = identity(cfg)[:8]
-        row = cfg.row if cfg.row != "custom" else f"{cfg.upsampler.name}-{mark}"  # variants do not overwrite each other
+        variant = f"{cfg.upsampler.name}-{identity(cfg, seed=False)[:8]}"  # variants do not overwrite each other
+        row = cfg.row if cfg.row != "custom" else variant
         parent = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
-        return cls(parent / f"seed{cfg.seed}.json", parent / f"seed{cfg.seed}-{mark}")
+        return cls(parent / f"seed{cfg.seed}.json", parent / f"seed{cfg.seed}-{identity(cfg)[:8]}")
 
     @property
     def last(self) -> Path:
