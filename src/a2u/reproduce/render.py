@@ -22,10 +22,7 @@ def scale_note(scale: str, config: dict[str, Any]) -> str:
     )
     notes = {
         "smoke": "A few steps, to see that every part works; the numbers mean nothing.",
-        "lite": (
-            "Evidence that every row runs and learns, not a ranking: between seeds the SAD of one row moves by 5 to "
-            "10%, as much as the operators differ."
-        ),
+        "lite": "Evidence that every row runs and learns, not a ranking: seeds differ by as much as the operators do.",
         "paper": "The setting of Sec. 6.3.",
     }
     return f"Scale {scale}: {setting}. {notes.get(scale, '')}".strip()
@@ -85,6 +82,12 @@ def caption(table: str, dataset: str, scale: str, results: dict[str, list[dict[s
         "figure on Composition-1k.",
         "trimap_only is the reference: alpha 0.5 in the unknown region.",
     ]
+    several = [
+        [run["metrics"]["sad"] for run in runs] for runs in results.values() if len(runs) > 1 and runs[0]["params"]
+    ]
+    if several:
+        spreads = [100 * statistics.stdev(values) / statistics.fmean(values) for values in several]
+        text.append(f"Over seeds, a row's SAD has a standard deviation of {min(spreads):.0f} to {max(spreads):.0f}%.")
     if len({run["provenance"]["data_sha256"] for run in finished}) > 1:
         text.append("WARNING: rows were evaluated on test sets that differ (data_sha256), and cannot be compared.")
     if len({run["hash"] for run in finished}) < len(finished):
