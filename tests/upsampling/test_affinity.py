@@ -8,16 +8,8 @@ import pytest
 import torch
 from helpers.reference_weights import reference_tensor
 
+from a2u.models.released import OPERATOR
 from a2u.upsampling import build_upsampler
-
-RELEASED = {  # our name -> the released program's
-    "u.conv": "bconv_U.1",
-    "v.conv": "bconv_V.1",
-    "p_up.conv": "bconv_UP.1",
-    "p_down.conv": "bconv_DP.1",
-    "norm_u.0": "bnu.0",
-    "norm_v.0": "bnv.0",
-}
 
 
 @pytest.mark.parametrize(("file", "sharing"), [("adobe", "channel_shared"), ("adobe_unshare", "channel_wise")])
@@ -29,7 +21,7 @@ def test_equals_the_released_kernel_generator(reference, file, sharing):
     state = {}
     for key, value in operator.state_dict().items():
         prefix, tensor = key.rsplit(".", 1)
-        state[key] = reference_tensor(f"{RELEASED[prefix]}.{tensor}", tuple(value.shape), seed=20217)
+        state[key] = reference_tensor(f"{OPERATOR[prefix]}.{tensor}", tuple(value.shape), seed=20217)
     operator.load_state_dict(state)
     x = torch.from_numpy(data["x"])
     with torch.no_grad():

@@ -3,12 +3,13 @@
 import csv
 import json
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
+
+from a2u.engine.identity import Places
 
 
 class RunLog:
@@ -17,13 +18,12 @@ class RunLog:
     progress.json holds {phase, step, steps, loss, samples_per_second, seconds_left}; a table runner reads it.
     """
 
-    def __init__(self, folder: Path, steps: int, first_step: int, batch_size: int, terminal: bool) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._progress = folder / "progress.json"
-        self._history = folder / "history.csv"
+    def __init__(self, places: Places, steps: int, first_step: int, batch_size: int, terminal: bool) -> None:
+        places.folder.mkdir(parents=True, exist_ok=True)
+        self._progress, self._history = places.progress, places.history
         self._steps, self._first, self._batch_size = steps, first_step, batch_size
         self._cut_history(first_step)
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self.board = SummaryWriter(str(places.folder / "tensorboard"), purge_step=first_step + 1)
         self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal, dynamic_ncols=True)
         self._training_seconds, self._tick = 0.0, time.monotonic()
         self._written = 0.0

@@ -89,7 +89,7 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
     model, data, trainer = parts.model, parts.data, cfg.trainer
     checkpoint = load_checkpoint(places.last) if places.last.is_file() and not cfg.runtime.force else None
     log = RunLog(
-        places.folder,
+        places,
         steps=trainer.epochs * trainer.iterations if parts.samples else 0,
         first_step=checkpoint["step"] if checkpoint else 0,
         batch_size=trainer.batch_size,

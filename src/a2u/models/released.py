@@ -112,7 +112,7 @@ def _module_names() -> dict[str, str]:
     return names | {"prediction.0.0": "pred.0.0", "prediction.0.1.0": "pred.0.1", "prediction.1": "pred.1"}
 
 
-OPERATOR = {
+OPERATOR = {  # the kernel generator's modules in ours -> theirs
     "u.conv": "bconv_U.1",
     "v.conv": "bconv_V.1",
     "p_up.conv": "bconv_UP.1",
