@@ -1,9 +1,13 @@
 # make table2               set up (once), train and evaluate the rows of Table 2, print them
+# make table1               the same for Table 1
 # make test                 set up (once), run the tests
 # Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON ARGS="key=value ..."
 #   make table2 DATASET=adobe ROOT=/data/Combined_Dataset SCALE=paper SEEDS=3
+#   make table1 DATASET=mnist,fashion_mnist ROOT=/data SCALE=paper
 
-DATASET ?= synthetic
+# Where none is named, a table's rows say theirs: mnist5k for Table 1, synthetic for the others. Several, with commas,
+# are one table each.
+DATASET ?=
 SCALE ?= lite
 SEEDS ?= 1
 LAUNCHER ?= local
@@ -32,24 +36,27 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-TABLES := table2
-ROW_ARGS = dataset=$(DATASET) scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
+TABLES := table1 table2
+ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
+COMMA := ,
+DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
+EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
 .PHONY: help setup test test-all lint format publish tensorboard pictures clean foreign-environment $(TABLES)
 
 help:
-	@sed -n '1,5s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '1,7s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)
 
 $(TABLES): $(READY)
-	"$(RUN)" scripts/table.py table=$@ $(TABLE_ARGS)
+	$(call EACH_DATASET,scripts/table.py table=$@ $(TABLE_ARGS))
 
 # Copies finished results of TABLE to results/; refuses those of a tree with uncommitted changes.
 TABLE ?= table2
 publish: $(READY)
-	"$(RUN)" scripts/table.py table=$(TABLE) publish=true $(TABLE_ARGS)
+	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(TABLE_ARGS))
 
 test: $(READY)
 	"$(RUN)" -m pytest
@@ -79,12 +86,12 @@ clean:
 	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON= of an environment of yours" % sys.version_info[:2])'
 	@echo "setting up .venv: about 6 GB, a few minutes (once)"
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors pytest hypothesis ruff mypy
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib skimage pytest hypothesis ruff mypy
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:
 	@"$(RUN)" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, "$(NEEDED)".split())))' \
-	  || "$(RUN)" -m pip install --editable ".[test]"
+	  || "$(RUN)" -m pip install --editable ".[test,digits,figures]"

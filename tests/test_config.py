@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from a2u.config import CONFIG_DIR, ModelConfig, SampleConfig, TrainerConfig, compose, options_of, plain
+from a2u.config import CONFIG_DIR, MattingModelConfig, MattingTrainerConfig, SampleConfig, compose, options_of, plain
 from a2u.engine.run import check
 from a2u.errors import ConfigError
 from a2u.reproduce.published import published, rows_of
@@ -49,8 +49,8 @@ def test_paper_scale_is_the_papers_setting():
     assert (cfg.sample.crop, cfg.sample.trimap_max, cfg.sample.resize_to) == (512, 29, 640)
     assert cfg.model.encoder_weights == "imagenet"
     assert OmegaConf.to_object(cfg.sample) == SampleConfig()
-    assert OmegaConf.to_object(cfg.trainer) == TrainerConfig()
-    assert OmegaConf.to_object(cfg.model) == ModelConfig(encoder_weights="imagenet")
+    assert OmegaConf.to_object(cfg.trainer) == MattingTrainerConfig()
+    assert OmegaConf.to_object(cfg.model) == MattingModelConfig(encoder_weights="imagenet")
 
 
 def test_operator_options_are_the_constructors():

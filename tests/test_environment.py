@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 def requirements():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return project["dependencies"] + project["optional-dependencies"]["test"], project["requires-python"]
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    return project["dependencies"] + extras, project["requires-python"]
 
 
 def test_environment_yml_agrees_with_pyproject():

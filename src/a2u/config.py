@@ -27,11 +27,19 @@ from a2u.upsampling import Upsampler, operators
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
 
 
+class Task(Enum):
+    """What networks are trained for: mattes (Sec. 6), or image reconstruction (Sec. 5, Table 1)."""
+
+    matting = 1
+    reconstruction = 2
+
+
 class Network(Enum):
     """Whole networks."""
 
     resnet34_unet = 1
     trimap_only = 2
+    reconstruction = 3
 
 
 class Norm(Enum):
@@ -56,6 +64,20 @@ class Rounding(Enum):
     truncate = 2
 
 
+class Downsampling(Enum):
+    """How the reconstruction network downsamples, where the operator does not."""
+
+    max_pool = 1
+    conv = 2
+
+
+class InitialValues(Enum):
+    """Of convolutions: as PyTorch's layers start, or Xavier-normal as in the matting network."""
+
+    pytorch = 1
+    xavier = 2
+
+
 class MetricProgram(Enum):
     """Whose figures: the MATLAB program's (those of record), or those the authors' Python prints in its logs."""
 
@@ -72,9 +94,15 @@ class Launcher(Enum):
 
 @dataclass
 class ModelConfig:
-    """The network; `width`, block counts and so on shrink it for small scales."""
+    """What every network has."""
 
     name: Network = Network.resnet34_unet
+
+
+@dataclass
+class MattingModelConfig(ModelConfig):
+    """The matting network; `width`, block counts and so on shrink it for small scales."""
+
     width: float = 1.0  # multiplies every channel count
     encoder_blocks: list[int] = field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
     decoder_blocks: int = 2  # of each of the four stages
@@ -85,6 +113,16 @@ class ModelConfig:
 
 
 @dataclass
+class ReconstructionModelConfig(ModelConfig):
+    """The reconstruction network of Table 1."""
+
+    name: Network = Network.reconstruction
+    downsampling: Downsampling = Downsampling.max_pool
+    last_activation: bool = True  # the last C(1) ends in batch norm and ReLU, as written
+    initial_values: InitialValues = InitialValues.pytorch  # not stated in the paper
+
+
+@dataclass
 class UpsamplerConfig:
     """Base of the operators' options, which are made from their constructors."""
 
@@ -92,7 +130,17 @@ class UpsamplerConfig:
 
 
 @dataclass
-class SampleConfig:
+class SamplingConfig:
+    """How training samples are made."""
+
+
+@dataclass
+class NoSamplingConfig(SamplingConfig):
+    """Pictures to reconstruct are taken as they are: nothing to choose."""
+
+
+@dataclass
+class SampleConfig(SamplingConfig):
     """How one training sample is made from layers (Sec. 6.3 and the released program; defaults: the paper's)."""
 
     crop: int = 512  # side of the square crop, a multiple of 16
@@ -119,7 +167,12 @@ class DatasetConfig:
 
 
 @dataclass
-class SyntheticConfig(DatasetConfig):
+class MattingDatasetConfig(DatasetConfig):
+    """Foregrounds with alpha, composites to test on."""
+
+
+@dataclass
+class SyntheticConfig(MattingDatasetConfig):
     """The embedded default: generated foregrounds with exact alpha."""
 
     name: str = "synthetic"
@@ -134,7 +187,7 @@ class SyntheticConfig(DatasetConfig):
 
 
 @dataclass
-class AdobeConfig(DatasetConfig):
+class AdobeConfig(MattingDatasetConfig):
     """Adobe Image Matting / Composition-1k in the released folder layout."""
 
     name: str = "adobe"
@@ -146,7 +199,7 @@ class AdobeConfig(DatasetConfig):
 
 
 @dataclass
-class AlphamattingConfig(DatasetConfig):
+class AlphamattingConfig(MattingDatasetConfig):
     """The alphamatting.com photographs with true alpha: evaluation only."""
 
     name: str = "alphamatting"
@@ -154,27 +207,74 @@ class AlphamattingConfig(DatasetConfig):
 
 
 @dataclass
+class DigitsConfig(DatasetConfig):
+    """Small grey pictures to reconstruct, resized to `size` x `size`."""
+
+    size: int = 32
+    held_out: int = 0  # so many last training pictures take the test set's place, to choose settings by
+
+
+@dataclass
+class IdxConfig(DigitsConfig):
+    """MNIST or Fashion-MNIST: four files, gzip or extracted, in root/<MNIST or FashionMNIST>/raw or root itself."""
+
+    # null: the folder data; Fashion-MNIST also where Debian's package dataset-fashion-mnist puts it
+    root: str | None = None
+    download: bool = False  # let torchvision fetch what is not there
+
+
+@dataclass
 class TrainerConfig:
-    """How the network is trained (Sec. 6.3; defaults: the paper's for the Adobe dataset)."""
+    """What every training has."""
 
     epochs: int = 30
-    iterations: int = 6000  # of an epoch
     batch_size: int = 16
-    lr: float = 0.01  # of new layers, Adam
-    encoder_lr_ratio: float = 100.0  # the pretrained encoder learns at lr / encoder_lr_ratio
+    lr: float = 0.01  # of new layers
     schedule: Schedule = Schedule.multistep
     milestones: list[int] = field(default_factory=lambda: [20, 26])  # epochs after which lr is multiplied by gamma
     gamma: float = 0.1
+    evaluate_every: int = 1  # epochs; also before the rate falls and after the last epoch. 0: the last one alone
+
+
+@dataclass
+class MattingTrainerConfig(TrainerConfig):
+    """Adam on the matting loss (Sec. 6.3; defaults: the paper's for the Adobe dataset)."""
+
+    iterations: int = 6000  # of an epoch
+    encoder_lr_ratio: float = 100.0  # the pretrained encoder learns at lr / encoder_lr_ratio
     freeze_encoder_norm: bool | None = None  # null: where encoder weights are loaded, as the paper says
-    evaluate_every: int = 1  # epochs; the last epoch is always evaluated. 0: the last one alone
+
+
+@dataclass
+class ReconstructionTrainerConfig(TrainerConfig):
+    """SGD on the L1 loss (Appendix A). An epoch is one pass over the training pictures; a rest is left out."""
+
+    epochs: int = 100
+    batch_size: int = 100
+    milestones: list[int] = field(default_factory=lambda: [50, 70, 85])
+    evaluate_every: int = 10
+    momentum: float = 0.9  # not stated in the paper
+    weight_decay: float = 5e-4  # not stated in the paper
 
 
 @dataclass
 class EvaluationConfig:
     """How predictions become the numbers of a table."""
 
+
+@dataclass
+class MattingEvaluationConfig(EvaluationConfig):
+    """SAD, MSE, Grad, Conn."""
+
     program: MetricProgram = MetricProgram.matlab
     rounding: Rounding = Rounding.nearest
+
+
+@dataclass
+class ImageEvaluationConfig(EvaluationConfig):
+    """PSNR, SSIM, RMSE, MAE over the whole test set."""
+
+    clamp: bool = False  # predictions to 0..1 first; the paper does not say
 
 
 @dataclass
@@ -196,6 +296,7 @@ class RuntimeConfig:
 class Config:
     """One run: a row of a table at one scale with one seed."""
 
+    task: Task = Task.matting
     table: str = "custom"
     row: str = "custom"
     scale: str = "custom"
@@ -203,7 +304,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     upsampler: UpsamplerConfig = field(default_factory=UpsamplerConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
-    sample: SampleConfig = field(default_factory=SampleConfig)
+    sample: SamplingConfig = field(default_factory=SamplingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     metrics: EvaluationConfig = field(default_factory=EvaluationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -259,15 +360,28 @@ def _register() -> dict[str, type]:
     store.store(name="config_schema", node=Config)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="table_schema", node=TableConfig)
-    nodes = [("model", "model_schema", ModelConfig), ("trainer", "trainer_schema", TrainerConfig)]
-    nodes += [("metrics", "metrics_schema", EvaluationConfig), ("launcher", "launcher_schema", LauncherConfig)]
-    nodes += [("dataset", f"{kind.name}_schema", kind) for kind in (SyntheticConfig, AdobeConfig, AlphamattingConfig)]
+    nodes: list[tuple[str, str, type]] = [
+        ("model", "matting_schema", MattingModelConfig),
+        ("model", "reconstruction_schema", ReconstructionModelConfig),
+        ("dataset", "synthetic_schema", SyntheticConfig),
+        ("dataset", "adobe_schema", AdobeConfig),
+        ("dataset", "alphamatting_schema", AlphamattingConfig),
+        ("dataset", "digits_schema", DigitsConfig),
+        ("dataset", "idx_schema", IdxConfig),
+        ("sample", "none_schema", NoSamplingConfig),
+        ("sample", "matting_schema", SampleConfig),
+        ("trainer", "matting_schema", MattingTrainerConfig),
+        ("trainer", "reconstruction_schema", ReconstructionTrainerConfig),
+        ("metrics", "matting_schema", MattingEvaluationConfig),
+        ("metrics", "image_schema", ImageEvaluationConfig),
+        ("launcher", "launcher_schema", LauncherConfig),
+    ]
     nodes += [("upsampler", f"{name}_schema", operator_schema(operator)) for name, operator in operators().items()]
     for group, name, node in nodes:
         store.store(group=group, name=name, node=node)
     if not OmegaConf.has_resolver("times"):
         OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor))
-    kinds = [Config, EvaluateConfig, TableConfig, SampleConfig, RuntimeConfig, *(node for _, _, node in nodes)]
+    kinds = [Config, EvaluateConfig, TableConfig, RuntimeConfig, *(node for _, _, node in nodes)]
     return {kind.__name__: kind for kind in kinds}
 
 
@@ -319,16 +433,19 @@ def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:
         allowed = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
         for key in map(str, cfg):
             if key not in allowed:
-                raise ConfigError(f"unknown configuration key {path}{key}; allowed here: {', '.join(allowed)}.")
+                raise ConfigError(
+                    f"unknown configuration key {path}{key}; allowed here: {', '.join(allowed) or 'none'}."
+                )
     for key in map(str, cfg):
         if not OmegaConf.is_missing(cfg, key) and OmegaConf.is_dict(cfg[key]):
             _refuse_unknown_keys(cfg[key], f"{path}{key}.")
 
 
 def options_of(group: str) -> list[str]:
-    """Names of the files in a folder of configs/, those of its folders included: "upsampler" -> a2u, bicubic, ..."""
+    """Names of the files in a folder of configs/: "upsampler" -> a2u, bicubic, ...; "experiment" -> table1/..., ..."""
     folder = CONFIG_DIR / group
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    files = list(folder.glob("*.yaml")) or list(folder.glob("*/*.yaml"))
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
 
 
 def explain(error: Exception) -> str:
@@ -349,7 +466,7 @@ def explain(error: Exception) -> str:
         key = full_key.group(1) if full_key else unknown.group(1)
         schema = _SCHEMAS.get(unknown.group(2), Config)
         allowed = ", ".join(entry.name for entry in fields(schema))
-        return f"unknown configuration key {key}; allowed here: {allowed}."
+        return f"unknown configuration key {key}; allowed here: {allowed or 'none'}."
     if full_key:
         reason = next((line for line in text.splitlines() if "alue" in line or "issing" in line), text)
         return f"configuration key {full_key.group(1)}: {reason.strip().rstrip('.')}."

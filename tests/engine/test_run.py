@@ -12,8 +12,7 @@ from helpers.runs import smoke
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from a2u.config import compose, plain
-from a2u.engine import fit as fit_module
-from a2u.engine import run as run_module
+from a2u.engine import matting as matting_module
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
@@ -129,7 +128,7 @@ def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch,
     whole = smoke(tmp_path / "whole", "upsampler=a2u", "runtime.log_every=1")
     run(whole)
     parts = smoke(tmp_path / "parts", "upsampler=a2u", "runtime.checkpoint_seconds=0", "runtime.log_every=1")
-    loss, calls = fit_module.matting_loss, []
+    loss, calls = matting_module.matting_loss, []
 
     def dies(*args, **kwargs):
         if len(calls) == killed_after:
@@ -137,10 +136,10 @@ def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch,
         calls.append(1)
         return loss(*args, **kwargs)
 
-    monkeypatch.setattr(fit_module, "matting_loss", dies)
+    monkeypatch.setattr(matting_module, "matting_loss", dies)
     with pytest.raises(Killed):
         run(parts)
-    monkeypatch.setattr(fit_module, "matting_loss", loss)
+    monkeypatch.setattr(matting_module, "matting_loss", loss)
     resumed = run(parts)
     expected = load_checkpoint(Places.of(whole).last)
     found = load_checkpoint(Places.of(parts).last)
@@ -155,7 +154,7 @@ def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path,
     overrides = ["upsampler=a2u", "trainer.epochs=3"]
     expected = run(smoke(tmp_path / "whole", *overrides))
     cfg = smoke(tmp_path / "parts", *overrides, "runtime.checkpoint_seconds=0")
-    whole, calls = run_module.evaluate, []
+    whole, calls = matting_module.evaluate, []
 
     def dies(*args, **kwargs):
         calls.append(1)
@@ -163,10 +162,10 @@ def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path,
             raise Killed
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(run_module, "evaluate", dies)
+    monkeypatch.setattr(matting_module, "evaluate", dies)
     with pytest.raises(Killed):
         run(cfg)
-    monkeypatch.setattr(run_module, "evaluate", whole)
+    monkeypatch.setattr(matting_module, "evaluate", whole)
     resumed = run(cfg)
     assert (resumed["metrics"], resumed["best"]) == (expected["metrics"], expected["best"])
     assert len(load_checkpoint(Places.of(cfg).last)["scores"]) == 3
@@ -174,7 +173,7 @@ def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path,
 
 def test_steps_after_the_last_checkpoint_are_done_again_and_stand_once_in_the_history(tmp_path, monkeypatch):
     cfg = smoke(tmp_path / "parts", "upsampler=nearest", "runtime.log_every=1")  # checkpoints at epochs' ends alone
-    loss, calls = fit_module.matting_loss, []
+    loss, calls = matting_module.matting_loss, []
 
     def dies(*args, **kwargs):
         calls.append(1)
@@ -182,10 +181,10 @@ def test_steps_after_the_last_checkpoint_are_done_again_and_stand_once_in_the_hi
             raise Killed
         return loss(*args, **kwargs)
 
-    monkeypatch.setattr(fit_module, "matting_loss", dies)
+    monkeypatch.setattr(matting_module, "matting_loss", dies)
     with pytest.raises(Killed):
         run(cfg)
-    monkeypatch.setattr(fit_module, "matting_loss", loss)
+    monkeypatch.setattr(matting_module, "matting_loss", loss)
     run(cfg)
     whole = smoke(tmp_path / "whole", "upsampler=nearest", "runtime.log_every=1")
     run(whole)
@@ -239,7 +238,7 @@ def test_a_run_killed_between_training_and_result_only_evaluates(tmp_path, monke
     cfg = smoke(tmp_path, "upsampler=nearest")
     first = run(cfg)
     Places.of(cfg).result.unlink()
-    monkeypatch.setattr(fit_module, "matting_loss", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr(matting_module, "matting_loss", lambda *args: pytest.fail("trained again"))
     assert run(cfg)["metrics"] == first["metrics"]
 
 
@@ -278,7 +277,7 @@ def test_trimap_only_is_evaluated_without_training(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_with_step_rate_and_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(fit_module, "matting_loss", lambda pred, **_: pred.sum() * float("nan"))
+    monkeypatch.setattr(matting_module, "matting_loss", lambda pred, **_: pred.sum() * float("nan"))
     with pytest.raises(DivergedError, match=r"the loss became nan at step 1 \(learning rate .*foregrounds .*; lower"):
         run(smoke(tmp_path, "upsampler=nearest"))
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from a2u.reproduce.render import as_markdown, as_text, caption, spread, table_cells
+from a2u.reproduce.caption import caption
+from a2u.reproduce.render import as_markdown, as_text, spread, table_cells
 
 
 def result(seed, sad, best=None, data="a"):
@@ -35,7 +36,7 @@ def cells():
         "nearest": [result(0, 4.0, {"sad": 3.5}), result(1, 5.0, {"sad": 4.5})],
         "carafe": [],
     }
-    return table_cells("table2", results, {"trimap_only": 0, "nearest": 8_049_003, "carafe": 8_312_827})
+    return table_cells("table2", "synthetic", results, {"trimap_only": 0, "nearest": 8_049_003, "carafe": 8_312_827})
 
 
 def test_measured_stands_beside_printed(cells):

@@ -5,12 +5,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import AdobeConfig, AlphamattingConfig, SyntheticConfig
-from a2u.data import adobe, alphamatting, synthetic
+from a2u.config import AdobeConfig, AlphamattingConfig, DigitsConfig, SyntheticConfig
+from a2u.data import adobe, alphamatting, digits, synthetic
+from a2u.data.digits import PictureData
 from a2u.data.types import MattingData
 
 
-def build_data(cfg: DictConfig) -> MattingData:
+def build_data(cfg: DictConfig) -> MattingData | PictureData:
     """The dataset of `cfg` (the `dataset` of a configuration).
 
     Raises:
@@ -23,6 +24,8 @@ def build_data(cfg: DictConfig) -> MattingData:
             return adobe.build(typed)
         case AlphamattingConfig() as typed:
             return alphamatting.build(typed)
+        case DigitsConfig() as typed:
+            return digits.build(typed)
         case other:
             raise TypeError(f"no dataset is built from a {type(other).__name__}")
 

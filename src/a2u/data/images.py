@@ -1,4 +1,4 @@
-"""Reading image files: 8-bit pixels as they are stored, or an error that names the file."""
+"""Image files: 8-bit pixels as they are stored, or an error that names the file."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from a2u.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from a2u.errors import DataError
+from a2u.files import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -103,3 +104,9 @@ def _truncated_jpeg(data: bytes) -> bool:
     The end marker of an embedded preview stands before the last start of scan.
     """
     return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write (H, W) uint8 as a grey PNG; the file appears whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())

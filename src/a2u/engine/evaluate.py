@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import nn
 
 from a2u.data import network_input
+from a2u.data.images import write_png
 from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import Composite, Composites
 from a2u.errors import A2UError
-from a2u.files import replacing
 from a2u.metrics import MattingMetrics, all_metrics, released
 
 MULTIPLE = 16  # the network halves its input four times
@@ -81,7 +80,7 @@ def evaluate(
         prediction = predict(model, case.image, case.trimap, cfg.rounding.name)
         metrics.update(case.name, prediction, case.alpha, case.trimap)
         if predictions is not None:
-            _write_png(predictions / f"{case.name}.png", prediction)
+            write_png(predictions / f"{case.name}.png", prediction)
         if seen is not None:
             seen(index + 1, len(test), case, prediction)
     for module, mode in modes.items():
@@ -100,8 +99,3 @@ def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]
         f"{len(shared)} of {len(test_names)} test images bear the name of a foreground this network was trained on "
         f"({names}): these numbers say nothing about unseen images."
     ]
-
-
-def _write_png(path: Path, alpha: np.ndarray) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", alpha)[1].tobytes())

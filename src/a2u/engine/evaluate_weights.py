@@ -1,4 +1,4 @@
-"""A checkpoint of ours on any matting dataset, with provenance."""
+"""A checkpoint of ours on any dataset of its task, with provenance."""
 
 import datetime
 import hashlib
@@ -13,11 +13,10 @@ from torch import nn
 from tqdm import tqdm
 
 from a2u.config import plain
-from a2u.data import build_data
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
-from a2u.engine.evaluate import evaluate, seen_in_training
 from a2u.engine.provenance import commit, provenance
-from a2u.engine.run import choose_device
+from a2u.engine.run import TASKS, check_parts, choose_device
+from a2u.engine.task import Picture
 from a2u.files import write_json
 from a2u.models import build_model
 
@@ -26,11 +25,12 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     """Evaluate the network of checkpoint `cfg.weights` on `cfg.dataset`.
 
     Writes runtime.outputs/evaluate/<dataset>/<row>-<mark of weights, dataset and metrics>/ with result.json,
-    metrics.csv (one line an image) and, where runtime.save_predictions, the predicted alphas. Warns where a training
-    foreground and a test image share a name.
+    for mattes metrics.csv (one line an image), and the predictions where runtime.save_predictions. Warns where a
+    training foreground and a test image share a name.
 
     Raises:
         CheckpointError: the file is not a checkpoint of ours, or does not fit its own configuration.
+        ConfigError: dataset or metrics are of another task than the network.
         DataError: the dataset cannot be used.
     """
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
@@ -41,26 +41,29 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
         torch.set_num_threads(cfg.runtime.threads)
     code = commit()
     model = _load(path, trained, checkpoint)
-    data = build_data(cfg.dataset)
-    model.to(choose_device(cfg.runtime.device))
-    warnings = seen_in_training(checkpoint["train_names"], list(data.test_names))
+    name = trained.get("task", "matting")  # checkpoints of matting once did not say
+    check_parts(cfg, name, f"the network in {path}")
+    device = choose_device(cfg.runtime.device)
+    task = TASKS[name](cfg.dataset, cfg.metrics, device)
+    task.train_names = checkpoint["train_names"]
+    model.to(device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     how = json.dumps([plain(cfg.dataset), plain(cfg.metrics)], sort_keys=True)
     mark = hashlib.sha256((digest + how).encode()).hexdigest()
     folder = Path(cfg.runtime.outputs) / "evaluate" / cfg.dataset.name / f"{trained.row}-{mark[:8]}"
-    with tqdm(total=len(data.test), unit="image", disable=not cfg.runtime.progress, dynamic_ncols=True) as bar:
-        metrics = evaluate(
-            model,
-            data.test,
-            cfg.metrics,
-            folder / "predictions" if cfg.runtime.save_predictions else None,
-            lambda *_: bar.update(1) and None,
-        )
-    metrics.write_csv(folder / "metrics.csv")
+    predictions = folder / "predictions" if cfg.runtime.save_predictions else None
+    with tqdm(total=task.test_images, unit="image", disable=not cfg.runtime.progress, dynamic_ncols=True) as bar:
+
+        def seen(done: int, total: int, picture: Picture | None) -> None:
+            bar.update(done - bar.n)
+
+        metrics = task.evaluate(model, predictions, seen)
+    task.write_details(folder / "metrics.csv")
     result = {
         "weights": str(path),
         "weights_sha256": digest,
         "trained": {
+            "task": name,
             "table": trained.table,
             "row": trained.row,
             "dataset": trained.dataset.name,
@@ -69,12 +72,13 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
             "steps": checkpoint["step"],
         },
         "dataset": cfg.dataset.name,
-        "metrics": metrics.mean(),
-        "images": metrics.rows(),
-        "undefined": metrics.undefined,
-        "warnings": warnings,
+        "metrics": metrics,
+        "images": task.images(),
+        **task.further(),
         "config": plain(cfg),
-        "provenance": provenance(code, started, time.monotonic() - clock, data.checksum(), test_images=len(data.test)),
+        "provenance": provenance(
+            code, started, time.monotonic() - clock, task.checksum(), test_images=task.test_images
+        ),
         "folder": str(folder),
     }
     write_json(folder / "result.json", result)

@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 
 from a2u.config import plain
 
-LABELS = ("table", "row", "runtime")  # what a run is called, where it writes and how fast: not what it computes
-CACHES = ("cache", "cache_mb")  # of a dataset: where and how much is kept, not what
+# What a run is called, where it writes and how fast: not what it computes. The task is told by the network.
+LABELS = ("task", "table", "row", "runtime")
+CACHES = ("cache", "cache_mb", "download")  # of a dataset: where it is kept and how it came there, not what it is
 
 
 def identity(cfg: DictConfig, seed: bool = True) -> str:

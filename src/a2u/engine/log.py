@@ -4,7 +4,6 @@ import csv
 import json
 import time
 
-import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -66,7 +65,7 @@ class RunLog:
             self.board.add_scalar(f"test/{name}", value, step)
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
-        """A strip of pictures, (3, H, W) in 0..1: image | trimap | prediction | truth | error."""
+        """A strip of pictures, (3, H, W) in 0..1."""
         self.board.add_image(name, picture.clamp(0, 1), step)
 
     def close(self) -> None:
@@ -84,9 +83,3 @@ class RunLog:
         header, *lines = self._history.read_text(encoding="utf-8").splitlines() or [""]
         kept = [line for line in lines if line and int(line.split(",", 1)[0]) <= step]
         self._history.write_text("".join(f"{line}\n" for line in [header, *kept] if kept), encoding="utf-8")
-
-
-def picture_strip(image: Tensor, trimap: Tensor, prediction: Tensor, alpha: Tensor) -> Tensor:
-    """image (3, H, W), the others (1, H, W), all in 0..1 -> (3, H, 5W) with the absolute error last."""
-    maps = [trimap, prediction, alpha, (prediction - alpha).abs()]
-    return torch.cat([image, *(single.expand(3, -1, -1) for single in maps)], dim=2)

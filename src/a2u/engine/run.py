@@ -6,30 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from a2u.config import SampleConfig, plain
-from a2u.data import TrainingSamples, build_data
-from a2u.data.types import Composite, MattingData
+from a2u.config import Network, plain
 from a2u.engine.checkpoint import load_checkpoint
-from a2u.engine.evaluate import evaluate, seen_in_training
 from a2u.engine.fit import Trained, fit
 from a2u.engine.identity import Places, finished, identity
-from a2u.engine.log import RunLog, picture_strip
+from a2u.engine.log import RunLog
+from a2u.engine.matting import Matting
 from a2u.engine.provenance import commit, provenance
+from a2u.engine.reconstruction import Reconstruction
+from a2u.engine.task import Picture, Task
 from a2u.errors import ConfigError
 from a2u.files import locked, write_json
-from a2u.metrics import MattingMetrics
 from a2u.models import build_model
 from a2u.models.build import count_parameters
-from a2u.models.encoder_weights import load_encoder_weights
 
-STRIPS = 4  # test images shown in TensorBoard
-STRIP_SIDE = 320  # pixels at most, so that event files stay small
+TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
 
 
 @dataclass(frozen=True)
@@ -38,8 +33,7 @@ class Parts:
 
     device: torch.device
     model: nn.Module
-    data: MattingData
-    samples: TrainingSamples | None  # None where there is nothing to train
+    task: Task
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -67,47 +61,42 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 def prepare(cfg: DictConfig) -> Parts:
     """Build and check everything a run needs; write nothing.
 
-    Every test case is read once: a damaged file is better found now than after the first epoch.
-
     Raises:
         ConfigError, DataError: something cannot be used.
     """
     check(cfg)
     device = choose_device(cfg.runtime.device)
     model = make_model(cfg)
-    data = build_data(cfg.dataset)
-    for index in range(len(data.test)):
-        data.test[index]
-    trains = count_parameters(model) > 0
-    if trains:
-        load_encoder_weights(model, cfg.model.encoder_weights)
-    return Parts(device, model.to(device), data, make_samples(cfg, data) if trains else None)
+    task = TASKS[cfg.task.name](cfg.dataset, cfg.metrics, device)
+    task.prepare_training(cfg, model)
+    return Parts(device, model.to(device), task)
 
 
 def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) -> dict[str, Any]:
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
-    model, data, trainer = parts.model, parts.data, cfg.trainer
+    model, task = parts.model, parts.task
+    steps = cfg.trainer.epochs * task.steps_per_epoch
     checkpoint = load_checkpoint(places.last) if places.last.is_file() and not cfg.runtime.force else None
     log = RunLog(
         places,
-        steps=trainer.epochs * trainer.iterations if parts.samples else 0,
+        steps=steps,
         first_step=checkpoint["step"] if checkpoint else 0,
-        batch_size=trainer.batch_size,
+        batch_size=cfg.trainer.batch_size,
         terminal=cfg.runtime.progress,
     )
     trained = Trained()
     try:
         tested = _Tester(cfg, parts, places, log, checkpoint["scores"] if checkpoint else [])
         torch.manual_seed(cfg.seed)  # dropout starts the same whatever the operator drew for its initial values
-        if parts.samples:
-            trained = fit(cfg, model, parts.samples, checkpoint, places, log, tested)
+        if steps:
+            trained = fit(cfg, model, task, checkpoint, places, log, tested)
         if tested.last is None:  # nothing to train, or killed between the last epoch and the result
-            tested(trainer.epochs * trainer.iterations)
+            tested(steps)
     finally:
         log.close()
     assert tested.last is not None
-    # The authors keep the epoch with the lowest SAD on the test set; here that is a second column, never the result.
-    best = min(trained.scores, key=lambda score: score["sad"]) if len(trained.scores) > 1 else None
+    # The authors keep the epoch that is best on the test set; here that is a second column, never the result.
+    best = task.best(trained.scores) if len(trained.scores) > 1 else None
     one_commit = set(trained.commits) <= {code[0]}
     result = {
         "table": cfg.table,
@@ -116,22 +105,24 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
         "scale": cfg.scale,
         "seed": cfg.seed,
         "params": count_parameters(model),
-        "metrics": tested.last.mean(),
+        "metrics": tested.last,
         "best": best,
-        "undefined": tested.last.undefined,
-        "warnings": seen_in_training(list(data.layer_names), list(data.test_names)) if parts.samples else [],
+        "curve": trained.scores,
+        **task.further(),
         "hash": identity(cfg),
         "config": plain(cfg),
         "provenance": provenance(
             (code[0], code[1] or not one_commit),
             started,
             trained.wall_seconds or time.monotonic() - clock,
-            data.checksum(),
+            task.checksum(),
             commits=trained.commits,
             device=str(parts.device),
             threads=torch.get_num_threads(),
             samples_per_second=round(trained.samples_per_second, 2),
-            test_images=len(data.test),
+            steps=steps,
+            train_images=task.train_images,
+            test_images=task.test_images,
         ),
     }
     with locked(places.result.parent / ".lock", "a variant of this row", wait=True):
@@ -142,12 +133,13 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
 
 def check(cfg: DictConfig) -> None:
     """Refuse impossible values and combinations in a sentence. Raises ConfigError."""
+    check_parts(cfg, cfg.task.name, f"task={cfg.task.name}")
     lowest = {
         "seed": 0,
         "sample.crop": 16,
         "sample.resize_to": 1,
         "sample.trimap_max": 1,
-        "trainer.epochs": 1 if cfg.model.name.name != "trimap_only" else 0,
+        "trainer.epochs": 1 if cfg.model.name != Network.trimap_only else 0,
         "trainer.iterations": 1,
         "trainer.batch_size": 1,
         "trainer.evaluate_every": 0,
@@ -155,30 +147,36 @@ def check(cfg: DictConfig) -> None:
         "runtime.threads": 1,
         "runtime.workers": 0,
         "dataset.cache_mb": 0,
+        "dataset.held_out": 0,
+        "trainer.momentum": 0,
+        "trainer.weight_decay": 0,
     }
     for key, least in lowest.items():
         value = OmegaConf.select(cfg, key)
         if value is not None and value < least:
             raise ConfigError(f"{key} must be at least {least}; got {value}.")
     for key in ("trainer.lr", "trainer.encoder_lr_ratio"):
-        if OmegaConf.select(cfg, key) <= 0:
-            raise ConfigError(f"{key} must be positive; got {OmegaConf.select(cfg, key)}.")
-    if cfg.sample.crop % 16:
-        raise ConfigError(f"sample.crop must be a multiple of 16, by which the network divides; got {cfg.sample.crop}.")
-    if cfg.trainer.batch_size == 1 and cfg.model.aspp:
-        raise ConfigError(
-            "trainer.batch_size=1 cannot be trained with model.aspp=true: its global pooling branch normalises 1x1 "
-            "maps over the batch; set trainer.batch_size to 2 or more, or model.aspp=false."
-        )
+        value = OmegaConf.select(cfg, key)
+        if value is not None and value <= 0:
+            raise ConfigError(f"{key} must be positive; got {value}.")
+    TASKS[cfg.task.name].check(cfg)
     with torch.device("meta"):
         make_model(cfg)
 
 
-def make_samples(cfg: DictConfig, data: MattingData) -> TrainingSamples:
-    """Training samples of one run. Raises DataError where the dataset has no training part."""
-    sample_config = OmegaConf.to_object(cfg.sample)
-    assert isinstance(sample_config, SampleConfig)
-    return TrainingSamples(data, sample_config, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size)
+def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
+    """A network, dataset, trainer or metric of one task cannot serve another. Raises ConfigError.
+
+    asker: what asks for `task`, in words.
+    """
+    for key, kind in TASKS[task].parts.items():
+        found: type | None = OmegaConf.get_type(cfg, key) if key in cfg else None
+        if found is not None and not issubclass(found, kind):
+            name = OmegaConf.select(cfg, f"{key}.name")
+            what = f"{key}={getattr(name, 'name', name)}" if name else f"the {key} given"
+            owner = next((name for name, other in TASKS.items() if issubclass(found, other.parts[key])), "another task")
+            otherwise = f", or task={owner}" if "task" in cfg else ""
+            raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {key} for {task}{otherwise}.")
 
 
 def make_model(cfg: DictConfig) -> nn.Module:
@@ -206,42 +204,32 @@ def choose_device(name: str) -> torch.device:
 class _Tester:
     """Evaluates the model on the test set, when called with the number of steps done.
 
-    Writes metrics.csv, one line an image, of the latest evaluation, and metrics_best.csv of the one with the lowest
-    SAD.
+    Writes metrics.csv, one line an image, of the latest evaluation, and metrics_best.csv of the best one, where the
+    task measures image by image.
     """
 
     def __init__(
         self, cfg: DictConfig, parts: Parts, places: Places, log: RunLog, scores: list[dict[str, float]]
     ) -> None:
         self.cfg, self.parts, self.places, self.log = cfg, parts, places, log
-        self.lowest = min((score["sad"] for score in scores), default=float("inf"))
-        self.last: MattingMetrics | None = None
+        self.scores = list(scores)
+        self.last: dict[str, float] | None = None
 
     def __call__(self, step: int) -> dict[str, float]:
-        def seen(done: int, total: int, case: Composite, prediction: np.ndarray) -> None:
+        def seen(done: int, total: int, picture: Picture | None) -> None:
             self.log.evaluating(step, done, total)
-            if done <= STRIPS:
-                self.log.strip(step, f"test/{case.name}", _strip(case, prediction))
+            if picture is not None:
+                self.log.strip(step, *picture)
 
-        folder = self.places.folder / "predictions" if self.cfg.runtime.save_predictions else None
-        self.last = evaluate(self.parts.model, self.parts.data.test, self.cfg.metrics, folder, seen)
-        mean = self.last.mean()
-        self.last.write_csv(self.places.folder / "metrics.csv")
-        if mean["sad"] < self.lowest:
-            self.lowest = mean["sad"]
-            self.last.write_csv(self.places.folder / "metrics_best.csv")
-        self.log.metrics(step, mean)
-        return mean
-
-
-def _strip(case: Composite, prediction: np.ndarray) -> torch.Tensor:
-    factor = min(1.0, STRIP_SIDE / max(case.trimap.shape))
-    shown = [
-        cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        for picture in (case.image, case.trimap, prediction, case.alpha)
-    ]
-    image, *maps = (torch.from_numpy(picture.copy()) / 255 for picture in shown)
-    return picture_strip(image.permute(2, 0, 1), *(single[None] for single in maps))
+        task, folder = self.parts.task, self.places.folder
+        predictions = folder / "predictions" if self.cfg.runtime.save_predictions else None
+        self.last = task.evaluate(self.parts.model, predictions, seen)
+        self.scores.append(self.last)
+        task.write_details(folder / "metrics.csv")
+        if task.best(self.scores) is self.last:
+            task.write_details(folder / "metrics_best.csv")
+        self.log.metrics(step, self.last)
+        return self.last
 
 
 def _done(cfg: DictConfig) -> dict[str, Any] | None:
@@ -257,6 +245,5 @@ def _keep_other(places: Places, mark: str) -> None:
 
 
 def _use_threads(cfg: DictConfig) -> None:
-    cv2.setNumThreads(1)  # images are small; PyTorch has the cores
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)

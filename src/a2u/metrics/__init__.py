@@ -1,5 +1,6 @@
-"""Metrics of alpha mattes; a2u.metrics.released has the authors' Python variant."""
+"""Metrics of alpha mattes and of reconstructed images; a2u.metrics.released has the authors' Python variant."""
 
+from a2u.metrics.image import ImageMetrics
 from a2u.metrics.matting import MattingMetrics, UndefinedMetric, all_metrics, conn, grad, mse, sad
 
-__all__ = ["MattingMetrics", "UndefinedMetric", "all_metrics", "conn", "grad", "mse", "sad"]
+__all__ = ["ImageMetrics", "MattingMetrics", "UndefinedMetric", "all_metrics", "conn", "grad", "mse", "sad"]

@@ -1,15 +1,22 @@
 """From a configuration to a network."""
 
+from collections.abc import Callable
+
 from omegaconf import DictConfig
 from torch import nn
 
 from a2u.config import plain
 from a2u.models.matting import MattingUNet
+from a2u.models.reconstruction import ReconstructionNet
 from a2u.models.trimap_only import TrimapOnly
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet34_unet": MattingUNet, "reconstruction": ReconstructionNet}
 
 
 def build_model(cfg: DictConfig) -> nn.Module:
-    """Construct the network of `cfg.model` with the operator of `cfg.upsampler`: (N, 4, H, W) -> (N, 1, H, W).
+    """Construct the network of `cfg.model` with the operator of `cfg.upsampler`.
+
+    A matting network maps (N, 4, H, W) -> (N, 1, H, W), the reconstruction network (N, 1, H, W) -> (N, 1, H, W).
 
     Constructs only: reads no file, fetches nothing, freezes nothing. Initial values come from PyTorch's global
     generator.
@@ -17,12 +24,12 @@ def build_model(cfg: DictConfig) -> nn.Module:
     Raises:
         ValueError: an impossible combination of options.
     """
-    model, operator = plain(cfg.model), plain(cfg.upsampler)
-    name = model.pop("name")
-    model.pop("encoder_weights")
-    if name == "trimap_only":
+    options, operator = plain(cfg.model), plain(cfg.upsampler)
+    network, upsampler = options.pop("name"), operator.pop("name")
+    options.pop("encoder_weights", None)
+    if network == "trimap_only":
         return TrimapOnly()
-    return MattingUNet(operator.pop("name"), operator, **model)
+    return NETWORKS[network](upsampler, operator, **options)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from a2u.models.aspp import ASPP
 from a2u.models.decoder import DecoderStage, Prediction
 from a2u.models.encoder import Encoder
 from a2u.models.layers import NORMS
-from a2u.upsampling import build_upsampler
+from a2u.models.operators import build_operators
 from a2u.upsampling.initialise import initialise
 
 
@@ -19,9 +18,6 @@ class MattingUNet(nn.Module):
 
     Input channels: RGB normalised with the ImageNet mean and standard deviation, and trimap / 255. At the default
     width and block counts it has 8,049,003 parameters without the operator's.
-
-    One seed gives the shared parts the same initial weights whatever the operator: operators draw theirs from a
-    generator of their own.
 
     Args:
         upsampler: the operator's name.
@@ -60,14 +56,7 @@ class MattingUNet(nn.Module):
         c32, c64, c128, c256 = (int(channels * width) for channels in (32, 64, 128, 256))
         stages = [(c256, c128), (c128, c64), (c64, c64), (c64, c32)]  # deepest first: channels in, out
         skips = [c128, c64, c64, 4]  # layer2, layer1, stem, input
-        seed = int(torch.randint(2**31, (), device="cpu"))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            operators = [build_upsampler(upsampler, channels, **(options or {})) for channels, _ in stages]
-        if operators[0].ratio != 2:
-            raise ValueError(
-                f"every stage of the matting network doubles: upsampler.ratio must be 2; got {operators[0].ratio}."
-            )
+        operators = build_operators(upsampler, options, [channels for channels, _ in stages])
         paired = operators[0].paired
 
         self.encoder = Encoder((c64, c128, c256), encoder_blocks, make_norm, paired)

@@ -4,28 +4,14 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from a2u.reproduce.published import printed
+from a2u.reproduce.published import metrics_of, printed, printed_on, published
 
-METRICS = ("sad", "mse", "grad", "conn")
+Results = dict[str, list[dict[str, Any]]]  # row -> its results, one a seed
+
 TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
-DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2}  # as the paper prints them
-SMALL = {"sad": 3, "mse": 4, "grad": 3, "conn": 3}  # where values are below 10
-
-
-def scale_note(scale: str, config: dict[str, Any]) -> str:
-    """What a scale is, with the numbers of one of its runs."""
-    model, sample, trainer = config["model"], config["sample"], config["trainer"]
-    setting = (
-        f"{trainer['epochs'] * trainer['iterations']:,} steps of {trainer['batch_size']} crops of {sample['crop']} x "
-        f"{sample['crop']}, network of width {model['width']:g} with {'/'.join(map(str, model['encoder_blocks']))} and "
-        f"{model['decoder_blocks']} blocks a stage{'' if model['aspp'] else ', no pyramid pooling'}"
-    )
-    notes = {
-        "smoke": "A few steps, to see that every part works; the numbers mean nothing.",
-        "lite": "Evidence that every row runs and learns, not a ranking: seeds differ by as much as the operators do.",
-        "paper": "The setting of Sec. 6.3.",
-    }
-    return f"Scale {scale}: {setting}. {notes.get(scale, '')}".strip()
+TITLES |= {"psnr": "PSNR", "ssim": "SSIM", "rmse": "RMSE", "mae": "MAE"}
+DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2, "psnr": 2, "ssim": 4, "rmse": 4, "mae": 4}  # as the paper prints
+SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -35,71 +21,47 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def table_cells(
-    table: str, results: dict[str, list[dict[str, Any]]], paper_parameters: dict[str, int]
+    table: str, dataset: str, results: Results, paper_parameters: dict[str, int]
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a table.
 
     Args:
         table: such as "table2".
+        dataset: what it was measured on.
         results: for each row, in order, its results, one a seed; a row without any shows dashes.
         paper_parameters: for each row the parameters of its network at the paper's width.
     """
-    header = ["row", *TITLES.values(), "best SAD", "params", "paper-scale params"]
-    header += [f"printed {title}" for title in TITLES.values()] + ["printed params"]
-    lines = []
-    small = all(run["metrics"]["sad"] < 10 for runs in results.values() for run in runs)
+    metrics = metrics_of(table)
+    main = metrics[0]
+    counts_parameters = "params" in published()[table]["columns"]
+    compares = main == "psnr" and dataset in published()[table]  # the paper measured on this very dataset
+    header = ["row", *(TITLES[name] for name in metrics), f"best {TITLES[main]}", "params"]
+    header += ["paper-scale params"] if counts_parameters else ["samples/s"]
+    header += [f"printed {TITLES[name]}" for name in metrics]
+    header += ["printed params"] * counts_parameters + [f"{TITLES[main]} − printed"] * compares
+    small = main == "sad" and all(run["metrics"]["sad"] < 10 for runs in results.values() for run in runs)
     digits = SMALL if small else DIGITS
+    lines = []
     for row, runs in results.items():
+        in_paper = printed(table, row, dataset)
         cells = [row]
-        for name in METRICS:
-            cells.append(spread([run["metrics"][name] for run in runs], digits[name]) if runs else "—")
-        best = [run["best"]["sad"] for run in runs if run["best"]]
-        cells.append(spread(best, digits["sad"]) if best else "—")
+        cells += [spread([run["metrics"][name] for run in runs], digits[name]) if runs else "—" for name in metrics]
+        best = [run["best"][main] for run in runs if run["best"]]
+        cells.append(spread(best, digits[main]) if best else "—")
         cells.append(f"{runs[0]['params']:,}" if runs else "—")
-        cells.append(f"{paper_parameters[row]:,}")
-        in_paper = printed(table, row)
-        for name in (*METRICS, "params"):
-            value = in_paper.get(name)
-            cells.append("—" if value is None else value if isinstance(value, str) else f"{value:.{DIGITS[name]}f}")
+        if counts_parameters:
+            cells.append(f"{paper_parameters[row]:,}")
+        else:
+            rates = [run["provenance"]["samples_per_second"] for run in runs]
+            cells.append(f"{statistics.fmean(rates):,.0f}" if runs else "—")
+        cells += [_as_printed(in_paper.get(name), name) for name in metrics]
+        if counts_parameters:
+            cells.append(in_paper.get("params") or "—")
+        if compares:
+            difference = statistics.fmean(run["metrics"][main] for run in runs) - in_paper[main] if runs else None
+            cells.append("—" if difference is None else f"{difference:+.{DIGITS[main]}f}")
         lines.append(cells)
     return header, lines
-
-
-def caption(table: str, dataset: str, scale: str, results: dict[str, list[dict[str, Any]]]) -> str:
-    """What the numbers are, on what, and how far they can be trusted."""
-    counts = [len(runs) for runs in results.values() if runs] or [0]
-    seeds = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    finished = [run for runs in results.values() for run in runs]
-    trained = [run for run in finished if run["params"]]
-    images = sorted({run["provenance"]["test_images"] for run in finished})
-    text = [
-        f"{table.replace('table', 'Table ')} on dataset={dataset}, "
-        f"{' or '.join(map(str, images)) or 'no'} test images, "
-        f"{seeds} seed{'s' if max(counts) != 1 else ''}{' (mean ± standard deviation)' if max(counts) > 1 else ''}.",
-        *([scale_note(scale, trained[-1]["config"])] if trained else []),
-        "SAD, Grad and Conn are divided by 1,000. Metrics are the last epoch's; 'best SAD' is the lowest of the "
-        "evaluated epochs on the test set, which is how the paper chose its checkpoint. 'Printed' is the paper's "
-        "figure on Composition-1k.",
-        "trimap_only is the reference: alpha 0.5 in the unknown region.",
-    ]
-    several = [
-        [run["metrics"]["sad"] for run in runs] for runs in results.values() if len(runs) > 1 and runs[0]["params"]
-    ]
-    if several:
-        spreads = [100 * statistics.stdev(values) / statistics.fmean(values) for values in several]
-        text.append(f"Over seeds, a row's SAD has a standard deviation of {min(spreads):.0f} to {max(spreads):.0f}%.")
-    if len({run["provenance"]["data_sha256"] for run in finished}) > 1:
-        text.append("WARNING: rows were evaluated on test sets that differ (data_sha256), and cannot be compared.")
-    if len({run["hash"] for run in finished}) < len(finished):
-        text.append("Rows of equal configuration are one run.")
-    roundings = {run["config"]["metrics"]["rounding"] for run in finished}
-    programs = {run["config"]["metrics"]["program"] for run in finished}
-    if programs - {"matlab"} or roundings - {"nearest"}:
-        text.append(f"Metrics of the program {', '.join(sorted(programs))}; rounding {', '.join(sorted(roundings))}.")
-    undefined = sorted({name for run in finished for name in run["undefined"]})
-    if undefined:
-        text.append(f"Left out of the means, no unknown pixel: {', '.join(undefined)}.")
-    return " ".join(text)
 
 
 def as_markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -125,27 +87,37 @@ def as_text(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def one_result(result: dict[str, Any]) -> str:
     """A single run as a small table, beside the printed numbers where the paper has that row."""
-    in_paper = printed(result["table"], result["row"])
-    header = ["", *TITLES.values()]
-    lines = [["measured", *(f"{result['metrics'][name]:.4f}" for name in METRICS)]]
+    table, dataset, metrics = result["table"], result["dataset"], list(result["metrics"])
+    in_paper = printed(table, result["row"], dataset)
+    header = ["", *(TITLES[name] for name in metrics)]
+    lines = [["measured", *(f"{result['metrics'][name]:.4f}" for name in metrics)]]
     if result["best"]:
-        lines.append([f"best epoch ({result['best']['epoch']:.0f})", *(f"{result['best'][m]:.4f}" for m in METRICS)])
+        best = result["best"]
+        lines.append([f"best epoch ({best['epoch']:.0f})", *(f"{best[name]:.4f}" for name in metrics)])
     if in_paper:
-        lines.append(["printed (Composition-1k)", *(f"{in_paper[name]:g}" for name in METRICS)])
-    title = f"{result['table']}/{result['row']}  dataset={result['dataset']} scale={result['scale']}"
-    return f"{title} seed={result['seed']}  {result['params']:,} parameters\n{as_text(header, lines)}"
+        lines.append([f"printed ({printed_on(table, dataset)})", *(f"{in_paper[name]:g}" for name in metrics)])
+    title = f"{table}/{result['row']}  dataset={dataset} scale={result['scale']} seed={result['seed']}"
+    rate = result["provenance"]["samples_per_second"]
+    speed = f"  {rate:,.0f} samples/s" if rate else ""
+    return f"{title}  {result['params']:,} parameters{speed}\n{as_text(header, lines)}"
 
 
 def evaluation(result: dict[str, Any]) -> str:
-    """A checkpoint's evaluation: every image and the mean."""
+    """A checkpoint's evaluation: every image where they are measured one by one, and the whole."""
+    metrics = list(result["metrics"])
     lines = []
     for image in result["images"]:
-        defined = image["sad"] is not None
-        lines.append([image["name"], *(f"{image[name]:.4f}" if defined else "undefined" for name in METRICS)])
-    lines.append([f"mean of {len(lines)}", *(f"{result['metrics'][name]:.4f}" for name in METRICS)])
+        cells = [f"{image[name]:.4f}" if image[name] is not None else "undefined" for name in metrics]
+        lines.append([image["name"], *cells])
+    whole = f"mean of {len(lines)}" if lines else f"all {result['provenance']['test_images']:,}"
+    lines.append([whole, *(f"{result['metrics'][name]:.4f}" for name in metrics)])
     trained = result["trained"]
     title = (
         f"{trained['table']}/{trained['row']} trained on {trained['dataset']} ({trained['scale']}, seed "
         f"{trained['seed']}, {trained['steps']} steps), evaluated on {result['dataset']}; files: {result['folder']}"
     )
-    return f"{title}\n{as_text(['', *TITLES.values()], lines)}"
+    return f"{title}\n{as_text(['', *(TITLES[name] for name in metrics)], lines)}"
+
+
+def _as_printed(value: float | None, metric: str) -> str:
+    return "—" if value is None else f"{value:.{DIGITS[metric]}f}"

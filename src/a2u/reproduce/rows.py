@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from omegaconf import DictConfig
 
-from a2u.config import ModelConfig, TableConfig, compose, options_of
+from a2u.config import MattingModelConfig, TableConfig, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.run import check, make_model
 from a2u.errors import ConfigError
@@ -76,6 +76,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
 def paper_parameters(cfg: DictConfig) -> int:
     """Parameters of a row's network as the paper has it, whatever the scale it was run at."""
     full = cfg.copy()
-    full.model = ModelConfig(name=cfg.model.name, norm=cfg.model.norm)
+    if "width" in cfg.model:  # the matting network, which small scales make smaller
+        full.model = MattingModelConfig(name=cfg.model.name, norm=cfg.model.norm)
     with torch.device("meta"):
         return count_parameters(make_model(full))

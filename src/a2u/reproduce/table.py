@@ -19,9 +19,11 @@ from a2u.engine.provenance import REPOSITORY, available_cores
 from a2u.engine.run import prepare
 from a2u.errors import A2UError
 from a2u.files import replacing
+from a2u.reproduce.caption import caption
+from a2u.reproduce.figures import learning_curves
 from a2u.reproduce.launch import launch
 from a2u.reproduce.published import REFERENCE
-from a2u.reproduce.render import as_markdown, as_text, caption, table_cells
+from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
 from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
 
 RESULTS = REPOSITORY / "results"
@@ -48,7 +50,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
 
     A row is done when a result under runtime.outputs carries the same hash of the resolved configuration, in whichever
     table it was run. A whole table without overrides of its rows is also
-    written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}.
+    written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}, its learning curves to curves.svg.
 
     Raises:
         ConfigError, DataError: before anything is run or written.
@@ -70,6 +72,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
         folder = runs[0].places.result.parents[1]
         _write(folder / "table.txt", text)
         _write(folder / "table.md", markdown)
+        draw_curves(settings.table, runs, done, folder)
     print(text)
     for title, reason in failures.items():
         print(f"FAILED {title}: {reason}", file=sys.stderr)
@@ -81,17 +84,27 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
 
 def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
     """Text and Markdown of a table from finished results by hash."""
-    results: dict[str, list[dict[str, Any]]] = {}
-    parameters = {}
-    for run in runs:
-        found = results.setdefault(run.row, [])
-        if run.hash in done:
-            found.append(done[run.hash])
-        if run.row not in parameters:
-            parameters[run.row] = paper_parameters(run.cfg)
-    header, lines = table_cells(table, results, parameters)
-    words = caption(table, runs[0].cfg.dataset.name, runs[0].cfg.scale, results)
+    dataset, results = runs[0].cfg.dataset.name, by_row(runs, done)
+    parameters = {run.row: paper_parameters(run.cfg) for run in runs if run.seed == 0}
+    header, lines = table_cells(table, dataset, results, parameters)
+    words = caption(table, dataset, runs[0].cfg.scale, results)
     return f"{as_text(header, lines)}\n{words}\n", f"{as_markdown(header, lines)}\n{words}\n"
+
+
+def draw_curves(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]], folder: Path) -> None:
+    """curves.svg in `folder`; none where the runs were not evaluated often enough for curves."""
+    cfg, path = runs[0].cfg, folder / "curves.svg"
+    if not learning_curves(table, cfg.dataset.name, cfg.scale, by_row(runs, done), path):
+        path.unlink(missing_ok=True)  # of earlier results
+
+
+def by_row(runs: list[RowRun], done: dict[str, dict[str, Any]]) -> Results:
+    """Finished results of each row, one a seed; a row without any has an empty list."""
+    results: Results = {run.row: [] for run in runs}
+    for run in runs:
+        if run.hash in done:
+            results[run.row].append(done[run.hash])
+    return results
 
 
 def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
@@ -125,6 +138,7 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
             shutil.copyfile(done[run.hash]["path"], temporary)
     markdown = render(settings.table, runs, done)[1]
     _write(folder / "table.md", markdown)
+    draw_curves(settings.table, runs, done, folder)
     readme = REPOSITORY / "README.md"
     marker = (folder / "table.md").relative_to(REPOSITORY).as_posix()
     _write(readme, with_section(readme.read_text(encoding="utf-8"), marker, markdown))
@@ -141,7 +155,7 @@ def with_section(page: str, marker: str, content: str) -> str:
 def _is_plain(overrides: Sequence[str]) -> bool:
     """Whether overrides say only on what, at which scale and where the rows run."""
     return all(
-        re.match(r"(dataset|dataset\.root|dataset\.cache|scale|runtime\.\w+)=", override) for override in overrides
+        re.match(r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)=", override) for override in overrides
     )
 
 

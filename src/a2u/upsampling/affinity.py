@@ -13,6 +13,7 @@ size, r ratio; S sets of U and V, r*r where they are point-wise ("pw"), else 1.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
-from a2u.upsampling.initialise import LEAKY_SLOPE, initialise, xavier_
+from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
 
 
@@ -42,7 +43,7 @@ class A2U(Upsampler):
         normalise_uv: group norm and leaky ReLU after U*X and after V*X (the dagger of Table 2).
         sigmoid_u: sigmoid after U*X (Sec. 5: with U*X saturated the operator is holistic IndexNet).
         scale_affinity: divide the sum over channels by sqrt(C), as the released program does and Eq. 4 does not.
-        p_init: initial values of a static P. "ones" is Table 1's.
+        p_init: initial values of a static P: drawn as a convolution's (Xavier-normal), or "ones" (Table 1).
         paired: "d": also downsample, with kernels of size r*k from the same U and V and a second P.
         ratio: r.
 
@@ -141,13 +142,16 @@ class A2U(Upsampler):
         return kernel.softmax(dim=1) if self.kernel_norm.endswith("softmax") else kernel
 
 
-class StaticEncoding(nn.Module):
+class StaticEncoding(FreeKernel):
     """U or V as free parameters without bias: (1, S*d, G, e, e)."""
 
     def __init__(self, outputs: int, shared: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(1, outputs, shared, size, size))
-        xavier_(self.weight.data.view(-1, 1, size, size))  # as a depth-wise convolution of the network
+        initialise(self)
+
+    def draw(self, draw: Callable[[Tensor], Tensor]) -> None:
+        draw(self.weight.data.view(-1, 1, *self.weight.shape[-2:]))  # as a depth-wise convolution of the network
 
     def forward(self, guide: Tensor) -> Tensor:
         return self.weight
@@ -169,14 +173,18 @@ class GeneratedEncoding(nn.Module):
         return self.conv(F.adaptive_avg_pool2d(guide, self.shape[-1])).view(-1, *self.shape)
 
 
-class StaticProjection(nn.Module):
+class StaticProjection(FreeKernel):
     """P as free parameters without bias: (1, outputs, d)."""
 
     def __init__(self, rank: int, outputs: int, p_init: str) -> None:
         super().__init__()
+        self.ones = p_init == "ones"
         self.weight = nn.Parameter(torch.ones(1, outputs, rank))
-        if p_init == "xavier":
-            xavier_(self.weight.data.view(outputs, rank, 1, 1))
+        initialise(self)
+
+    def draw(self, draw: Callable[[Tensor], Tensor]) -> None:
+        if not self.ones:
+            draw(self.weight.data.view(*self.weight.shape[1:], 1, 1))
 
     def forward(self, guide: Tensor) -> Tensor:
         return self.weight

@@ -1,23 +1,53 @@
-"""Initial values, the same for operators and networks (spec: released program)."""
+"""Initial values, the same for operators and networks."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor, nn
 
 LEAKY_SLOPE = 0.01  # of every leaky ReLU in the paper's networks
 _GAIN = nn.init.calculate_gain("leaky_relu", LEAKY_SLOPE)
 
+Scheme = Literal["xavier", "pytorch"]
+
 
 def xavier_(weight: Tensor) -> Tensor:
-    """Xavier-normal with the leaky-ReLU gain, in place. weight: (out, in, h, w)."""
+    """Xavier-normal with the leaky-ReLU gain (released program), in place. weight: (out, in, h, w)."""
     return nn.init.xavier_normal_(weight, gain=_GAIN)
 
 
-def initialise(module: nn.Module) -> None:
-    """Convolutions Xavier-normal with biases 0, normalisations scale 1 and shift 0; the rest is left alone."""
+def uniform_(weight: Tensor) -> Tensor:
+    """PyTorch's own for convolutions: uniform in ± 1 / sqrt(fan-in), in place. weight: (out, in, h, w)."""
+    return nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+
+
+DRAWS: dict[str, Callable[[Tensor], Tensor]] = {"xavier": xavier_, "pytorch": uniform_}
+
+
+class FreeKernel(nn.Module):
+    """A part whose free parameters are drawn as a convolution's are, though it is none."""
+
+    def draw(self, draw: Callable[[Tensor], Tensor]) -> None:
+        """Fill the parameters by `draw`, which takes (out, in, h, w)."""
+        raise TypeError(f"{type(self).__name__} does not define draw().")
+
+
+def initialise(module: nn.Module, scheme: Scheme = "xavier") -> None:
+    """Draw every convolution and free kernel, set normalisations to scale 1 and shift 0; the rest is left alone.
+
+    "xavier": `xavier_`, biases 0. "pytorch": weights and biases as PyTorch's layers start.
+    """
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            xavier_(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+            if scheme == "pytorch":
+                part.reset_parameters()
+            else:
+                xavier_(part.weight)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
         elif isinstance(part, nn.BatchNorm2d | nn.GroupNorm):
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
+        elif isinstance(part, FreeKernel):
+            part.draw(DRAWS[scheme])

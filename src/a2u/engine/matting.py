@@ -1,0 +1,179 @@
+"""Matting as a task: samples made from layers, Adam with two rates, SAD / MSE / Grad / Conn at full resolution."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.utils.data import DataLoader
+
+from a2u.config import (
+    MattingDatasetConfig,
+    MattingEvaluationConfig,
+    MattingModelConfig,
+    MattingTrainerConfig,
+    Network,
+    SampleConfig,
+)
+from a2u.data import EpochSampler, TrainingSamples, build_data
+from a2u.data.types import Composite, MattingData
+from a2u.engine.evaluate import evaluate, seen_in_training
+from a2u.engine.provenance import available_cores
+from a2u.engine.task import Picture, Seen, Task
+from a2u.errors import ConfigError, DataError
+from a2u.losses import matting_loss
+from a2u.metrics import MattingMetrics
+from a2u.models.encoder_weights import load_encoder_weights
+
+STRIPS = 4  # test images shown in TensorBoard
+STRIP_SIDE = 320  # pixels at most, so that event files stay small
+
+
+class Matting(Task):
+    """Alpha of an image and its trimap (Sec. 6)."""
+
+    parts: ClassVar = {
+        "model": MattingModelConfig,
+        "dataset": MattingDatasetConfig,
+        "sample": SampleConfig,
+        "trainer": MattingTrainerConfig,
+        "metrics": MattingEvaluationConfig,
+    }
+    best_by, higher_is_better = "sad", False  # the authors keep the epoch with the lowest SAD
+
+    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device) -> None:
+        cv2.setNumThreads(1)  # images are small; PyTorch has the cores
+        data = build_data(dataset)
+        assert isinstance(data, MattingData)
+        self.data, self.how, self.device = data, metrics, device
+        self.train_names = []
+        self.test_images = len(data.test)
+        self.metrics: MattingMetrics | None = None  # of the latest evaluation
+        for index in range(len(data.test)):
+            data.test[index]
+
+    @staticmethod
+    def check(cfg: DictConfig) -> None:
+        if cfg.sample.crop % 16:
+            raise ConfigError(
+                f"sample.crop must be a multiple of 16, by which the network divides; got {cfg.sample.crop}."
+            )
+        if cfg.trainer.batch_size == 1 and cfg.model.aspp:
+            raise ConfigError(
+                "trainer.batch_size=1 cannot be trained with model.aspp=true: its global pooling branch normalises "
+                "1x1 maps over the batch; set trainer.batch_size to 2 or more, or model.aspp=false."
+            )
+
+    def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
+        if cfg.model.name == Network.trimap_only:
+            return
+        sample_config = OmegaConf.to_object(cfg.sample)
+        assert isinstance(sample_config, SampleConfig)
+        load_encoder_weights(model, cfg.model.encoder_weights)
+        self.samples = TrainingSamples(
+            self.data, sample_config, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size
+        )
+        self.train_names = self.samples.names
+        self.train_images = len(self.train_names)
+        self.steps_per_epoch = cfg.trainer.iterations
+
+    def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer:
+        """Adam with two learning rates: new layers at lr, the encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
+        encoder = [parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")]
+        rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+        lr = cfg.trainer.lr
+        return Adam([{"params": encoder, "lr": lr / cfg.trainer.encoder_lr_ratio}, {"params": rest, "lr": lr}])
+
+    def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
+        """Fix the encoder's batch norms, statistics and scale, where the configuration says so (Sec. 6.3)."""
+        model.train()
+        frozen = cfg.trainer.freeze_encoder_norm
+        if frozen is None:
+            frozen = cfg.model.encoder_weights != "none"
+        if not frozen:
+            return
+        encoder = model.get_submodule("encoder")  # convolutions and norms, nothing else that knows a mode
+        encoder.eval()
+        for parameter in encoder.parameters():
+            if parameter.dim() == 1:  # scale and shift of a norm; convolutions have no bias
+                parameter.requires_grad_(False)
+
+    def batches(self, cfg: DictConfig, epoch: int, done: int) -> Iterator[dict[str, Any]]:
+        loader = DataLoader(
+            self.samples,
+            cfg.trainer.batch_size,
+            sampler=EpochSampler(len(self.samples), epoch, start=done * cfg.trainer.batch_size),
+            num_workers=_workers(cfg, self.device),
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=_one_thread,
+            generator=torch.Generator(),  # the loader's own draws must not move the global generator
+        )
+        for batch in _with_plain_errors(loader):
+            names = batch.pop("name")
+            yield {"name": names} | {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
+
+    def loss(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
+        prediction = model(batch["input"])
+        return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
+
+    def origin(self, batch: dict[str, Any]) -> str:
+        return f"foregrounds {', '.join(batch['name'])}"
+
+    def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
+        def one(done: int, total: int, case: Composite, prediction: np.ndarray) -> None:
+            seen(done, total, _strip(case, prediction) if done <= STRIPS else None)
+
+        self.metrics = evaluate(model, self.data.test, self.how, predictions, one)
+        return self.metrics.mean()
+
+    def images(self) -> list[dict[str, Any]]:
+        return list(self.metrics.rows()) if self.metrics else []
+
+    def write_details(self, path: Path) -> None:
+        assert self.metrics is not None
+        self.metrics.write_csv(path)
+
+    def further(self) -> dict[str, Any]:
+        return {
+            "undefined": self.metrics.undefined if self.metrics else [],
+            "warnings": seen_in_training(self.train_names, list(self.data.test_names)),
+        }
+
+    def checksum(self) -> str:
+        return self.data.checksum()
+
+
+def _strip(case: Composite, prediction: np.ndarray) -> Picture:
+    """image | trimap | prediction | truth | error, side by side."""
+    factor = min(1.0, STRIP_SIDE / max(case.trimap.shape))
+    shown = [
+        cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        for picture in (case.image, case.trimap, prediction, case.alpha)
+    ]
+    image, *maps = (torch.from_numpy(picture.copy()) / 255 for picture in shown)
+    maps.append((maps[1] - maps[2]).abs())
+    return f"test/{case.name}", torch.cat([image.permute(2, 0, 1), *(m.expand(3, -1, -1) for m in maps)], dim=2)
+
+
+def _with_plain_errors(loader: Iterable[Any]) -> Iterator[Any]:
+    """A worker's DataError comes wrapped in its traceback; its sentence is the last line."""
+    try:
+        yield from loader
+    except DataError as error:
+        raise DataError(str(error).strip().splitlines()[-1].removeprefix("a2u.errors.DataError: ")) from error
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(1)
+
+
+def _workers(cfg: DictConfig, device: torch.device) -> int:
+    """Data-loading processes; what they load does not depend on how many there are."""
+    if cfg.runtime.workers is not None:
+        return cfg.runtime.workers
+    return min(8, available_cores() - 1) if device.type == "cuda" else 0

@@ -1,0 +1,199 @@
+"""The four metrics of image reconstruction: PSNR, SSIM, RMSE and MAE (paper Sec. 5, Table 1).
+
+`ImageMetrics` gathers a test set batch by batch; `psnr`, `ssim`, `rmse` and `mae` are its means over a single batch.
+A prediction is measured as the network leaves it: values beyond 0..1 are not clipped.
+"""
+
+import math
+
+import torch
+from torch.nn.functional import conv2d
+
+from a2u.errors import DataError
+
+NAMES = ("psnr", "ssim", "rmse", "mae")
+WINDOW = 11  # of SSIM's Gaussian, pixels a side
+SIGMA = 1.5  # of SSIM's Gaussian, pixels
+C1, C2 = 0.01**2, 0.03**2  # (K1 L)² and (K2 L)² of SSIM, the range L of the values being 1
+CHUNK = 2**16  # pixels measured at a time (whole images, at least one), to bound the memory
+
+
+def psnr(pred: torch.Tensor, target: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio in dB, −20 log10 RMSE, of all the images together; infinite where they are equal.
+
+    Args:
+        pred: (N, 1, H, W) floating, the reconstructed images; values may leave 0..1.
+        target: (N, 1, H, W) floating, values 0..1, the images themselves. H and W are 11 or more.
+
+    Raises:
+        DataError: the two are not floating tensors of one such shape, there is no image, the target leaves 0..1 or
+            the prediction is not finite.
+
+    Source: paper Sec. 5; its Table 1 agrees with −20 log10 of its column "MSE", hence with one ratio for the test set.
+
+    >>> target = torch.full((2, 1, 11, 11), 0.5)
+    >>> round(psnr(target + 0.1, target), 4)
+    20.0
+    """
+    return _one_batch(pred, target)["psnr"]
+
+
+def ssim(pred: torch.Tensor, target: torch.Tensor) -> float:
+    """Structural similarity, at most 1: the mean over the images of each one's mean over the positions of the window.
+
+    The window is a Gaussian of 11 × 11 pixels, sigma 1.5, at all positions wholly inside the image; variances and
+    covariance are those of the population; K1 = 0.01, K2 = 0.03. Arguments and errors as for `psnr`.
+    Source: Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity" (2004), Sec. III-C.
+
+    >>> target = torch.linspace(0, 1, 11).expand(2, 1, 11, 11)
+    >>> round(ssim(target / 2, target), 6)
+    0.645027
+    """
+    return _one_batch(pred, target)["ssim"]
+
+
+def rmse(pred: torch.Tensor, target: torch.Tensor) -> float:
+    """Root of the mean squared difference over all pixels of all images. Arguments and errors as for `psnr`.
+
+    Source: paper Table 1, whose column "MSE" is this root: only so does its PSNR follow from it.
+
+    >>> target = torch.linspace(0, 1, 11).expand(2, 1, 11, 11)
+    >>> round(rmse(target / 2, target), 6)
+    0.295804
+    """
+    return _one_batch(pred, target)["rmse"]
+
+
+def mae(pred: torch.Tensor, target: torch.Tensor) -> float:
+    """Mean absolute difference over all pixels of all images. Arguments and errors as for `psnr`.
+
+    Source: paper Table 1.
+
+    >>> target = torch.linspace(0, 1, 11).expand(2, 1, 11, 11)
+    >>> round(mae(target / 2, target), 6)
+    0.25
+    """
+    return _one_batch(pred, target)["mae"]
+
+
+class ImageMetrics:
+    """The metrics of a test set, batch by batch: however the images are divided into batches, the means are the same.
+
+    Attributes:
+        count: images measured so far.
+
+    >>> metrics = ImageMetrics()
+    >>> for images in (3, 1):
+    ...     target = torch.full((images, 1, 11, 11), 0.5)
+    ...     metrics.update(target + 0.1, target)
+    >>> {name: round(value, 4) for name, value in metrics.mean().items()}
+    {'psnr': 20.0, 'ssim': 0.9836, 'rmse': 0.1, 'mae': 0.1}
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._pixels = 0
+        self._squared = self._absolute = self._similarity = 0.0  # sums, the last one over images
+
+    @torch.no_grad()
+    def update(self, pred: torch.Tensor, target: torch.Tensor) -> None:
+        """Measure a batch; arguments and errors as for `psnr`. A batch that is refused leaves no trace in the mean."""
+        _check(pred, target)
+        images = max(1, CHUNK // target[0].numel())
+        sums = torch.zeros(3, dtype=torch.float64, device=target.device)
+        for some_pred, some_target in zip(pred.split(images), target.split(images), strict=True):
+            some_pred, some_target = some_pred.double(), some_target.double()
+            _check_range(some_target)
+            sums += _sums(some_pred, some_target)
+        squared, absolute, similarity = sums.tolist()
+        if not math.isfinite(squared + absolute + similarity):  # the target is in 0..1, so it is the prediction
+            raise DataError(
+                "The network's prediction holds values that are NaN, infinite or too large to be squared; "
+                "its weights cannot be used."
+            )
+        self.count += len(target)
+        self._pixels += target.numel()
+        self._squared += squared
+        self._absolute += absolute
+        self._similarity += similarity
+
+    def mean(self) -> dict[str, float]:
+        """{"psnr", "ssim", "rmse", "mae"} of all images so far; DataError where there are none."""
+        if not self.count:
+            raise DataError("There is no mean: no image was measured; check that the test set holds images.")
+        root = math.sqrt(self._squared / self._pixels)
+        return {
+            "psnr": -20 * math.log10(root) if root else math.inf,
+            "ssim": self._similarity / self.count,
+            "rmse": root,
+            "mae": self._absolute / self._pixels,
+        }
+
+
+def _one_batch(pred: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+    metrics = ImageMetrics()
+    metrics.update(pred, target)
+    return metrics.mean()
+
+
+def _sums(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """(3,): the sums of squared and absolute differences and of the images' SSIM; arguments (n, 1, H, W) float64."""
+    difference = pred - target
+    return torch.stack([difference.square().sum(), difference.abs().sum(), _similarities(pred, target).sum()])
+
+
+def _similarities(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """SSIM of each image, (n,); arguments (n, 1, H, W) float64."""
+    # The two variances are only needed as their sum, so that four maps are averaged and not five.
+    maps = torch.cat([pred, target, pred * pred + target * target, pred * target])  # (4n, 1, H, W)
+    offsets = torch.arange(WINDOW, dtype=torch.float64, device=maps.device) - WINDOW // 2
+    weights = torch.exp(-(offsets**2) / (2 * SIGMA**2))
+    weights /= weights.sum()
+    local = conv2d(conv2d(maps, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))  # (4n, 1, H - 10, W - 10)
+    pred_mean, target_mean, squares, product = local.chunk(4)
+    means_squared, means_product = pred_mean**2 + target_mean**2, pred_mean * target_mean
+    luminance = (2 * means_product + C1) / (means_squared + C1)
+    structure = (2 * (product - means_product) + C2) / (squares - means_squared + C2)
+    return (luminance * structure).mean(dim=(1, 2, 3))
+
+
+def _check(pred: torch.Tensor, target: torch.Tensor) -> None:
+    """DataError unless both are (N, 1, H, W) floating tensors of one shape, N at least 1, H and W at least 11."""
+    for name, images in {"prediction": pred, "target": target}.items():
+        if not isinstance(images, torch.Tensor):
+            raise DataError(
+                f"The {name} is of type {type(images).__name__}; the metrics take torch tensors: "
+                "convert it to a floating tensor of shape (N, 1, H, W)."
+            )
+        if not images.is_floating_point():
+            raise DataError(
+                f"The {name} has type {images.dtype}; expected a floating type with values in 0..1: "
+                "convert it, and divide 8-bit values by 255."
+            )
+        if images.ndim != 4 or images.shape[1] != 1:
+            raise DataError(
+                f"The {name} has shape {tuple(images.shape)}; expected images of one channel, (N, 1, H, W): reshape it."
+            )
+    if pred.shape != target.shape:
+        raise DataError(
+            f"The prediction is {tuple(pred.shape)} and the target {tuple(target.shape)}, (N, 1, H, W), but the two "
+            "must have one shape: check that they belong to the same images."
+        )
+    if len(target) == 0:
+        raise DataError(f"The batch has shape {tuple(target.shape)} and holds no image: give at least one.")
+    if min(target.shape[2:]) < WINDOW:
+        height, width = target.shape[2:]
+        raise DataError(
+            f"The images are {height} × {width} pixels, smaller than the {WINDOW} × {WINDOW} window of SSIM: "
+            "give larger ones."
+        )
+
+
+def _check_range(target: torch.Tensor) -> None:
+    """DataError unless all values of the target are in 0..1."""
+    low, high = (value.item() for value in target.aminmax())
+    if not (low >= 0 and high <= 1):  # so written, NaN is refused too
+        raise DataError(
+            f"The target has values from {low} to {high}; expected finite values in 0..1: "
+            "scale the images to that range."
+        )
