@@ -1,9 +1,21 @@
 """Composition: what composes, what is refused, and with which words."""
 
+from itertools import chain
+
 import pytest
 from omegaconf import OmegaConf
 
-from a2u.config import CONFIG_DIR, MattingModelConfig, MattingTrainerConfig, SampleConfig, compose, options_of, plain
+from a2u.config import (
+    CONFIG_DIR,
+    MattingModelConfig,
+    MattingTrainerConfig,
+    ReconstructionModelConfig,
+    ReconstructionTrainerConfig,
+    SampleConfig,
+    compose,
+    options_of,
+    plain,
+)
 from a2u.engine.run import check
 from a2u.errors import ConfigError
 from a2u.reproduce.published import published, rows_of
@@ -12,9 +24,10 @@ from a2u.upsampling import operators, option_names
 EXPERIMENTS = options_of("experiment")
 
 
-def test_there_is_a_config_for_every_row_of_table_2():
-    assert {f"table2/{row}" for row in rows_of("table2")} <= set(EXPERIMENTS)
-    assert len(rows_of("table2")) == 13
+@pytest.mark.parametrize(("table", "rows"), [("table1", 9), ("table2", 13)])
+def test_there_is_a_config_for_every_row_of_a_table(table, rows):
+    assert {f"{table}/{row}" for row in rows_of(table)} == {name for name in EXPERIMENTS if name.startswith(table)}
+    assert len(rows_of(table)) == rows
 
 
 def test_there_is_a_config_for_every_operator():
@@ -38,8 +51,33 @@ def test_every_experiment_opens_with_row_numbers_cost_and_command(experiment):
     comment = " ".join(line for line in lines if line.startswith("#"))
     assert f"python scripts/train.py experiment={experiment}" in comment
     assert "Cost:" in comment
-    for number in published()[table].get(row, []):
+    content = published()[table]
+    numbers = [content[d][row] for d in ("mnist", "fashion_mnist")] if table == "table1" else [content.get(row, [])]
+    for number in chain(*numbers):
         assert str(number) in comment, f"printed number {number} is not in the comment"
+
+
+def test_paper_scale_of_reconstruction_is_the_papers_setting():
+    """Appendix A; momentum and weight decay are assumptions."""
+    cfg = compose(["experiment=table1/maxpool_a2u", "dataset=mnist", "scale=paper"])
+    assert OmegaConf.to_object(cfg.trainer) == ReconstructionTrainerConfig()
+    assert (cfg.trainer.epochs, cfg.trainer.batch_size, cfg.trainer.lr) == (100, 100, 0.01)
+    assert (list(cfg.trainer.milestones), cfg.trainer.gamma) == ([50, 70, 85], 0.1)
+    assert (cfg.trainer.momentum, cfg.trainer.weight_decay) == (0.9, 5e-4)
+    assert (cfg.dataset.size, cfg.dataset.limit_train, cfg.dataset.limit_test) == (32, None, None)
+    assert OmegaConf.to_object(cfg.model) == ReconstructionModelConfig()
+
+
+def test_a_scale_keeps_the_papers_shares_of_the_epochs():
+    paper, lite = (compose(["task=reconstruction", f"scale={scale}"]).trainer for scale in ("paper", "lite"))
+    assert [epoch / paper.epochs for epoch in paper.milestones] == [epoch / lite.epochs for epoch in lite.milestones]
+
+
+def test_the_rows_of_table_1_differ_in_operator_and_downsampling_alone():
+    rows = [plain(compose([f"experiment=table1/{row}"])) for row in rows_of("table1")]
+    for row in rows:
+        row.pop("row"), row.pop("upsampler"), row["model"].pop("downsampling")
+    assert all(row == rows[0] for row in rows)
 
 
 def test_paper_scale_is_the_papers_setting():
@@ -75,6 +113,11 @@ def test_operator_options_are_the_constructors():
         (["dataset=adobe", "dataset.train_size=3"], ["dataset.train_size", "cache_mb"]),
         (["trainer.epochs=many"], ["trainer.epochs", "many", "Integer"]),
         (["model.norm=layer"], ["model.norm", "batch, inplace_abn"]),
+        (["task=reconstruction", "sample.crop=32"], ["sample.crop", "allowed here: none"]),
+        (["task=reconstruction", "model.width=0.5"], ["model.width", "downsampling, last_activation"]),
+        (["task=reconstruction", "trainer.iterations=5"], ["trainer.iterations", "momentum"]),
+        (["task=reconstruction", "model.downsampling=pool"], ["model.downsampling", "max_pool, conv"]),
+        (["task=restoration"], ["task 'restoration'", "matting, reconstruction"]),
         (["trainer.milestones=3"], ["trainer.milestones"]),
     ],
 )

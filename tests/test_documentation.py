@@ -40,9 +40,10 @@ def smaller(command, tmp_path, request):
         shared = request.getfixturevalue("shared")
         command = command.replace("/data/Combined_Dataset", str(shared / "data" / "adobe-mini"))
         command = command.replace("/data/alphamatting", str(shared / "data" / "alphamatting"))
+        command = command.replace("/data/digits", str(shared / "data"))
     command = re.sub(r"\b(scale|SCALE)=\w+", "", command)
     here = [f"runtime.outputs='{tmp_path}'"]
-    if "adobe" not in command and "alphamatting" not in command:
+    if not any(word in command for word in ("adobe", "alphamatting", "mnist", "table1")):
         here.append(f"dataset.cache='{tmp_path}'")
     return command, here
 
@@ -61,7 +62,8 @@ def test_commands(command, tmp_path, request):
             given = next((word[5:].split() for word in variables if word.startswith("ARGS=")), [])
             given = [word for word in given if not word.startswith("trainer.iterations")]
             variables = [word for word in variables if not word.startswith(("ARGS=", "ROWS=", "SEEDS="))]
-            words = ["make", target, *variables, "SCALE=smoke", "ROWS=trimap_only,nearest", f"PYTHON={sys.executable}"]
+            rows = "conv_nearest,maxpool_maxunpool" if target == "table1" else "trimap_only,nearest"
+            words = ["make", target, *variables, "SCALE=smoke", f"ROWS={rows}", f"PYTHON={sys.executable}"]
             words.append("ARGS=" + " ".join([*given, *(word.replace("'", "") for word in here)]))
     else:
         _, script, *overrides = shlex.split(command)

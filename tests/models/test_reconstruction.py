@@ -178,3 +178,20 @@ def test_a_wrong_input_is_named(shape):
 def test_a_ratio_other_than_two_is_refused():
     with pytest.raises(ValueError, match=r"upsampler\.ratio must be 2; got 4"):
         ReconstructionNet("nearest", {"ratio": 4})
+
+
+def test_the_a2u_row_with_saturated_u_is_the_holistic_indexnet_row():
+    """Sec. 5: "the same as Holistic IndexNet if letting convolution results of U to be all ones"; whole networks."""
+    torch.manual_seed(0)
+    a2u, hin = (build_model(compose([f"experiment=table1/maxpool_{row}"])).double() for row in ("a2u", "indexnet_hin"))
+    state = {key: value for key, value in hin.state_dict().items() if not key.startswith("upsamplers.")}
+    a2u.load_state_dict(state, strict=False)
+    with torch.no_grad():
+        for ours, theirs in zip(a2u.upsamplers, hin.upsamplers, strict=True):
+            ours.u.weight.fill_(1e6)  # sigmoid(U*X) = 1 wherever a feature is positive; where it is 0, so is V*X
+            ours.v.weight.copy_(theirs.index[0].weight[None])
+        x = torch.rand(2, 1, 32, 32, dtype=torch.double)
+        torch.testing.assert_close(a2u.train()(x), hin.train()(x), rtol=1e-6, atol=1e-9)
+        before = hin(x)
+        hin.upsamplers[2].index[0].weight.neg_()
+        assert not torch.allclose(hin(x), before)  # the operator does reach the output

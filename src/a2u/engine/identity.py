@@ -27,6 +27,8 @@ def identity(cfg: DictConfig, seed: bool = True) -> str:
     if not seed:
         del relevant["seed"]
     dataset = {key: value for key, value in relevant["dataset"].items() if key not in CACHES}
+    if "download" in relevant["dataset"]:
+        dataset["root"] = None  # these files' contents are verified, wherever they lie
     if dataset["root"] is not None:
         dataset["root"] = os.path.abspath(os.path.expanduser(dataset["root"]))
     relevant["dataset"] = dataset

@@ -44,6 +44,7 @@ class Matting(Task):
         "trainer": MattingTrainerConfig,
         "metrics": MattingEvaluationConfig,
     }
+    goes_with = "dataset=synthetic, adobe or alphamatting and metrics=matlab or released_python"
     best_by, higher_is_better = "sad", False  # the authors keep the epoch with the lowest SAD
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device) -> None:

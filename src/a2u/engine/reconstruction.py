@@ -38,6 +38,7 @@ class Reconstruction(Task):
         "trainer": ReconstructionTrainerConfig,
         "metrics": ImageEvaluationConfig,
     }
+    goes_with = "dataset=mnist5k, mnist or fashion_mnist and metrics=image"
     best_by, higher_is_better = "psnr", True
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device) -> None:

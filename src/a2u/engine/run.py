@@ -119,6 +119,7 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
             commits=trained.commits,
             device=str(parts.device),
             threads=torch.get_num_threads(),
+            tf32=parts.device.type == "cuda" and torch.backends.cudnn.allow_tf32,
             samples_per_second=round(trained.samples_per_second, 2),
             steps=steps,
             train_images=task.train_images,
@@ -173,10 +174,9 @@ def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
         found: type | None = OmegaConf.get_type(cfg, key) if key in cfg else None
         if found is not None and not issubclass(found, kind):
             name = OmegaConf.select(cfg, f"{key}.name")
-            what = f"{key}={getattr(name, 'name', name)}" if name else f"the {key} given"
+            what = f"{key}={getattr(name, 'name', name)}" if name else f"{key} as composed"
             owner = next((name for name, other in TASKS.items() if issubclass(found, other.parts[key])), "another task")
-            otherwise = f", or task={owner}" if "task" in cfg else ""
-            raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {key} for {task}{otherwise}.")
+            raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {TASKS[task].goes_with}.")
 
 
 def make_model(cfg: DictConfig) -> nn.Module:
@@ -195,6 +195,8 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # streams and graphs are made on the current one
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"runtime.device={name} cannot be used here: {reason}; use auto or cpu.") from error

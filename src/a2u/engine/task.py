@@ -27,6 +27,7 @@ class Task(ABC):
     """
 
     parts: ClassVar[dict[str, type]]  # nodes of a configuration that are the task's own, and their dataclasses
+    goes_with: ClassVar[str]  # the choices of those parts, for messages
     best_by: ClassVar[str]  # the metric that tells the best epoch ...
     higher_is_better: ClassVar[bool]  # ... and in which direction
 

@@ -38,11 +38,16 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
 def _what(table: str, dataset: str, results: Results) -> str:
     counts = [len(runs) for runs in results.values() if runs] or [0]
     seeds = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    images = sorted({run["provenance"]["test_images"] for runs in results.values() for run in runs})
+    finished = [run for runs in results.values() for run in runs]
+    images = sorted({run["provenance"]["test_images"] for run in finished})
+    held_out = any(run["config"].get("dataset", {}).get("held_out") for run in finished)
+    kind = "held-out training images" if held_out else "test images"
+    digits = " Its digits, those to test on too, are from MNIST's training split." if dataset == "mnist5k" else ""
     return (
         f"{table.replace('table', 'Table ')} on dataset={dataset}, "
-        f"{' or '.join(f'{count:,}' for count in images) or 'no'} test images, "
+        f"{' or '.join(f'{count:,}' for count in images) or 'no'} {kind}, "
         f"{seeds} seed{'s' if max(counts) != 1 else ''}{' (mean ± standard deviation)' if max(counts) > 1 else ''}."
+        f"{digits}"
     )
 
 
@@ -60,7 +65,9 @@ def _scale(scale: str, run: dict[str, Any]) -> str:
             "smoke": SMOKE,
             "lite": "Reduced for two CPU cores: the paper has 60,000 pictures, 100 epochs, 60,000 steps. Few steps "
             "decide little; see the curves.",
-            "paper": "The setting of Appendix A.",
+            "paper": "The setting of Appendix A; what it does not say is in docs/deviations.md."
+            if steps == 60_000
+            else "Reduced: the paper has 60,000 pictures, 100 epochs, 60,000 steps.",
         }
     else:
         setting = (
@@ -108,20 +115,25 @@ def _order(table: str, dataset: str, results: Results) -> list[str]:
     def score(row: str, epoch: int) -> float:
         return statistics.fmean(s[main] for run in results[row] for s in run["curve"] if int(s["epoch"]) == epoch)
 
-    text = []
+    orders: dict[str, list[str]] = {}  # an order -> the numbers of steps after which it was seen
     for epoch in shown:
-        order = sorted(results, key=lambda row: -score(row, epoch))
-        text.append(f"after {steps * epoch // epochs:,} steps {' > '.join(order)}")
-    in_paper = sorted(results, key=lambda row: -printed(table, row, dataset)[main])
-    return [f"Order by {TITLES[main]}: {'; '.join(text)}; printed {' > '.join(in_paper)}."]
+        order = " > ".join(sorted(results, key=lambda row: -score(row, epoch)))
+        orders.setdefault(order, []).append(f"{steps * epoch // epochs:,}")
+    text = [f"after {' and '.join(when)} steps {order}" for order, when in orders.items()]
+    in_paper = " > ".join(sorted(results, key=lambda row: -printed(table, row, dataset)[main]))
+    return [f"Order by {TITLES[main]}: {'; '.join(text)}; printed {in_paper}."]
 
 
 def _deviations(main: str, several: list[list[float]]) -> str:
     deviations = [statistics.stdev(values) for values in several]
-    if main == "psnr":
-        return f"{min(deviations):.2f} to {max(deviations):.2f} dB"
-    shares = [100 * deviation / statistics.fmean(values) for deviation, values in zip(deviations, several, strict=True)]
-    return f"{min(shares):.0f} to {max(shares):.0f}%"
+    digits, unit = 2, " dB"
+    if main != "psnr":
+        digits, unit = 0, "%"
+        deviations = [
+            100 * deviation / statistics.fmean(values) for deviation, values in zip(deviations, several, strict=True)
+        ]
+    least, most = f"{min(deviations):.{digits}f}", f"{max(deviations):.{digits}f}"
+    return f"{least}{unit}" if least == most else f"{least} to {most}{unit}"
 
 
 def _other_programs(finished: list[dict[str, Any]]) -> list[str]:

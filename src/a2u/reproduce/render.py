@@ -52,8 +52,9 @@ def table_cells(
         if counts_parameters:
             cells.append(f"{paper_parameters[row]:,}")
         else:
-            rates = [run["provenance"]["samples_per_second"] for run in runs]
-            cells.append(f"{statistics.fmean(rates):,.0f}" if runs else "—")
+            # 0: killed after its last step, before its result
+            rates = [rate for run in runs if (rate := run["provenance"]["samples_per_second"])]
+            cells.append(f"{statistics.fmean(rates):,.0f}" if rates else "—")
         cells += [_as_printed(in_paper.get(name), name) for name in metrics]
         if counts_parameters:
             cells.append(in_paper.get("params") or "—")

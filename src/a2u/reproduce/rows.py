@@ -14,7 +14,7 @@ from a2u.models.build import count_parameters
 from a2u.reproduce.published import published, rows_of
 
 # What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
-ROWS_OWN = ("experiment", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
+ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
 
 
 @dataclass(frozen=True, eq=False)
