@@ -36,7 +36,7 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-TABLES := table1 table2
+TABLES := table1 table2 table3 table4 table5 table6 table7
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
 COMMA := ,
@@ -86,12 +86,12 @@ clean:
 	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON= of an environment of yours" % sys.version_info[:2])'
 	@echo "setting up .venv: about 6 GB, a few minutes (once)"
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib skimage pytest hypothesis ruff mypy
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting skimage pytest hypothesis ruff mypy
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:
 	@"$(RUN)" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, "$(NEEDED)".split())))' \
-	  || "$(RUN)" -m pip install --editable ".[test,digits,figures]"
+	  || "$(RUN)" -m pip install --editable ".[test,digits,figures,classic]"

@@ -7,11 +7,11 @@ its constructor's arguments: their types and defaults stand there and nowhere el
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -25,6 +25,7 @@ from a2u.errors import ConfigError
 from a2u.upsampling import Upsampler, operators
 
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
+Settings = TypeVar("Settings")
 
 
 class Task(Enum):
@@ -35,11 +36,16 @@ class Task(Enum):
 
 
 class Network(Enum):
-    """Whole networks."""
+    """Whole networks, and what needs no training."""
 
     resnet34_unet = 1
     trimap_only = 2
     reconstruction = 3
+    closed_form = 4
+    knn = 5
+    dim = 6
+    indexnet_matting = 7
+    gca = 8
 
 
 class Norm(Enum):
@@ -49,12 +55,33 @@ class Norm(Enum):
     inplace_abn = 2
 
 
+class System(Enum):
+    """Whose matting is evaluated: a checkpoint of this program, released weights, or what needs none."""
+
+    checkpoint = 1
+    a2u = 2
+    indexnet_matting = 3
+    gca = 4
+    gca_baseline = 5
+    dim = 6
+    closed_form = 7
+    knn = 8
+    trimap_only = 9
+
+
 class Schedule(Enum):
     """How the learning rate changes over the steps of a run."""
 
     multistep = 1
     one_cycle = 2
     constant = 3
+
+
+class Split(Enum):
+    """Whose foregrounds are trained on: those of the training part, or of the test part as well (Table 6)."""
+
+    train = 1
+    all = 2
 
 
 class Rounding(Enum):
@@ -100,8 +127,15 @@ class ModelConfig:
 
 
 @dataclass
-class MattingModelConfig(ModelConfig):
-    """The matting network; `width`, block counts and so on shrink it for small scales."""
+class MattingNetworkConfig(ModelConfig):
+    """What networks for mattes have; `width`, block counts and so on shrink them for small scales."""
+
+    encoder_weights: str = "none"  # none, imagenet (fetched by torchvision) or a file (.pth, .safetensors)
+
+
+@dataclass
+class MattingModelConfig(MattingNetworkConfig):
+    """The matting network of Sec. 6.1, with a place for an upsampling operator."""
 
     width: float = 1.0  # multiplies every channel count
     encoder_blocks: list[int] = field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
@@ -109,7 +143,39 @@ class MattingModelConfig(ModelConfig):
     norm: Norm = Norm.batch
     aspp: bool = True
     dropout: float = 0.5  # of the pyramid pooling
-    encoder_weights: str = "none"  # none, imagenet (fetched by torchvision) or a file (.pth, .safetensors)
+
+
+@dataclass
+class UntrainedConfig(MattingNetworkConfig):
+    """What has nothing to learn: the trimap alone, closed-form and KNN matting."""
+
+    name: Network = Network.trimap_only
+
+
+@dataclass
+class DIMConfig(MattingNetworkConfig):
+    """Deep Image Matting."""
+
+    name: Network = Network.dim
+    width: float = 1.0  # multiplies every channel count
+
+
+@dataclass
+class IndexNetMattingConfig(MattingNetworkConfig):
+    """IndexNet Matting."""
+
+    name: Network = Network.indexnet_matting
+    width: float = 1.0  # multiplies every channel count
+    hidden: int = 2  # width of the index blocks in units of their channels; 1 in the released program
+
+
+@dataclass
+class GCAConfig(MattingNetworkConfig):
+    """GCA Matting."""
+
+    name: Network = Network.gca
+    width: float = 1.0  # multiplies every channel count
+    attention: bool = True  # false: the authors' baseline
 
 
 @dataclass
@@ -183,19 +249,34 @@ class SyntheticConfig(MattingDatasetConfig):
     test_images: int = 64
     test_size: int = 256
     seed: int = 2021  # of the generator, not of the run
+    trimap: int | None = None  # every test trimap eroded by ellipses of so many pixels; null: by sizes drawn for each
     version: int = 1  # of the generator; part of a run's identity, since its pictures are
 
 
 @dataclass
-class AdobeConfig(MattingDatasetConfig):
+class TwoPartConfig(MattingDatasetConfig):
+    """Layers to train on and composites to test on, in folders."""
+
+    # Paths are taken from root, or are absolute. Lists are text files with one name a line.
+    train_list: str | None = None  # foregrounds of the training part; null: all, sorted
+    test_list: str | None = None  # composites, or foregrounds for all of theirs; null: all, sorted
+    backgrounds: str | None = None  # folder; null: train2014 in the training part, else bg
+    split: Split = Split.train  # foregrounds to train on; all: every foreground of the test part too
+    cache_mb: int = 1024  # decoded training layers kept in memory, a process
+
+
+@dataclass
+class AdobeConfig(TwoPartConfig):
     """Adobe Image Matting / Composition-1k in the released folder layout."""
 
     name: str = "adobe"
-    # Paths are taken from root, or are absolute. Lists are text files with one name a line.
-    train_list: str | None = None  # foregrounds; null: all of Training_set/fg, sorted
-    test_list: str | None = None  # composites, or foregrounds for all of theirs; null: all, sorted
-    backgrounds: str | None = None  # folder; null: Training_set/train2014, else Training_set/bg
-    cache_mb: int = 1024  # decoded training layers kept in memory, a process
+
+
+@dataclass
+class Distinctions646Config(TwoPartConfig):
+    """Distinctions-646 in the released folder layout, its test set composed as Composition-1k is."""
+
+    name: str = "distinctions646"
 
 
 @dataclass
@@ -312,9 +393,10 @@ class Config:
 
 @dataclass
 class EvaluateConfig:
-    """configs/evaluate.yaml: a checkpoint on a dataset."""
+    """configs/evaluate.yaml: a system on a dataset."""
 
-    weights: str = "???"
+    system: System = System.checkpoint
+    weights: str | None = None  # a last.pt or best.pt of ours, or a released .pth or .safetensors file
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     metrics: EvaluationConfig = field(default_factory=EvaluationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -336,6 +418,20 @@ class TableConfig:
     seeds: int = 1  # seeds 0 .. seeds-1
     jobs: int | None = None  # rows side by side; null: one a CPU core, or one where there is a GPU
     publish: bool = False  # copy finished results to results/ instead of running
+    photographs: str | None = None  # folder of the alphamatting.com photographs, for Table 6
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+
+
+@dataclass
+class FiguresConfig:
+    """configs/figures.yaml: which figures, of what; what the rows run on is said as for train.py."""
+
+    figures: list[int] = field(default_factory=list)  # empty: 1, 4, 5, 7, and 6 where its photographs are given
+    systems: list[str] = field(default_factory=list)  # rows shown side by side in Figures 4, 6, 7; empty: all
+    images: list[str] = field(default_factory=list)  # test images of Figures 1, 4, 5; empty: evenly spaced ones
+    photographs: str | None = None  # folder of the alphamatting.com photographs, for Figure 6
+    folder: str | None = None  # where the figures go; null: <runtime.outputs>/figures/<dataset>/<scale>
+    jobs: int | None = None  # as in TableConfig, for rows that are not done yet
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
 
 
@@ -360,11 +456,17 @@ def _register() -> dict[str, type]:
     store.store(name="config_schema", node=Config)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="table_schema", node=TableConfig)
+    store.store(name="figures_schema", node=FiguresConfig)
     nodes: list[tuple[str, str, type]] = [
         ("model", "matting_schema", MattingModelConfig),
+        ("model", "untrained_schema", UntrainedConfig),
+        ("model", "dim_schema", DIMConfig),
+        ("model", "indexnet_matting_schema", IndexNetMattingConfig),
+        ("model", "gca_schema", GCAConfig),
         ("model", "reconstruction_schema", ReconstructionModelConfig),
         ("dataset", "synthetic_schema", SyntheticConfig),
         ("dataset", "adobe_schema", AdobeConfig),
+        ("dataset", "distinctions646_schema", Distinctions646Config),
         ("dataset", "alphamatting_schema", AlphamattingConfig),
         ("dataset", "digits_schema", DigitsConfig),
         ("dataset", "idx_schema", IdxConfig),
@@ -381,7 +483,9 @@ def _register() -> dict[str, type]:
         store.store(group=group, name=name, node=node)
     if not OmegaConf.has_resolver("times"):
         OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor))
-    kinds = [Config, EvaluateConfig, TableConfig, RuntimeConfig, *(node for _, _, node in nodes)]
+        # Sec. 6.3: 30 epochs, 25 on Distinctions-646
+        OmegaConf.register_new_resolver("epochs_on", lambda dataset: 25 if dataset == "distinctions646" else 30)
+    kinds = [Config, EvaluateConfig, TableConfig, FiguresConfig, RuntimeConfig, *(node for _, _, node in nodes)]
     return {kind.__name__: kind for kind in kinds}
 
 
@@ -416,6 +520,18 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
         GlobalHydra.instance().clear()
         if outer is not None:
             GlobalHydra.instance().initialize(outer)
+
+
+def split_command_line(arguments: Sequence[str], kind: type[Settings], config_name: str) -> tuple[Settings, list[str]]:
+    """Split what a script itself reads, the keys of `kind`, from what it hands to every row.
+
+    Raises:
+        ConfigError: an unknown key or a wrong type among the script's own.
+    """
+    own = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    mine = [argument for argument in arguments if re.split(r"[.=]", argument.lstrip("+~"))[0] in own]
+    settings: Settings = OmegaConf.to_object(compose(mine, config_name))  # type: ignore[assignment]
+    return settings, [argument for argument in arguments if argument not in mine]
 
 
 def refuse_incomplete(cfg: DictConfig) -> None:

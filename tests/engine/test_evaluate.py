@@ -8,11 +8,15 @@ from torch import nn
 from a2u.config import compose
 from a2u.data.types import Composite
 from a2u.engine.evaluate import evaluate, predict
+from a2u.inputs import network_input
 from a2u.metrics import all_metrics, released
+from a2u.models.network import MattingNetwork
 
 
-class Constant(nn.Module):
+class Constant(MattingNetwork):
     """Predicts one value everywhere and remembers what it was shown."""
+
+    multiple = 16
 
     def __init__(self, value):
         super().__init__()
@@ -51,6 +55,28 @@ def test_padding_reflects_at_the_right_and_bottom():
     for row in range(17, 32):
         assert torch.equal(shown[:, row], shown[:, 32 - row])  # row 17 mirrors row 15 about row 16
     np.testing.assert_allclose(shown[3, :17, :16], trimap / 255, rtol=1e-6)
+
+
+class Resized(Constant):
+    multiple, fit = 32, "resize"
+
+    def forward(self, x):
+        self.seen.append(x)
+        return x[:, 3:] * self.value
+
+
+@pytest.mark.parametrize("size", [(32, 64), (33, 50), (7, 31)])
+def test_a_network_that_resizes_gets_whole_multiples_and_gives_the_size_back(size):
+    """IndexNet Matting and DIM: image and trimap enlarged bicubically, and the prediction back."""
+    image, trimap = case(*size)
+    trimap[:] = 128
+    model = Resized(1.0).eval()
+    alpha = predict(model, image, trimap)
+    assert model.seen[0].shape[2:] == tuple(-(-side // 32) * 32 for side in size)
+    assert alpha.shape == size
+    assert (alpha == 128).all()  # a constant map stays one
+    if size == (32, 64):
+        torch.testing.assert_close(model.seen[0][0], network_input(image, trimap))
 
 
 @pytest.mark.parametrize(

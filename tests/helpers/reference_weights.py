@@ -1,6 +1,7 @@
 """Weights of the reference networks: each tensor is a function of its name (tests/reference/README.md)."""
 
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -19,3 +20,16 @@ def reference_tensor(key: str, shape: tuple[int, ...], seed: int) -> torch.Tenso
     else:
         a = 0.1 * a
     return torch.from_numpy(np.asarray(a))
+
+
+def reference_state(shapes: Mapping[str, list[int]], seed: int = 20210) -> dict[str, torch.Tensor]:
+    """The whole state dict of a reference network; batch counters are left out."""
+    state = {}
+    for key, shape in shapes.items():
+        if not key.endswith(("num_batches_tracked", "weight_u", "weight_v")):
+            state[key] = reference_tensor(key, tuple(shape), seed)
+    for key in [key for key in state if key.endswith("weight_bar")]:
+        # spectral normalisation keeps the leading singular vectors beside the weight
+        left, _, right = torch.linalg.svd(state[key].flatten(1), full_matrices=False)
+        state[key.removesuffix("bar") + "u"], state[key.removesuffix("bar") + "v"] = left[:, 0], right[0]
+    return state

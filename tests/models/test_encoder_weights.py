@@ -6,7 +6,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from a2u.errors import ConfigError
-from a2u.models.encoder_weights import load_encoder_weights, torchvision_name
+from a2u.models.encoder_weights import load_encoder_weights, resnet_name
 from a2u.models.matting import MattingUNet
 
 
@@ -42,7 +42,7 @@ def test_the_encoder_computes_what_torchvisions_resnet_does(resnet, tmp_path, su
         torch.testing.assert_close(block.conv2(hidden), theirs.bn2(theirs.conv2(hidden)))
     for key, value in model.encoder.state_dict().items():
         if key != "stem.0.weight":
-            assert torch.equal(value, resnet.state_dict()[torchvision_name(key)]), key
+            assert torch.equal(value, resnet.state_dict()[resnet_name(key)]), key
 
 
 @pytest.mark.parametrize(

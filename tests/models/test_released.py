@@ -1,35 +1,94 @@
-"""Our network with the released program's tensors computes what that program computes."""
+"""Our networks with the released programs' tensors compute what those programs compute."""
 
 import json
 
 import numpy as np
 import pytest
 import torch
-from helpers.reference_weights import reference_tensor
+from helpers.reference_weights import reference_state
 
 from a2u.models.build import count_parameters
-from a2u.models.released import load_released
+from a2u.models.released import ReleasedError, load_released
+
+A2U_FILES = ("adobe", "adobe_unshare")
+SYSTEM_FILES = {"gca": "gca", "gca_baseline": "gca", "indexnet_matting": "index", "dim": "index"}
+# Of the authors' programs, and (spec of Table 5) of their papers.
+PARAMETERS = {"gca": 25_164_529, "gca_baseline": 25_072_481, "indexnet_matting": 5_953_515, "dim": 130_545_345}
 
 
-def released_state(reference, file):
+def a2u_state(reference, file):
     shapes = json.loads((reference / "a2u" / "official_shapes.json").read_text())[file]
-    return {key: reference_tensor(key, tuple(shape), seed=20210) for key, shape in shapes["shapes"].items()}, shapes
+    return reference_state(shapes["shapes"]), shapes["params"]
 
 
-@pytest.mark.parametrize("file", ["adobe", "adobe_unshare"])
-def test_equals_the_released_network(reference, file):
-    state, shapes = released_state(reference, file)
-    model = load_released({f"module.{key}": value for key, value in state.items()})
-    assert count_parameters(model) == shapes["params"]
-    data = np.load(reference / "a2u" / f"official_{file}.npz")
+def system_state(reference, system):
+    path = reference / "systems" / f"system_{SYSTEM_FILES[system]}_shapes.json"
+    shapes = json.loads(path.read_text())[system]
+    return reference_state(shapes["shapes"]), shapes["params"]
+
+
+def relative_error(model, x, expected):
     with torch.no_grad():
-        y = model(torch.from_numpy(data["x"])).numpy()
+        y = model(torch.from_numpy(x)).numpy()
     assert y.dtype == np.float64
-    assert np.abs(y - data["y"]).max() / np.abs(data["y"]).max() < 1e-9
+    return np.abs(y - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize("file", A2U_FILES)
+def test_equals_the_released_a2u_network(reference, file):
+    state, parameters = a2u_state(reference, file)
+    model = load_released({f"module.{key}": value for key, value in state.items()})
+    assert count_parameters(model) == parameters
+    assert not model.training
+    data = np.load(reference / "a2u" / f"official_{file}.npz")
+    assert relative_error(model, data["x"], data["y"]) < 1e-9
+
+
+@pytest.mark.parametrize("system", SYSTEM_FILES)
+def test_equals_the_released_systems(reference, system):
+    state, parameters = system_state(reference, system)
+    model = load_released({f"module.{key}": value for key, value in state.items()}, system)
+    assert count_parameters(model) == parameters == PARAMETERS[system]
+    data = np.load(reference / "systems" / f"system_{system}.npz")
+    x = data["x0"]
+    if "x1" in data:  # GCA's one-hot trimap, from which ours is made back
+        trimap = np.array([0, 128 / 255, 1])[data["x1"].argmax(axis=1)]
+        x = np.concatenate([x, trimap[:, None]], axis=1)
+    assert relative_error(model, x, data["y"]) < 1e-8
+
+
+def test_gca_takes_the_nearest_of_the_three_trimap_values(reference):
+    """Never range-checked: what a resized or jittered trimap holds counts as the nearest value."""
+    state, _ = system_state(reference, "gca")
+    model = load_released(state, "gca")
+    data = np.load(reference / "systems" / "system_gca.npz")
+    classes = data["x1"].argmax(axis=1)[:, None]
+    shaky = np.array([-0.2, 0.6, 1.3])[classes]
+    assert relative_error(model, np.concatenate([data["x0"], shaky], axis=1), data["y"]) < 1e-8
+
+
+def test_single_precision_stays_single(reference):
+    state, _ = a2u_state(reference, "adobe")
+    model = load_released({key: value.float() for key, value in state.items()})
+    assert model(torch.zeros(1, 4, 16, 16)).dtype == torch.float32
+
+
+def test_the_hidden_width_of_index_blocks_is_told_by_their_shapes(reference):
+    from a2u.models.indexnet_matting import IndexNetMatting
+    from a2u.models.released import SYSTEMS
+
+    ours = IndexNetMatting(hidden=2)
+    assert count_parameters(ours) == 8_153_771  # the printed 8.15M
+    published = {}
+    for key, theirs in SYSTEMS["indexnet_matting"].sources(ours).items():
+        published |= dict(zip(theirs, ours.state_dict()[key].chunk(len(theirs)), strict=True))
+    loaded = load_released(published, "indexnet_matting")
+    x = torch.randn(1, 4, 32, 64)
+    torch.testing.assert_close(loaded(x), ours.eval()(x))
 
 
 def test_another_networks_tensors_are_refused_with_what_differs(reference):
-    state, _ = released_state(reference, "adobe")
+    state, _ = a2u_state(reference, "adobe")
     del state["pred.1.weight"]
     state["fc.weight"] = torch.zeros(2)
     state["short0.0.weight"] = torch.zeros(64, 3, 3, 3)
@@ -37,6 +96,19 @@ def test_another_networks_tensors_are_refused_with_what_differs(reference):
         load_released(state)
 
 
-def test_another_system_is_refused(reference):
-    with pytest.raises(ValueError, match="known for system a2u; got 'gca'"):
-        load_released({}, system="gca")
+@pytest.mark.parametrize("system", ["gca", "gca_baseline", "indexnet_matting", "dim"])
+def test_weights_of_a2u_are_not_another_systems(reference, system):
+    state, _ = a2u_state(reference, "adobe")
+    with pytest.raises(ReleasedError, match=rf"system={system}: missing .*; and \d+ more"):
+        load_released(state, system)
+
+
+def test_gca_weights_are_not_the_baselines(reference):
+    state, _ = system_state(reference, "gca")
+    with pytest.raises(ReleasedError, match=r"unknown encoder\.guidance_head"):
+        load_released(state, "gca_baseline")
+
+
+def test_another_system_is_refused():
+    with pytest.raises(ValueError, match=r"known for system a2u, .*gca_baseline, dim; got 'fba'"):
+        load_released({}, system="fba")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.reference_weights import reference_tensor
 
-from a2u.models.released import OPERATOR
+from a2u.models.released.a2u import OPERATOR
 from a2u.upsampling import build_upsampler
 
 

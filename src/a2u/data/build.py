@@ -5,8 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import AdobeConfig, AlphamattingConfig, DigitsConfig, SyntheticConfig
-from a2u.data import adobe, alphamatting, digits, synthetic
+from a2u.config import AdobeConfig, AlphamattingConfig, DigitsConfig, Distinctions646Config, SyntheticConfig
+from a2u.data import adobe, alphamatting, digits, distinctions646, synthetic
 from a2u.data.digits import PictureData
 from a2u.data.types import MattingData
 
@@ -22,6 +22,8 @@ def build_data(cfg: DictConfig) -> MattingData | PictureData:
             return synthetic.build(typed)
         case AdobeConfig() as typed:
             return adobe.build(typed)
+        case Distinctions646Config() as typed:
+            return distinctions646.build(typed)
         case AlphamattingConfig() as typed:
             return alphamatting.build(typed)
         case DigitsConfig() as typed:

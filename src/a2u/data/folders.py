@@ -1,7 +1,7 @@
 """What the datasets in folders share: finding files by name, and reading them on demand."""
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -107,10 +107,17 @@ def checksum(root: Path, files: Sequence[CompositeFile]) -> str:
     paths = {path.relative_to(root).as_posix(): path for file in files for path in file[1:]}
     total = hashlib.sha256()
     for name, path in sorted(paths.items()):
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        total.update(f"{digest}  {name}\n".encode())
+        total.update(f"{file_sha256(path)}  {name}\n".encode())
     return total.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's contents. Raises DataError if it cannot be read."""
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def dataset_root(cfg: DatasetConfig, expected: str) -> Path:
@@ -123,33 +130,55 @@ def dataset_root(cfg: DatasetConfig, expected: str) -> Path:
     return root
 
 
-def find_images(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
-    """Images of a folder by name without suffix, sorted by that name.
+def places(folder: Path) -> list[Path]:
+    """The folders that a path leads to, where a part `*` stands for every folder in its place."""
+    if "*" not in folder.parts:
+        return [folder] if folder.is_dir() else []
+    base = _base(folder)
+    return sorted(place for place in base.glob(folder.relative_to(base).as_posix()) if place.is_dir())
+
+
+def first_folder(parent: Path, names: Sequence[str]) -> Path:
+    """The first of `names` below `parent` that leads to a folder (see `places`); the very first if none does."""
+    folders = [parent / name for name in names]
+    return next((folder for folder in folders if places(folder)), folders[0])
+
+
+def find_images(folder: Path, suffixes: Collection[str] = SUFFIXES, otherwise: str = "") -> dict[str, Path]:
+    """Images of a folder (see `places`) by name without suffix, sorted by that name.
+
+    otherwise: what to do where there is none, for the message.
 
     Raises DataError if the folder is missing, holds no image, or two of one name.
     """
-    if not folder.is_dir():
-        raise DataError(missing_folder(folder))
+    advice = f": {otherwise}" if otherwise else ""
+    found = places(folder)
+    if not found:
+        raise DataError(missing_folder(folder) + advice)
     images: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for place in found for path in place.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith("."):
             continue
         if path.stem in images:
-            raise DataError(f"{folder} holds both {images[path.stem].name} and {path.name}: remove one of them")
+            first, second = (each.relative_to(_base(folder)) for each in (images[path.stem], path))
+            raise DataError(f"{_base(folder)} holds both {first} and {second}: remove one of them")
         images[path.stem] = path
     if not images:
-        raise DataError(f"{folder} holds no image ({', '.join(suffixes)}); it holds {contents(folder)}")
+        raise DataError(f"{folder} holds no image ({', '.join(suffixes)}); it holds {contents(folder)}{advice}")
     return dict(sorted(images.items()))
 
 
-def read_names(path: Path) -> list[str]:
-    """Names of a list file, one a line, without the suffix of an image; blank lines are skipped."""
+def read_names(path: Path, repeats: bool = False) -> list[str]:
+    """Names of a list file, one a line, without the suffix of an image; blank lines are skipped.
+
+    Raises DataError for a file that cannot be read or holds no name, or one twice unless `repeats`.
+    """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list {path} cannot be read: {error}") from error
     names = [without_suffix(line.strip()) for line in lines if line.strip()]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = [] if repeats else sorted(name for name, count in Counter(names).items() if count > 1)
     if not names or twice:
         found = f"names {some(twice)} more than once" if twice else "holds no name"
         raise DataError(f"the list {path} {found}; expected are image names, one a line")
@@ -192,14 +221,20 @@ def missing_folder(folder: Path) -> str:
 
 
 def contents(folder: Path) -> str:
-    """Words for what a folder holds."""
-    return some(sorted(path.name for path in folder.iterdir()))
+    """Words for what a folder (see `places`) holds."""
+    return some(sorted(path.name for place in places(folder) for path in place.iterdir()))
 
 
 def some(names: Sequence[str], shown: int = 8) -> str:
     """The first few names and how many more there are."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more if names else "nothing"
+
+
+def _base(folder: Path) -> Path:
+    """The part of a path before its first `*`; all of it where there is none."""
+    parts = folder.parts
+    return Path(*parts[: parts.index("*")]) if "*" in parts else folder
 
 
 def _bytes(layer: Layer) -> int:

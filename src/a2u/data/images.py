@@ -107,6 +107,12 @@ def _truncated_jpeg(data: bytes) -> bool:
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write (H, W) uint8 as a grey PNG; the file appears whole or not at all."""
+    """Write (H, W) uint8 as a grey PNG, (H, W, 3) RGB as a coloured one; the file appears whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        temporary.write_bytes(encode_png(image))
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """The bytes of a PNG file: grey of (H, W) uint8, coloured of (H, W, 3) RGB."""
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".png", pixels)[1].tobytes()

@@ -11,10 +11,7 @@ from a2u.data.transforms import make_sample
 from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import MattingData
 from a2u.errors import DataError
-
-# Of RGB in 0..1; the statistics that torchvision's ImageNet weights expect.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from a2u.inputs import network_input
 
 # What a generator is for: streams of one seed never meet.
 _SAMPLE, _ORDER = 0, 1
@@ -113,31 +110,6 @@ class EpochSampler(Sampler[tuple[int, int]]):
                 "they would not get equally many"
             )
         return range(self.start + self.rank, self.length, self.processes)
-
-
-def network_input(image: np.ndarray, trimap: np.ndarray) -> torch.Tensor:
-    """What a matting network reads: RGB by the ImageNet mean and deviation, and trimap / 255.
-
-    Args:
-        image: (H, W, 3) RGB, uint8 in 0..255 or float32 in 0..1.
-        trimap: (H, W) uint8 of 0, 128, 255.
-
-    Returns:
-        (4, H, W) float32.
-
-    Source: released program; spec of the channels in Sec. 6.1.
-    """
-    if image.dtype not in (np.uint8, np.float32) or trimap.dtype != np.uint8:
-        raise TypeError(f"image is {image.dtype} and trimap {trimap.dtype}; expected are uint8 or float32 and uint8")
-    if image.shape != (*trimap.shape, 3):
-        raise ValueError(f"image {image.shape} and trimap {trimap.shape} do not fit: expected are (H, W, 3) and (H, W)")
-    unit = image if image.dtype == np.float32 else image.astype(np.float32) / 255
-    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[..., None, None]  # (3, 1, 1) each
-    result = torch.empty(4, *trimap.shape)
-    result[:3] = torch.from_numpy(unit).permute(2, 0, 1)
-    result[:3].sub_(mean).div_(deviation)
-    result[3] = torch.from_numpy(trimap) / 255
-    return result
 
 
 def _channels_first(image: np.ndarray) -> torch.Tensor:

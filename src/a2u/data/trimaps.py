@@ -5,9 +5,9 @@ from functools import cache
 import cv2
 import numpy as np
 
-BACKGROUND = 0
-UNKNOWN = 128
-FOREGROUND = 255
+from a2u.inputs import BACKGROUND, FOREGROUND, UNKNOWN
+
+__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "trimap_from_alpha"]
 
 
 def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarray:

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from torch import nn
 
-from a2u.data import network_input
 from a2u.data.images import write_png
 from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import Composite, Composites
 from a2u.errors import A2UError
+from a2u.inputs import network_input
 from a2u.metrics import MattingMetrics, all_metrics, released
+from a2u.models.network import MattingNetwork
 
-MULTIPLE = 16  # the network halves its input four times
 PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
 
 
@@ -23,14 +23,14 @@ class PredictionError(A2UError, ArithmeticError):
     """A prediction is not a number."""
 
 
-def predict(model: nn.Module, image: np.ndarray, trimap: np.ndarray, rounding: str = "nearest") -> np.ndarray:
-    """Alpha of one image, at its own size.
+def predict(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, rounding: str = "nearest") -> np.ndarray:
+    """Alpha of one image, at its own size: clamped, known trimap pixels pasted in, 8 bit.
 
-    Reflect-padded right and bottom to a multiple of 16, cropped back, clamped, known trimap pixels pasted in,
-    8 bit.
+    The image is brought to a size the network takes, and the alpha back, as the network's authors do: reflect-padded
+    right and bottom, or resized (`model.fit`).
 
     Args:
-        model: (N, 4, H, W) -> (N, 1, H, W), in evaluation mode.
+        model: in evaluation mode.
         image: (H, W, 3) uint8 RGB.
         trimap: (H, W) uint8, 0 / 128 / 255.
         rounding: "nearest", or "truncate" as the released program does.
@@ -41,14 +41,7 @@ def predict(model: nn.Module, image: np.ndarray, trimap: np.ndarray, rounding: s
     Raises:
         PredictionError: the prediction holds NaN or infinite values.
     """
-    height, width = trimap.shape
-    bottom, right = -height % MULTIPLE, -width % MULTIPLE
-    padded_image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect")
-    padded_trimap = np.pad(trimap, ((0, bottom), (0, right)), mode="reflect")
-    device = next(model.parameters(), torch.empty(0)).device
-    with torch.inference_mode():
-        alpha = model(network_input(padded_image, padded_trimap)[None].to(device))
-    alpha = alpha[0, 0, :height, :width].float().cpu().numpy()
+    alpha = FITS[model.fit](model, image, trimap)
     if not np.isfinite(alpha).all():
         raise PredictionError("the network's prediction holds NaN or infinite values; its weights cannot be used.")
     alpha = alpha.clip(0, 1) * 255
@@ -56,8 +49,36 @@ def predict(model: nn.Module, image: np.ndarray, trimap: np.ndarray, rounding: s
     return np.where(trimap == UNKNOWN, alpha, trimap)
 
 
+def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    height, width = trimap.shape
+    bottom, right = -height % model.multiple, -width % model.multiple
+    padded_image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect")
+    padded_trimap = np.pad(trimap, ((0, bottom), (0, right)), mode="reflect")
+    return _run(model, network_input(padded_image, padded_trimap))[:height, :width]
+
+
+def _resized(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    """Image and trimap enlarged bicubically, after normalisation, and the alpha back (IndexNet Matting, DIM)."""
+    height, width = trimap.shape
+    larger = (width + -width % model.multiple, height + -height % model.multiple)  # OpenCV's order
+    channels_last = network_input(image, trimap).permute(1, 2, 0).numpy()  # (H, W, 4)
+    enlarged = cv2.resize(channels_last, larger, interpolation=cv2.INTER_CUBIC)
+    alpha = _run(model, torch.from_numpy(enlarged).permute(2, 0, 1).contiguous())
+    return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+FITS = {"pad": _padded, "resize": _resized}
+
+
+def _run(model: MattingNetwork, x: torch.Tensor) -> np.ndarray:
+    """(4, H, W) -> alpha (H, W) float32, as the network says."""
+    device = next(model.parameters(), torch.empty(0)).device
+    with torch.inference_mode():
+        return model(x[None].to(device))[0, 0].float().cpu().numpy()
+
+
 def evaluate(
-    model: nn.Module,
+    model: MattingNetwork,
     test: Composites,
     cfg: DictConfig,
     predictions: Path | None = None,

@@ -15,24 +15,33 @@ from a2u.config import plain
 # What a run is called, where it writes and how fast: not what it computes. The task is told by the network.
 LABELS = ("task", "table", "row", "runtime")
 CACHES = ("cache", "cache_mb", "download")  # of a dataset: where it is kept and how it came there, not what it is
+LATER = ("trimap",)  # of a dataset, newer than published results: where null, their runs are what they were without it
 
 
 def identity(cfg: DictConfig, seed: bool = True) -> str:
     """SHA-256 of the resolved configuration without LABELS and CACHES, so that a row of several tables is one run.
 
-    A dataset's root counts as the absolute path it leads to, however it is spelled. Without `seed` it is the identity
-    of a variant, the same for all its seeds.
+    Without `seed` it is the identity of a variant, the same for all its seeds.
     """
     relevant: dict[str, Any] = {key: value for key, value in plain(cfg).items() if key not in LABELS}
     if not seed:
         del relevant["seed"]
-    dataset = {key: value for key, value in relevant["dataset"].items() if key not in CACHES}
-    if "download" in relevant["dataset"]:
-        dataset["root"] = None  # these files' contents are verified, wherever they lie
-    if dataset["root"] is not None:
-        dataset["root"] = os.path.abspath(os.path.expanduser(dataset["root"]))
-    relevant["dataset"] = dataset
+    relevant["dataset"] = dataset_identity(relevant["dataset"])
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def dataset_identity(dataset: dict[str, Any]) -> dict[str, Any]:
+    """What the resolved `dataset` of a configuration says of the dataset's contents.
+
+    A root counts as the absolute path it leads to, however it is spelled.
+    """
+    relevant = {key: value for key, value in dataset.items() if key not in CACHES}
+    relevant = {key: value for key, value in relevant.items() if key not in LATER or value is not None}
+    if "download" in dataset:
+        relevant["root"] = None  # these files' contents are verified, wherever they lie
+    if relevant["root"] is not None:
+        relevant["root"] = os.path.abspath(os.path.expanduser(relevant["root"]))
+    return relevant
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,13 @@ class Places:
         return self.folder / "progress.json"
 
 
-def finished(outputs: Path) -> dict[str, dict[str, Any]]:
-    """Every finished result under `outputs`, by hash; of several the latest. Damaged files are passed over."""
+def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, Any]]:
+    """Every finished result under `outputs`, by hash; of several the latest. Damaged files are passed over.
+
+    files: a pattern of their names.
+    """
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(outputs.rglob("seed*.json")):
+    for path in sorted(outputs.rglob(files)):
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
             mark, started = result["hash"], result["provenance"]["started"]

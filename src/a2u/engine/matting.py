@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader
 from a2u.config import (
     MattingDatasetConfig,
     MattingEvaluationConfig,
-    MattingModelConfig,
+    MattingNetworkConfig,
     MattingTrainerConfig,
-    Network,
     SampleConfig,
 )
 from a2u.data import EpochSampler, TrainingSamples, build_data
@@ -28,7 +27,10 @@ from a2u.engine.task import Picture, Seen, Task
 from a2u.errors import ConfigError, DataError
 from a2u.losses import matting_loss
 from a2u.metrics import MattingMetrics
+from a2u.models.aspp import ASPP
+from a2u.models.classic import ClassicMatting
 from a2u.models.encoder_weights import load_encoder_weights
+from a2u.models.network import MattingNetwork
 
 STRIPS = 4  # test images shown in TensorBoard
 STRIP_SIDE = 320  # pixels at most, so that event files stay small
@@ -38,13 +40,13 @@ class Matting(Task):
     """Alpha of an image and its trimap (Sec. 6)."""
 
     parts: ClassVar = {
-        "model": MattingModelConfig,
+        "model": MattingNetworkConfig,
         "dataset": MattingDatasetConfig,
         "sample": SampleConfig,
         "trainer": MattingTrainerConfig,
         "metrics": MattingEvaluationConfig,
     }
-    goes_with = "dataset=synthetic, adobe or alphamatting and metrics=matlab or released_python"
+    goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
     best_by, higher_is_better = "sad", False  # the authors keep the epoch with the lowest SAD
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device) -> None:
@@ -59,20 +61,25 @@ class Matting(Task):
             data.test[index]
 
     @staticmethod
-    def check(cfg: DictConfig) -> None:
-        if cfg.sample.crop % 16:
+    def check(cfg: DictConfig, model: nn.Module) -> None:
+        assert isinstance(model, MattingNetwork)
+        if isinstance(model, ClassicMatting):
+            model.solver()  # says so where its package is not installed
+        if cfg.sample.crop % model.multiple:
             raise ConfigError(
-                f"sample.crop must be a multiple of 16, by which the network divides; got {cfg.sample.crop}."
+                f"sample.crop must be a multiple of {model.multiple}, by which the network divides; "
+                f"got {cfg.sample.crop}."
             )
-        if cfg.trainer.batch_size == 1 and cfg.model.aspp:
+        if cfg.trainer.batch_size == 1 and any(isinstance(part, ASPP) for part in model.modules()):
+            instead = ", or model.aspp=false" if "aspp" in cfg.model else ""
             raise ConfigError(
-                "trainer.batch_size=1 cannot be trained with model.aspp=true: its global pooling branch normalises "
-                "1x1 maps over the batch; set trainer.batch_size to 2 or more, or model.aspp=false."
+                "trainer.batch_size=1 cannot be trained with pyramid pooling: its global pooling branch normalises "
+                f"1x1 maps over the batch; set trainer.batch_size to 2 or more{instead}."
             )
 
     def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
-        if cfg.model.name == Network.trimap_only:
-            return
+        if not any(True for _ in model.parameters()):
+            return  # nothing to train
         sample_config = OmegaConf.to_object(cfg.sample)
         assert isinstance(sample_config, SampleConfig)
         load_encoder_weights(model, cfg.model.encoder_weights)
@@ -129,6 +136,7 @@ class Matting(Task):
         def one(done: int, total: int, case: Composite, prediction: np.ndarray) -> None:
             seen(done, total, _strip(case, prediction) if done <= STRIPS else None)
 
+        assert isinstance(model, MattingNetwork)
         self.metrics = evaluate(model, self.data.test, self.how, predictions, one)
         return self.metrics.mean()
 

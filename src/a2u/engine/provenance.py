@@ -12,7 +12,7 @@ import torch
 
 REPOSITORY = Path(__file__).parents[3]
 CODE = ("src", "configs", "scripts", "pyproject.toml")  # what a number depends on
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "hydra-core", "omegaconf")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "hydra-core", "omegaconf", "pymatting")
 
 
 def commit() -> tuple[str, bool]:

@@ -50,7 +50,7 @@ class Reconstruction(Task):
         self.train_images, self.test_images = len(self.train), len(self.test)
 
     @staticmethod
-    def check(cfg: DictConfig) -> None:
+    def check(cfg: DictConfig, model: nn.Module) -> None:
         if cfg.trainer.momentum >= 1:
             raise ConfigError(f"trainer.momentum must be below 1, or steps grow for ever; got {cfg.trainer.momentum}.")
 

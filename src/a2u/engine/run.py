@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from a2u.config import Network, plain
+from a2u.config import UntrainedConfig, plain
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.fit import Trained, fit
 from a2u.engine.identity import Places, finished, identity
@@ -140,7 +140,7 @@ def check(cfg: DictConfig) -> None:
         "sample.crop": 16,
         "sample.resize_to": 1,
         "sample.trimap_max": 1,
-        "trainer.epochs": 1 if cfg.model.name != Network.trimap_only else 0,
+        "trainer.epochs": 0 if OmegaConf.get_type(cfg, "model") is UntrainedConfig else 1,
         "trainer.iterations": 1,
         "trainer.batch_size": 1,
         "trainer.evaluate_every": 0,
@@ -160,9 +160,9 @@ def check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if value is not None and value <= 0:
             raise ConfigError(f"{key} must be positive; got {value}.")
-    TASKS[cfg.task.name].check(cfg)
     with torch.device("meta"):
-        make_model(cfg)
+        model = make_model(cfg)
+    TASKS[cfg.task.name].check(cfg, model)
 
 
 def check_parts(cfg: DictConfig, task: str, asker: str) -> None:

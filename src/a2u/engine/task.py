@@ -41,8 +41,11 @@ class Task(ABC):
 
     @staticmethod
     @abstractmethod
-    def check(cfg: DictConfig) -> None:
-        """Refuse impossible values and combinations of a configuration. Raises ConfigError."""
+    def check(cfg: DictConfig, model: nn.Module) -> None:
+        """Refuse impossible values and combinations of a configuration. Raises ConfigError.
+
+        model: the network, without values (on PyTorch's device "meta").
+        """
 
     @abstractmethod
     def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:

@@ -1,5 +1,7 @@
 """Atrous spatial pyramid pooling with depth-wise separable branches (DeepLabv3; spec of Sec. 6.1's network)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,17 +10,34 @@ from a2u.models.layers import ConvNorm, Norm
 
 
 class ASPP(nn.Module):
-    """1x1, three dilated 3x3 (6, 12, 18) and a global branch, concatenated and reduced. (N, C, h, w) -> the same.
+    """1x1, three dilated 3x3 and a global branch, concatenated and reduced: (N, channels, h, w) -> (N, out, h, w).
 
     The global branch's norm sees 1x1 maps, so a training step needs at least two samples a process.
+
+    Args:
+        channels: of the input.
+        norm: makes a norm + activation.
+        dropout: after the reduction.
+        branch: channels of every branch; None: `channels`.
+        out: channels of the output; None: `channels`.
+        dilations: of the three dilated branches.
     """
 
-    def __init__(self, channels: int, norm: Norm, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        channels: int,
+        norm: Norm,
+        dropout: float = 0.5,
+        branch: int | None = None,
+        out: int | None = None,
+        dilations: Sequence[int] = (6, 12, 18),
+    ) -> None:
         super().__init__()
-        self.point = ConvNorm(channels, channels, norm, size=1)
-        self.dilated = nn.ModuleList(_separable(channels, dilation, norm) for dilation in (6, 12, 18))
-        self.whole = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvNorm(channels, channels, norm, size=1))
-        self.reduce = ConvNorm(5 * channels, channels, norm, size=1)
+        branch, out = branch or channels, out or channels
+        self.point = ConvNorm(channels, branch, norm, size=1)
+        self.dilated = nn.ModuleList(_separable(channels, branch, dilation, norm) for dilation in dilations)
+        self.whole = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvNorm(channels, branch, norm, size=1))
+        self.reduce = ConvNorm(5 * branch, out, norm, size=1)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,7 +51,7 @@ class ASPP(nn.Module):
         return self.dropout(self.reduce(torch.cat(branches, dim=1)))
 
 
-def _separable(channels: int, dilation: int, norm: Norm) -> nn.Sequential:
+def _separable(channels: int, out: int, dilation: int, norm: Norm) -> nn.Sequential:
     """Depth-wise 3x3, norm+act, 1x1, norm+act."""
     depthwise = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
-    return nn.Sequential(depthwise, norm(channels, True), *ConvNorm(channels, channels, norm, size=1))
+    return nn.Sequential(depthwise, norm(channels, True), *ConvNorm(channels, out, norm, size=1))

@@ -6,11 +6,20 @@ from omegaconf import DictConfig
 from torch import nn
 
 from a2u.config import plain
+from a2u.models.classic import KNN, ClosedForm
+from a2u.models.dim import DIM
+from a2u.models.gca import GCA
+from a2u.models.indexnet_matting import IndexNetMatting
 from a2u.models.matting import MattingUNet
 from a2u.models.reconstruction import ReconstructionNet
 from a2u.models.trimap_only import TrimapOnly
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet34_unet": MattingUNet, "reconstruction": ReconstructionNet}
+WITH_A_SLOT: dict[str, Callable[..., nn.Module]] = {  # for an upsampling operator
+    "resnet34_unet": MattingUNet,
+    "reconstruction": ReconstructionNet,
+}
+COMPLETE: dict[str, Callable[..., nn.Module]] = {"dim": DIM, "indexnet_matting": IndexNetMatting, "gca": GCA}
+UNTRAINED: dict[str, Callable[[], nn.Module]] = {"trimap_only": TrimapOnly, "closed_form": ClosedForm, "knn": KNN}
 
 
 def build_model(cfg: DictConfig) -> nn.Module:
@@ -27,9 +36,14 @@ def build_model(cfg: DictConfig) -> nn.Module:
     options, operator = plain(cfg.model), plain(cfg.upsampler)
     network, upsampler = options.pop("name"), operator.pop("name")
     options.pop("encoder_weights", None)
-    if network == "trimap_only":
-        return TrimapOnly()
-    return NETWORKS[network](upsampler, operator, **options)
+    if network in WITH_A_SLOT:
+        return WITH_A_SLOT[network](upsampler, operator, **options)
+    if upsampler != "nearest":  # the default, which need not be taken back
+        raise ValueError(
+            f"model={network} has no place for an upsampling operator, so upsampler={upsampler} would have no effect: "
+            f"leave it out, or choose model={' or '.join(WITH_A_SLOT)}."
+        )
+    return UNTRAINED[network]() if network in UNTRAINED else COMPLETE[network](**options)
 
 
 def count_parameters(model: nn.Module) -> int:

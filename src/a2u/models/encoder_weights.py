@@ -1,5 +1,7 @@
-"""ImageNet weights for the encoder: the first 11 residual blocks of torchvision's ResNet-34."""
+"""ImageNet weights for encoders, from torchvision's files."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
@@ -8,38 +10,57 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from a2u.errors import ConfigError
+from a2u.models.dim import VGGEncoder
+from a2u.models.encoder import Encoder
+from a2u.models.indexnet_matting import MobileNetEncoder
 
-SOURCE = "https://download.pytorch.org/models/resnet34-b627a593.pth"
+
+@dataclass(frozen=True)
+class Source:
+    """Where an encoder's ImageNet weights come from."""
+
+    network: str  # torchvision's
+    url: str
+    name: Callable[[str], str]  # our encoder's tensor name -> torchvision's
+    first: str  # our first convolution, which also reads the trimap
 
 
 def load_encoder_weights(model: nn.Module, source: str) -> None:
     """Fill the encoder of `model` in place.
 
-    The first three input channels come from the file, the trimap channel starts at 0; blocks beyond the encoder's
-    and layer4 are not used.
+    The first three input channels come from the file, the trimap channel starts at 0; what the encoder does not have
+    (later blocks, classifiers) is not used.
 
     Args:
         model: a network with an `encoder` at width 1.
-        source: "none" (nothing happens), "imagenet" (torchvision fetches the file), or a .pth or .safetensors file
-            with torchvision's ResNet-34 names.
+        source: "none" (nothing happens), "imagenet" (torchvision's file is fetched), or a .pth or .safetensors file
+            with torchvision's names.
 
     Raises:
-        ConfigError: the file is missing, cannot be fetched or does not fit.
+        ConfigError: the file is missing, cannot be fetched or does not fit, or there is none for this network.
     """
     if source == "none":
         return
-    released = _read(source)
-    encoder = model.get_submodule("encoder")
+    encoder = getattr(model, "encoder", None)
+    known = SOURCES.get(type(encoder))
+    if encoder is None or known is None:
+        raise ConfigError(
+            f"model.encoder_weights={source}: torchvision has no ImageNet weights for the encoder of "
+            f"{type(model).__name__}; set model.encoder_weights=none."
+        )
+    released = _read(source, known)
     state = {}
     for key, value in encoder.state_dict().items():
-        name = torchvision_name(key)
+        name = known.name(key)
         if name not in released:
             raise ConfigError(
-                f"model.encoder_weights={source} has no tensor {name}; a torchvision ResNet-34 is needed."
+                f"model.encoder_weights={source} has no tensor {name}; a torchvision {known.network} is needed."
             )
         weight = released[name]
-        if key == "stem.0.weight":
-            weight = torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1)  # (64, 3 -> 4, 7, 7)
+        if key == known.first and weight.dim() == 4:
+            weight = torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1)  # (out, 3 -> 4, k, k)
+        if weight.dim() == 2 and weight.numel() == value.numel():
+            weight = weight.view(value.shape)  # a fully connected layer as a convolution
         if weight.shape != value.shape:
             raise ConfigError(
                 f"model.encoder_weights={source}: tensor {name} is {tuple(weight.shape)}, the encoder's is "
@@ -49,8 +70,8 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
     encoder.load_state_dict(state)
 
 
-def torchvision_name(key: str) -> str:
-    """Our encoder's tensor name -> torchvision's: "layer2.0.conv1.1.0.weight" -> "layer2.0.bn1.weight"."""
+def resnet_name(key: str) -> str:
+    """ "layer2.0.conv1.1.0.weight" -> "layer2.0.bn1.weight" """
     *path, tensor = key.split(".")
     if path[0] == "stem":
         return f"conv1.{tensor}" if path[1] == "0" else f"bn1.{tensor}"
@@ -61,14 +82,35 @@ def torchvision_name(key: str) -> str:
     return f"{layer}.{block}.conv{number}.{tensor}" if position == "0" else f"{layer}.{block}.bn{number}.{tensor}"
 
 
-def _read(source: str) -> dict[str, Tensor]:
+def mobilenet_name(key: str) -> str:
+    return key
+
+
+def vgg_name(key: str) -> str:
+    """ "stages.1.0.weight" -> "features.7.weight": between two stages torchvision counts a pool."""
+    if key.startswith("fc6."):
+        return key.replace("fc6", "classifier.0")
+    _, stage, position, tensor = key.split(".")
+    before = (0, 7, 14, 24, 34)[int(stage)]
+    return f"features.{before + int(position)}.{tensor}"
+
+
+URL = "https://download.pytorch.org/models/"
+SOURCES: dict[type, Source] = {
+    Encoder: Source("ResNet-34", f"{URL}resnet34-b627a593.pth", resnet_name, "stem.0.weight"),
+    MobileNetEncoder: Source("MobileNetV2", f"{URL}mobilenet_v2-b0353104.pth", mobilenet_name, "features.0.0.weight"),
+    VGGEncoder: Source("VGG-16 with batch norm", f"{URL}vgg16_bn-6c64b313.pth", vgg_name, "stages.0.0.weight"),
+}
+
+
+def _read(source: str, known: Source) -> dict[str, Tensor]:
     if source == "imagenet":
         try:
-            return torch.hub.load_state_dict_from_url(SOURCE, map_location="cpu", weights_only=True, check_hash=True)
+            return torch.hub.load_state_dict_from_url(known.url, map_location="cpu", weights_only=True, check_hash=True)
         except (URLError, OSError, RuntimeError) as error:
             raise ConfigError(
-                f"the ImageNet weights could not be fetched from {SOURCE} ({error}); download the file elsewhere and "
-                "set model.encoder_weights to its path, or set model.encoder_weights=none."
+                f"the ImageNet weights could not be fetched from {known.url} ({error}); download the file elsewhere "
+                "and set model.encoder_weights to its path, or set model.encoder_weights=none."
             ) from error
     path = Path(source)
     if not path.is_file():

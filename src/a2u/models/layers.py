@@ -17,6 +17,12 @@ def batch_norm(channels: int, activation: bool) -> nn.Module:
     return nn.Sequential(norm, nn.LeakyReLU(LEAKY_SLOPE, inplace=True)) if activation else nn.Sequential(norm)
 
 
+def batch_norm_relu6(channels: int, activation: bool) -> nn.Module:
+    """Batch norm, then ReLU6 where `activation`."""
+    norm = nn.BatchNorm2d(channels)
+    return nn.Sequential(norm, nn.ReLU6(inplace=True)) if activation else nn.Sequential(norm)
+
+
 def inplace_abn(channels: int, activation: bool) -> nn.Module:
     """In-place activated batch norm, the released program's (scale |weight| + eps). Needs that package."""
     try:

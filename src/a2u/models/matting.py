@@ -9,11 +9,12 @@ from a2u.models.aspp import ASPP
 from a2u.models.decoder import DecoderStage, Prediction
 from a2u.models.encoder import Encoder
 from a2u.models.layers import NORMS
+from a2u.models.network import MattingNetwork, scaled
 from a2u.models.operators import build_operators
 from a2u.upsampling.initialise import initialise
 
 
-class MattingUNet(nn.Module):
+class MattingUNet(MattingNetwork):
     """ResNet34-UNet: (N, 4, H, W) -> alpha (N, 1, H, W), not clamped; H and W multiples of 16.
 
     Input channels: RGB normalised with the ImageNet mean and standard deviation, and trimap / 255. At the default
@@ -33,6 +34,8 @@ class MattingUNet(nn.Module):
         ValueError: an impossible option.
     """
 
+    multiple = 16
+
     def __init__(
         self,
         upsampler: str = "nearest",
@@ -45,15 +48,13 @@ class MattingUNet(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        if width <= 0 or 32 * width != int(32 * width):
-            raise ValueError(f"model.width must make 32 * width a whole number of channels; got {width}.")
         if len(encoder_blocks) != 3 or min(*encoder_blocks, decoder_blocks) < 1:
             raise ValueError(
                 f"model.encoder_blocks must be three numbers and each block count at least 1; "
                 f"got {list(encoder_blocks)} and decoder_blocks={decoder_blocks}."
             )
         make_norm = NORMS[norm]
-        c32, c64, c128, c256 = (int(channels * width) for channels in (32, 64, 128, 256))
+        c32, c64, c128, c256 = scaled(width, 32, 64, 128, 256)
         stages = [(c256, c128), (c128, c64), (c64, c64), (c64, c32)]  # deepest first: channels in, out
         skips = [c128, c64, c64, 4]  # layer2, layer1, stem, input
         operators = build_operators(upsampler, options, [channels for channels, _ in stages])
@@ -70,11 +71,7 @@ class MattingUNet(nn.Module):
         self.upsamplers = nn.ModuleList(operators)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() != 4 or x.shape[1] != 4 or x.shape[2] % 16 or x.shape[3] % 16:
-            raise ValueError(
-                "the matting network takes (N, 4, H, W), RGB and trimap, with H and W multiples of 16; "
-                f"got {tuple(x.shape)}."
-            )
+        self.check_input(x)
         features = self.encoder(x, list(self.upsamplers))
         skips = (features.eighth, features.quarter, features.half, x)
         y = self.aspp(features.sixteenth)

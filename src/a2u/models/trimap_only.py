@@ -1,10 +1,12 @@
 """The reference row of every matting table: what the trimap alone says."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from a2u.models.network import MattingNetwork
 
 
-class TrimapOnly(nn.Module):
+class TrimapOnly(MattingNetwork):
     """Alpha 0 and 1 where the trimap knows, 0.5 where it does not. (N, 4, H, W) -> (N, 1, H, W); no parameters."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,9 +3,10 @@
 import statistics
 from typing import Any
 
-from a2u.reproduce.published import metrics_of, printed, printed_on
+from a2u.reproduce.published import QUOTED, metrics_of, printed, printed_on
 from a2u.reproduce.render import TITLES, Results
 
+OTHER_SYSTEMS = ("dim", "indexnet_matting", "gca")
 SMOKE = "A few steps, to see that every part works; the numbers mean nothing."
 
 
@@ -16,7 +17,12 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
     main = metrics_of(table)[0]
     text = [_what(table, dataset, results)]
     if trained:
-        text.append(f"Scale {scale}: {_scale(scale, trained[-1])}".strip())
+        # the paper's own network speaks for the others
+        typical = next((run for run in trained if "encoder_blocks" in run["config"]["model"]), trained[-1])
+        text.append(f"Scale {scale}: {_scale(scale, typical)}".strip())
+    others = [row for row, runs in results.items() if row in OTHER_SYSTEMS and any(run["params"] for run in runs)]
+    if others:
+        text.append(f"{', '.join(others)}: trained here as every other row, not by the recipes of their authors.")
     text += _metrics(table, dataset)
     text += _order(table, dataset, results) if main == "psnr" and scale != "smoke" else []
     several = [
@@ -28,6 +34,11 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
         text.append("WARNING: rows were evaluated on test sets that differ (data_sha256), and cannot be compared.")
     if len({run["hash"] for run in finished}) < len(finished):
         text.append("Rows of equal configuration are one run.")
+    quoted = [row for row in results if row in QUOTED.get(table, ())]
+    if quoted:
+        text.append(
+            f"Quoted, not run here: {', '.join(quoted)} (no released program, or weights for TensorFlow alone)."
+        )
     text += _other_programs(finished)
     undefined = sorted({name for run in finished for name in run["undefined"]})
     if undefined:
@@ -72,10 +83,13 @@ def _scale(scale: str, run: dict[str, Any]) -> str:
     else:
         setting = (
             f"{trainer['epochs'] * trainer['iterations']:,} steps of {trainer['batch_size']} crops of "
-            f"{sample['crop']} x {sample['crop']}, network of width {model['width']:g} with "
-            f"{'/'.join(map(str, model['encoder_blocks']))} and {model['decoder_blocks']} blocks a stage"
-            f"{'' if model['aspp'] else ', no pyramid pooling'}"
+            f"{sample['crop']} x {sample['crop']}, network of width {model['width']:g}"
         )
+        if "encoder_blocks" in model:
+            setting += (
+                f" with {'/'.join(map(str, model['encoder_blocks']))} and {model['decoder_blocks']} blocks a stage"
+                f"{'' if model['aspp'] else ', no pyramid pooling'}"
+            )
         notes = {
             "smoke": SMOKE,
             "lite": "Evidence that every row runs and learns, not a ranking: seeds differ by as much as the operators "

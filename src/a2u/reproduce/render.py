@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from a2u.reproduce.published import metrics_of, printed, printed_on, published
+from a2u.reproduce.published import QUOTED, metrics_of, printed, printed_on, published, stated
 
 Results = dict[str, list[dict[str, Any]]]  # row -> its results, one a seed
 
@@ -29,34 +29,35 @@ def table_cells(
         table: such as "table2".
         dataset: what it was measured on.
         results: for each row, in order, its results, one a seed; a row without any shows dashes.
-        paper_parameters: for each row the parameters of its network at the paper's width.
+        paper_parameters: for each row that is run, the parameters of its network at the paper's width.
     """
     metrics = metrics_of(table)
     main = metrics[0]
-    counts_parameters = "params" in published()[table]["columns"]
+    of_mattes = main == "sad"
+    printed_parameters = "params" in published()[table]["columns"]
     compares = main == "psnr" and dataset in published()[table]  # the paper measured on this very dataset
     header = ["row", *(TITLES[name] for name in metrics), f"best {TITLES[main]}", "params"]
-    header += ["paper-scale params"] if counts_parameters else ["samples/s"]
+    header += ["paper-scale params"] if of_mattes else ["samples/s"]
     header += [f"printed {TITLES[name]}" for name in metrics]
-    header += ["printed params"] * counts_parameters + [f"{TITLES[main]} − printed"] * compares
-    small = main == "sad" and all(run["metrics"]["sad"] < 10 for runs in results.values() for run in runs)
+    header += ["printed params"] * printed_parameters + [f"{TITLES[main]} − printed"] * compares
+    small = of_mattes and all(run["metrics"]["sad"] < 10 for runs in results.values() for run in runs)
     digits = SMALL if small else DIGITS
     lines = []
     for row, runs in results.items():
         in_paper = printed(table, row, dataset)
-        cells = [row]
+        cells = [f"{row} (quoted)" if row in QUOTED.get(table, ()) else row]
         cells += [spread([run["metrics"][name] for run in runs], digits[name]) if runs else "—" for name in metrics]
         best = [run["best"][main] for run in runs if run["best"]]
         cells.append(spread(best, digits[main]) if best else "—")
         cells.append(f"{runs[0]['params']:,}" if runs else "—")
-        if counts_parameters:
-            cells.append(f"{paper_parameters[row]:,}")
+        if of_mattes:
+            cells.append(f"{paper_parameters[row]:,}" if row in paper_parameters else "—")
         else:
             # 0: killed after its last step, before its result
             rates = [rate for run in runs if (rate := run["provenance"]["samples_per_second"])]
             cells.append(f"{statistics.fmean(rates):,.0f}" if rates else "—")
         cells += [_as_printed(in_paper.get(name), name) for name in metrics]
-        if counts_parameters:
+        if printed_parameters:
             cells.append(in_paper.get("params") or "—")
         if compares:
             difference = statistics.fmean(run["metrics"][main] for run in runs) - in_paper[main] if runs else None
@@ -104,7 +105,7 @@ def one_result(result: dict[str, Any]) -> str:
 
 
 def evaluation(result: dict[str, Any]) -> str:
-    """A checkpoint's evaluation: every image where they are measured one by one, and the whole."""
+    """A system's evaluation: every image where they are measured one by one, the whole, and what others say of it."""
     metrics = list(result["metrics"])
     lines = []
     for image in result["images"]:
@@ -113,10 +114,20 @@ def evaluation(result: dict[str, Any]) -> str:
     whole = f"mean of {len(lines)}" if lines else f"all {result['provenance']['test_images']:,}"
     lines.append([whole, *(f"{result['metrics'][name]:.4f}" for name in metrics)])
     trained = result["trained"]
-    title = (
-        f"{trained['table']}/{trained['row']} trained on {trained['dataset']} ({trained['scale']}, seed "
-        f"{trained['seed']}, {trained['steps']} steps), evaluated on {result['dataset']}; files: {result['folder']}"
-    )
+    title = f"{result['name']}, evaluated on {result['dataset']}; files: {result['folder']}"
+    if "row" in trained:
+        title = (
+            f"{trained['table']}/{trained['row']} trained on {trained['dataset']} ({trained['scale']}, seed "
+            f"{trained['seed']}, {trained['steps']} steps), evaluated on {result['dataset']}; files: {result['folder']}"
+        )
+    by, numbers = ("", {}) if "row" in trained else stated(result["name"])
+    if numbers:
+        lines.append([f"{by} (Composition-1k)", *(_as_printed(numbers[name], name) for name in metrics)])
+        if result["weights"] and result["config"]["metrics"]["rounding"] == "nearest":
+            title += (
+                "\nThe programs these weights come with cut alphas off to 8 bits instead of rounding: "
+                "metrics.rounding=truncate for the same."
+            )
     return f"{title}\n{as_text(['', *(TITLES[name] for name in metrics)], lines)}"
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import MattingModelConfig, TableConfig, compose, options_of
+from a2u.config import MattingModelConfig, TableConfig, UntrainedConfig, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.run import check, make_model
 from a2u.errors import ConfigError
@@ -15,6 +17,7 @@ from a2u.reproduce.published import published, rows_of
 
 # What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
+SCALED = {"width", "encoder_blocks", "decoder_blocks", "aspp"}  # of a network, what small scales change
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,19 @@ class RowRun:
     @property
     def places(self) -> Places:
         return Places.of(self.cfg)
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is anything to train."""
+        return OmegaConf.get_type(self.cfg, "model") is not UntrainedConfig
+
+    def weights(self, result: dict[str, Any]) -> Path | None:
+        """Its last checkpoint, beside its result, whichever table ran it; None where there is nothing to train.
+
+        result: of this run, as a2u.engine.identity.finished gives it.
+        """
+        last = self.places.last
+        return Path(result["path"]).parent / last.parent.name / last.name if self.learns else None
 
 
 def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
@@ -76,7 +92,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
 def paper_parameters(cfg: DictConfig) -> int:
     """Parameters of a row's network as the paper has it, whatever the scale it was run at."""
     full = cfg.copy()
-    if "width" in cfg.model:  # the matting network, which small scales make smaller
-        full.model = MattingModelConfig(name=cfg.model.name, norm=cfg.model.norm)
+    for key in SCALED & set(cfg.model):
+        full.model[key] = getattr(MattingModelConfig(), key)
     with torch.device("meta"):
         return count_parameters(make_model(full))

@@ -3,26 +3,24 @@
 import re
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from a2u.config import TableConfig, compose
+from a2u.config import TableConfig, split_command_line
 from a2u.data import prepare_data
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY, available_cores
 from a2u.engine.run import prepare
-from a2u.errors import A2UError
+from a2u.errors import A2UError, ConfigError
 from a2u.files import replacing
 from a2u.reproduce.caption import caption
-from a2u.reproduce.figures import learning_curves
-from a2u.reproduce.launch import launch
-from a2u.reproduce.published import REFERENCE
+from a2u.reproduce.curves import learning_curves
+from a2u.reproduce.launch import Failures, launch
+from a2u.reproduce.published import QUOTED, lines_of, rows_of
 from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
 from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
 
@@ -39,10 +37,7 @@ def command_line(arguments: Sequence[str]) -> tuple[TableConfig, list[str]]:
     Raises:
         ConfigError: an unknown key or a wrong type among the table's own.
     """
-    own = {entry.name for entry in fields(TableConfig)}
-    mine = [argument for argument in arguments if re.split(r"[.=]", argument.lstrip("+~"))[0] in own]
-    settings: TableConfig = OmegaConf.to_object(compose(mine, "table"))  # type: ignore[assignment]
-    return settings, [argument for argument in arguments if argument not in mine]
+    return split_command_line(arguments, TableConfig, "table")
 
 
 def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
@@ -55,31 +50,48 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     Raises:
         ConfigError, DataError: before anything is run or written.
     """
+    if settings.photographs is not None:
+        raise ConfigError(f"photographs={settings.photographs} has a meaning for table6 alone: leave it out.")
     runs = row_runs(settings, overrides)
+    done, failures = complete(runs, settings)
+    text, markdown = render(settings.table, runs, done)
+    if is_whole(settings, overrides):  # a part of the table must not take the place of the whole
+        folder = runs[0].places.result.parents[1]
+        write(folder / "table.txt", text)
+        write(folder / "table.md", markdown)
+        draw_curves(settings.table, runs, done, folder)
+    print(text)
+    return told(failures, sum(run.hash not in done for run in runs), len(runs))
+
+
+def told(failures: Failures, absent: int, total: int) -> int:
+    """Say on stderr what failed, and how many of how many runs are not done; return the exit status."""
+    for title, reason in failures.items():
+        print(f"FAILED {title}: {reason}", file=sys.stderr)
+    if absent:
+        print(f"{absent} of {total} runs are not done; the same command goes on with them.", file=sys.stderr)
+    return 1 if failures or absent else 0
+
+
+def complete(runs: Sequence[RowRun], settings: TableConfig) -> tuple[dict[str, dict[str, Any]], Failures]:
+    """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
+
+    settings: how many rows side by side, and by which launcher.
+
+    Raises:
+        ConfigError, DataError: before anything is run or written.
+    """
     outputs = Path(runs[0].cfg.runtime.outputs)
     done = finished(outputs)
     force = runs[0].cfg.runtime.force
     missing = list({run.hash: run for run in runs if force or run.hash not in done}.values())
-    failures = {}
-    if missing:
-        first = next((run for run in missing if run.row != REFERENCE), missing[0])
-        _fill_caches(first)
-        prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
-        failures = launch(missing, settings.jobs or _default_jobs(), settings.launcher.name.name)
-        done = finished(outputs)
-    text, markdown = render(settings.table, runs, done)
-    if not settings.rows and _is_plain(overrides):  # a part of the table must not take the place of the whole
-        folder = runs[0].places.result.parents[1]
-        _write(folder / "table.txt", text)
-        _write(folder / "table.md", markdown)
-        draw_curves(settings.table, runs, done, folder)
-    print(text)
-    for title, reason in failures.items():
-        print(f"FAILED {title}: {reason}", file=sys.stderr)
-    absent = [run.title for run in runs if run.hash not in done]
-    if absent:
-        print(f"{len(absent)} of {len(runs)} runs are not done; the same command goes on with them.", file=sys.stderr)
-    return 1 if failures or absent else 0
+    if not missing:
+        return done, {}
+    first = next((run for run in missing if run.learns), missing[0])
+    _fill_caches(first)
+    prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
+    failures = launch(missing, settings.jobs or _default_jobs(), settings.launcher.name.name)
+    return finished(outputs), failures
 
 
 def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
@@ -99,8 +111,10 @@ def draw_curves(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]],
 
 
 def by_row(runs: list[RowRun], done: dict[str, dict[str, Any]]) -> Results:
-    """Finished results of each row, one a seed; a row without any has an empty list."""
-    results: Results = {run.row: [] for run in runs}
+    """Finished results of each row, one a seed; none of a row not done, nor of the quoted rows of a whole table."""
+    table, chosen = runs[0].cfg.table, {run.row for run in runs}
+    quoted = QUOTED.get(table, ()) if chosen == set(rows_of(table)) else ()
+    results: Results = {row: [] for row in lines_of(table) if row in chosen or row in quoted}
     for run in runs:
         if run.hash in done:
             results[run.row].append(done[run.hash])
@@ -113,37 +127,51 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     Raises:
         PublishError: a row is not finished, or was run with uncommitted changes. Nothing is copied then.
     """
-    if settings.rows or not _is_plain(overrides):
+    refuse_part(settings, overrides)
+    runs = row_runs(settings, overrides)
+    done = finished(Path(runs[0].cfg.runtime.outputs))
+    refuse_unfit({run.title: done.get(run.hash) for run in runs})
+    folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
+    for run in runs:
+        with replacing(folder / run.row / f"seed{run.seed}.json") as temporary:
+            shutil.copyfile(done[run.hash]["path"], temporary)
+    publish_page(folder / "table.md", render(settings.table, runs, done)[1])
+    draw_curves(settings.table, runs, done, folder)
+    print(f"published {len(runs)} results to {folder.relative_to(REPOSITORY)}")
+    return 0
+
+
+def refuse_part(settings: TableConfig, overrides: Sequence[str]) -> None:
+    """Raise PublishError unless a whole table is asked for, its rows as their configs say."""
+    if not is_whole(settings, overrides):
         raise PublishError(
             "only a whole table is published, every row as its config says; leave out ROWS and ARGS "
             f"(given: {', '.join([*settings.rows, *overrides])})."
         )
-    runs = row_runs(settings, overrides)
-    done = finished(Path(runs[0].cfg.runtime.outputs))
-    absent = [run.title for run in runs if run.hash not in done]
+
+
+def refuse_unfit(results: Mapping[str, dict[str, Any] | None]) -> None:
+    """Raise PublishError unless results, by their titles, are all there, of clean trees, and of one test set."""
+    absent = [title for title, result in results.items() if result is None]
     if absent:
         raise PublishError(f"not finished, nothing was published: {', '.join(absent)}.")
-    results = [done[run.hash] for run in runs]
-    dirty = [run.title for run in runs if done[run.hash]["provenance"]["dirty"]]
+    provenances = {title: result["provenance"] for title, result in results.items() if result}
+    dirty = [title for title, provenance in provenances.items() if provenance["dirty"]]
     if dirty:
         raise PublishError(
             "run with uncommitted changes or over several commits, so no commit stands for the numbers; nothing was "
             f"published: {', '.join(dirty)}. Commit, and run these again with ARGS=runtime.force=true."
         )
-    if len({result["provenance"]["data_sha256"] for result in results}) > 1:
+    if len({provenance["data_sha256"] for provenance in provenances.values()}) > 1:
         raise PublishError("the rows were evaluated on test sets that differ (data_sha256); nothing was published.")
-    folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
-    for run in runs:
-        with replacing(folder / run.row / f"seed{run.seed}.json") as temporary:
-            shutil.copyfile(done[run.hash]["path"], temporary)
-    markdown = render(settings.table, runs, done)[1]
-    _write(folder / "table.md", markdown)
-    draw_curves(settings.table, runs, done, folder)
+
+
+def publish_page(path: Path, markdown: str) -> None:
+    """Write a table's page, and put it into the README where that shows it."""
+    write(path, markdown)
     readme = REPOSITORY / "README.md"
-    marker = (folder / "table.md").relative_to(REPOSITORY).as_posix()
-    _write(readme, with_section(readme.read_text(encoding="utf-8"), marker, markdown))
-    print(f"published {len(runs)} results to {folder.relative_to(REPOSITORY)}")
-    return 0
+    marker = path.relative_to(REPOSITORY).as_posix()
+    write(readme, with_section(readme.read_text(encoding="utf-8"), marker, markdown))
 
 
 def with_section(page: str, marker: str, content: str) -> str:
@@ -152,11 +180,10 @@ def with_section(page: str, marker: str, content: str) -> str:
     return re.sub(pattern, lambda found: f"{found[1]}{content}{found[2]}", page, flags=re.DOTALL)
 
 
-def _is_plain(overrides: Sequence[str]) -> bool:
-    """Whether overrides say only on what, at which scale and where the rows run."""
-    return all(
-        re.match(r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)=", override) for override in overrides
-    )
+def is_whole(settings: TableConfig, overrides: Sequence[str]) -> bool:
+    """Whether every row is asked for, and overrides say only on what, at which scale and where the rows run."""
+    plain = r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)="
+    return not settings.rows and all(re.match(plain, override) for override in overrides)
 
 
 def _default_jobs() -> int:
@@ -174,6 +201,6 @@ def _fill_caches(run: RowRun) -> None:
         prepare_data(run.cfg.dataset, progress)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -87,10 +87,19 @@ class IndexNet(Upsampler):
     def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
         if not self.paired:
             return super().downsample(feature)
+        weighted, decode = self.weigh(feature)
+        return self.pool(weighted), decode
+
+    def weigh(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature times its encoding map, a softmax over each 2x2 block, and the decoding map; both (N, C, 2h, 2w)."""
         self.check_feature(feature)
         blocks = self.index_blocks(feature)
-        encode = spread(blocks.softmax(dim=2))
-        return F.avg_pool2d(feature * encode, kernel_size=2, divisor_override=1), spread(blocks)
+        return feature * spread(blocks.softmax(dim=2)), spread(blocks)
+
+    @staticmethod
+    def pool(weighted: Tensor) -> Tensor:
+        """Sum over each 2x2 block: (N, C, 2h, 2w) -> (N, C, h, w)."""
+        return F.avg_pool2d(weighted, kernel_size=2, divisor_override=1)
 
 
 def spread(blocks: Tensor) -> Tensor:

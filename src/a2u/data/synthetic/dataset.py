@@ -21,7 +21,8 @@ from a2u.data.synthetic.generate import (
     generate_layer,
     layer_name,
 )
-from a2u.data.types import Composite, Layer, MattingData
+from a2u.data.trimaps import trimap_from_alpha
+from a2u.data.types import Composite, Composites, Layer, MattingData
 from a2u.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ def build(cfg: SyntheticConfig) -> MattingData:
     count or a size that cannot be, and DataError on use where the cache cannot be written.
     """
     _check(cfg)
-    layers, backgrounds, composites = _items(cfg)
+    layers, backgrounds, drawn = _items(cfg)
+    composites = drawn if cfg.trimap is None else EvenTrimaps(drawn, cfg.trimap)
     return MattingData(
         layers=layers,
         layer_names=[layer_name(index, "train") for index in range(len(layers))],
@@ -114,6 +116,21 @@ class Items(Generic[Item]):
         return item
 
 
+@dataclass
+class EvenTrimaps:
+    """The same test cases with other trimaps: known regions eroded by an ellipse of `size` pixels, in every case."""
+
+    drawn: Composites
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.drawn)
+
+    def __getitem__(self, index: int) -> Composite:
+        case = self.drawn[index]
+        return case._replace(trimap=trimap_from_alpha(case.alpha, self.size, self.size))
+
+
 def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items[Composite]]:
     def cache(size: int, split: str) -> Path | None:
         if cfg.cache is None:
@@ -186,7 +203,7 @@ def _write(path: Path, arrays: Arrays) -> None:
         ) from error
 
 
-def _checksum(composites: Items[Composite]) -> str:
+def _checksum(composites: Composites) -> str:
     digest = hashlib.sha256()
     for index in range(len(composites)):
         name, *arrays = composites[index]
@@ -213,6 +230,7 @@ def _check(cfg: SyntheticConfig) -> None:
         "test_images": 1,
         "train_size": MINIMUM_SIZE,
         "test_size": MINIMUM_SIZE,
+        "trimap": 1,
         "limit_train": 1,
         "limit_test": 1,
         "seed": 0,

@@ -1,60 +1,19 @@
-"""The authors' own weights in our network.
+"""The authors' A2U network: ours with other names, an encoder kernel of 6, paired downsampling, normalised U and V.
 
-Their A2U network is ours with other names, in-place activated batch norm, an encoder kernel of 6, paired downsampling
-and normalised U and V; U and V shared over channels ("adobe") or not ("adobe_unshare"), told apart by their shapes.
+U and V are shared over channels ("adobe") or not ("adobe_unshare"); the two are told apart by their shapes.
 """
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from a2u.models.matting import MattingUNet
+from a2u.models.network import MattingNetwork
 
 ABN_EPSILON = 1e-5  # in-place ABN scales by |weight| + eps
 
 
-def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> nn.Module:
-    """The network of a released weights file, ready to predict.
-
-    Args:
-        state_dict: tensors by their released names; a leading "module." is dropped.
-        system: whose program the file belongs to; "a2u" is known.
-
-    Returns:
-        Network (N, 4, H, W) -> (N, 1, H, W) in evaluation mode, in the dtype of the state dict; the output is not
-        clamped. Input: RGB normalised with the ImageNet mean and deviation, and trimap / 255.
-
-    Raises:
-        ValueError: another system, or tensors that are missing, unknown or of another shape; all are listed.
-    """
-    if system != "a2u":
-        raise ValueError(f"released weights are known for system a2u; got {system!r}.")
-    given = {key.removeprefix("module."): value for key, value in state_dict.items()}
-    given = {key: value for key, value in given.items() if not key.endswith("num_batches_tracked")}
-    model = _network(given)
-    names = released_names(model)
-    _compare(given, {theirs: model.state_dict()[ours].shape for ours, theirs in names.items()})
-    state = {}
-    for ours, theirs in names.items():
-        is_abn_scale = theirs.endswith(".weight") and theirs.removesuffix("weight") + "running_mean" in given
-        state[ours] = given[theirs].abs() + ABN_EPSILON if is_abn_scale else given[theirs]
-    model.to(next(iter(state.values())).dtype).load_state_dict(state, strict=False)  # but for the batch counters
-    return model.eval()
-
-
-def released_names(model: nn.Module) -> dict[str, str]:
-    """For every tensor of our network, batch counters apart, its name in the released program."""
-    modules = _module_names()
-    names = {}
-    for key in model.state_dict():
-        module, _, tensor = key.rpartition(".")
-        if tensor != "num_batches_tracked":
-            names[key] = f"{modules[module]}.{tensor}"
-    return names
-
-
-def _network(given: Mapping[str, Tensor]) -> MattingUNet:
+def network(given: Mapping[str, Tensor]) -> MattingNetwork:
     encoding = given.get("bilinear0.bconv_U.1.weight")
     options = {
         "sharing": "channel_wise" if encoding is not None and encoding.shape[0] > 1 else "channel_shared",
@@ -62,21 +21,30 @@ def _network(given: Mapping[str, Tensor]) -> MattingUNet:
         "paired": True,
         "normalise_uv": True,
     }
-    with torch.random.fork_rng(devices=[]):
-        return MattingUNet("a2u", options)
+    return MattingUNet("a2u", options)
 
 
-def _compare(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> None:
-    differences = [f"missing {name}" for name in wanted if name not in given]
-    differences += [f"unknown {name}" for name in given if name not in wanted]
-    differences += [
-        f"{name} is {tuple(given[name].shape)}, expected {tuple(shape)}"
-        for name, shape in wanted.items()
-        if name in given and given[name].shape != shape
-    ]
-    if differences:
-        shown = "; ".join(differences[:20]) + (f"; and {len(differences) - 20} more" if len(differences) > 20 else "")
-        raise ValueError(f"these are not the tensors of the released A2U network: {shown}.")
+def variant(model: nn.Module) -> str:
+    kernels = model.get_parameter("upsamplers.0.u.conv.weight")  # (1 or C, C, 1, 1)
+    return "a2u" if kernels.shape[0] == 1 else "a2u_unshared"
+
+
+def sources(model: nn.Module) -> dict[str, list[str]]:
+    """For every tensor of our network, batch counters apart, its name in the released program."""
+    modules = _module_names()
+    names = {}
+    for key in model.state_dict():
+        module, _, tensor = key.rpartition(".")
+        if tensor != "num_batches_tracked":
+            names[key] = [f"{modules[module]}.{tensor}"]
+    return names
+
+
+def adjust(name: str, given: Mapping[str, Tensor]) -> Tensor:
+    """In-place ABN's scale becomes batch norm's."""
+    value = given[name]
+    is_abn_scale = name.endswith(".weight") and name.removesuffix("weight") + "running_mean" in given
+    return value.abs() + ABN_EPSILON if is_abn_scale else value
 
 
 def _module_names() -> dict[str, str]:

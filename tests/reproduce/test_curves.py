@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
-from a2u.reproduce.figures import falls_of_the_rate, learning_curves, mean_curves, spread_out
+from a2u.reproduce.curves import falls_of_the_rate, learning_curves, mean_curves, spread_out
 from a2u.reproduce.published import rows_of
 
 EPOCHS = [2, 4, 10, 14, 17, 20]

@@ -1,0 +1,77 @@
+"""Classic systems of Tables 5 and 7: closed-form and KNN matting, solved by the package pymatting."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from a2u.errors import A2UError
+from a2u.inputs import BACKGROUND, FOREGROUND, UNKNOWN, image_and_trimap
+from a2u.models.network import MattingNetwork
+
+
+class UnsolvableError(A2UError, ArithmeticError):
+    """A trimap from which a classic system cannot find an alpha."""
+
+
+class ClassicMatting(MattingNetwork):
+    """(N, 4, H, W) made from 8-bit images by `network_input` -> (N, 1, H, W) in 0..1. Nothing to train.
+
+    A trimap whose known pixels are all of one kind has an exact solution, alpha constant at that kind; one without
+    any known pixel has none.
+
+    Raises:
+        A2UError: pymatting is not installed, or its solver does not converge.
+    """
+
+    @staticmethod
+    def solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """pymatting's function of image (H, W, 3) and trimap (H, W), both float64 in 0..1, to alpha (H, W)."""
+        raise TypeError("a classic system defines solver().")
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check_input(x)
+        alphas = [torch.from_numpy(self._solve(*image_and_trimap(sample))) for sample in x]
+        return torch.stack(alphas)[:, None].to(x)
+
+    def _solve(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        known = set(np.unique(trimap)) - {UNKNOWN}
+        if not known:
+            raise UnsolvableError(
+                f"a trimap of {trimap.shape[1]} x {trimap.shape[0]} pixels is unknown everywhere: classic matting "
+                "spreads known alphas and needs some; mark pixels 0 (background) or 255 (foreground)."
+            )
+        if known == {BACKGROUND} or known == {FOREGROUND}:
+            return np.full(trimap.shape, known.pop() / 255)
+        try:
+            return self.solver()(image / 255, trimap / 255)
+        except ValueError as error:
+            raise UnsolvableError(f"{type(self).__name__} found no alpha: {error}") from error
+
+
+class ClosedForm(ClassicMatting):
+    """Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, PAMI 2008."""
+
+    @staticmethod
+    def solver() -> Any:
+        return _pymatting().estimate_alpha_cf
+
+
+class KNN(ClassicMatting):
+    """Chen, Li, Tang: KNN Matting, PAMI 2013."""
+
+    @staticmethod
+    def solver() -> Any:
+        return _pymatting().estimate_alpha_knn
+
+
+def _pymatting() -> Any:
+    try:
+        import pymatting
+    except ImportError as error:
+        raise A2UError(
+            'closed-form and KNN matting need the package pymatting; install it with `pip install -e ".[classic]"`.'
+        ) from error
+    return pymatting

@@ -1,0 +1,35 @@
+"""What every matting network promises; training and evaluation ask the network, never its name."""
+
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+
+class MattingNetwork(nn.Module):
+    """(N, 4, H, W) -> alpha (N, 1, H, W), not clamped.
+
+    Input channels: RGB normalised with the ImageNet mean and standard deviation, and trimap / 255. A network that is
+    pretrained calls that part `encoder`: it learns at a rate of its own.
+    """
+
+    multiple: ClassVar[int] = 1  # H and W have to be multiples of it
+    fit: ClassVar[Literal["pad", "resize"]] = "pad"  # how its authors bring an image to such a size in evaluation
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless x is a batch this network takes."""
+        if x.dim() != 4 or x.shape[1] != 4 or x.shape[2] % self.multiple or x.shape[3] % self.multiple:
+            raise ValueError(
+                f"the matting network takes (N, 4, H, W), RGB and trimap, with H and W multiples of {self.multiple}; "
+                f"got {tuple(x.shape)}."
+            )
+
+
+def scaled(width: float, *channels: int) -> list[int]:
+    """Channel counts times `width`. Raises ValueError where one is no whole number of channels."""
+    counts = [width * count for count in channels]
+    if width <= 0 or any(count != int(count) for count in counts):
+        raise ValueError(
+            f"model.width={width} must leave whole numbers of channels of {', '.join(map(str, channels))}; "
+            "take 1, 1/2, 1/4 or 1/8."
+        )
+    return [int(count) for count in counts]

@@ -1,0 +1,84 @@
+"""The authors' own weights, of A2U and of the systems it is compared with, in our networks. One file a system."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from a2u.models.network import MattingNetwork
+from a2u.models.released import a2u, dim, gca, indexnet_matting
+from a2u.models.released.errors import ReleasedError
+from a2u.models.released.read import read_weights
+
+__all__ = ["SYSTEMS", "ReleasedError", "load_released", "read_weights", "variant"]
+
+
+@dataclass(frozen=True)
+class System:
+    """How the weights of a released program come into a network of ours."""
+
+    network: Callable[[Mapping[str, Tensor]], MattingNetwork]  # the one that these tensors fit, by their shapes
+    sources: Callable[[nn.Module], dict[str, list[str]]]  # our tensor -> theirs, several are stacked
+    # (their name, all of theirs) -> our value, where it is another
+    adjust: Callable[[str, Mapping[str, Tensor]], Tensor] = lambda name, given: given[name]
+
+
+SYSTEMS = {
+    "a2u": System(a2u.network, a2u.sources, a2u.adjust),
+    "indexnet_matting": System(indexnet_matting.network, indexnet_matting.sources),
+    "gca": System(gca.network, gca.sources),
+    "gca_baseline": System(gca.network_without_attention, gca.sources),
+    "dim": System(dim.network, dim.sources),
+}
+
+
+def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> MattingNetwork:
+    """The network of a released weights file, ready to predict.
+
+    Args:
+        state_dict: tensors by their released names; a leading "module." is dropped.
+        system: whose program the file belongs to: a2u (both released configurations), indexnet_matting (index blocks
+            of any width), gca, gca_baseline, dim.
+
+    Returns:
+        Network (N, 4, H, W) -> (N, 1, H, W) in evaluation mode, in the dtype of the state dict; the output is not
+        clamped. Input: RGB normalised with the ImageNet mean and deviation, and trimap / 255.
+
+    Raises:
+        ReleasedError: another system, or tensors that are missing, unknown or of another shape; all are listed.
+    """
+    if system not in SYSTEMS:
+        raise ReleasedError(f"released weights are known for system {', '.join(SYSTEMS)}; got {system!r}.")
+    given = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    given = {key: value for key, value in given.items() if not key.endswith("num_batches_tracked")}
+    how = SYSTEMS[system]
+    with torch.random.fork_rng(devices=[]):
+        model = how.network(given)
+    sources, own = how.sources(model), model.state_dict()
+    wanted: dict[str, torch.Size] = {}
+    for ours, theirs in sources.items():
+        first, *rest = own[ours].shape
+        wanted |= dict.fromkeys(theirs, torch.Size([first // len(theirs), *rest]))
+    _compare(given, wanted, system)
+    state = {ours: torch.cat([how.adjust(name, given) for name in theirs]) for ours, theirs in sources.items()}
+    model.to(next(iter(state.values())).dtype).load_state_dict(state, strict=False)  # but for the batch counters
+    return model.eval()
+
+
+def variant(model: nn.Module, system: str) -> str:
+    """Which of a system's released configurations a network is: "a2u_unshared" where U and V are; else `system`."""
+    return a2u.variant(model) if system == "a2u" else system
+
+
+def _compare(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], system: str) -> None:
+    differences = [f"missing {name}" for name in wanted if name not in given]
+    differences += [f"unknown {name}" for name in given if name not in wanted]
+    differences += [
+        f"{name} is {tuple(given[name].shape)}, expected {tuple(shape)}"
+        for name, shape in wanted.items()
+        if name in given and given[name].shape != shape
+    ]
+    if differences:
+        shown = "; ".join(differences[:20]) + (f"; and {len(differences) - 20} more" if len(differences) > 20 else "")
+        raise ReleasedError(f"these are not the tensors of the released network of system={system}: {shown}.")

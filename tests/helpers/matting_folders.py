@@ -1,0 +1,34 @@
+"""Small datasets in folders, of generated images."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def save(path: Path, pixels: np.ndarray, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def matte(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """An alpha that is 0 on the left, 255 on the right and anything between."""
+    alpha = noise(height, width, seed=seed)
+    alpha[:, : width // 3], alpha[:, -(width // 3) :] = 0, 255
+    return alpha
+
+
+def sources(test: Path, foregrounds: str = "fg", alphas: str = "alpha", lists: str = "{}_names.txt") -> Path:
+    """What a test set is composed from: two foregrounds, three backgrounds for each, of four pictures."""
+    for seed, (name, shape) in enumerate({"b": (30, 40), "a_1": (24, 20)}.items()):
+        save(test / foregrounds / f"{name}.png", noise(*shape, 3, seed=seed))
+        save(test / alphas / f"{name}.png", matte(*shape, seed=10 + seed))
+    for seed, shape in enumerate([(30, 40), (50, 60), (20, 45), (7, 11)]):  # fits, larger, too low, too small
+        save(test / "bg" / f"p{seed}.png", noise(*shape, 3, seed=20 + seed))
+    (test / lists.format("fg")).write_text("b.png\na_1.png\n")
+    (test / lists.format("bg")).write_text("p3.jpg\r\np1.jpg\r\np2.jpg\r\np0.jpg\r\np3.jpg\r\np1.jpg\r\n")
+    return test.parent
