@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from a2u.reproduce import benchmark
 from a2u.reproduce.caption import caption
-from a2u.reproduce.published import REFERENCE, metrics_of, rows_of
+from a2u.reproduce.published import REFERENCE, lines_of, metrics_of, rows_of
 from a2u.reproduce.render import as_markdown, table_cells
 from a2u.reproduce.rows import paper_parameters
+from a2u.reproduce.table import PAGES
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -20,7 +22,7 @@ LITE = RESULTS / "table2" / "synthetic" / "lite"
 def load(folder):
     """Results of a table's folder by row, in the paper's order."""
     found = {}
-    for row in rows_of(folder.parents[1].name):
+    for row in lines_of(folder.parents[1].name):
         found[row] = [json.loads(path.read_text()) for path in sorted((folder / row).glob("seed*.json"))]
     return found
 
@@ -37,6 +39,9 @@ def test_a_result_stands_where_it_says_and_comes_from_a_commit(path):
     assert len(result["provenance"]["commit"]) == 40
     assert len(result["provenance"]["data_sha256"]) == 64
     assert metrics_of(result["table"]) == list(result["metrics"])
+    if result.get("trained"):  # elsewhere: Table 6
+        assert result["trained"]["provenance"]["dirty"] is False
+        assert len(result["trained"]["provenance"]["commit"]) == 40
 
 
 def test_the_lite_table_is_complete():
@@ -53,19 +58,34 @@ def test_every_trained_row_of_the_lite_table_is_far_better_than_the_trimap():
         assert mean[row] < 0.5 * mean[REFERENCE], row
 
 
-def test_the_tables_and_the_readme_say_what_the_results_say():
-    readme = (ROOT / "README.md").read_text()
+def page(folder):
+    """What a table's page has to say, from its results alone."""
+    table, dataset, scale = folder.relative_to(RESULTS).parts
+    results = load(folder)
+    parameters = {row: paper_parameters(OmegaConf.create(runs[0]["config"])) for row, runs in results.items() if runs}
+    header, lines = table_cells(table, dataset, results, parameters)
+    return f"{as_markdown(header, lines)}\n{caption(table, dataset, scale, results)}\n"
+
+
+def page_of_several_test_sets(folder):
+    table, group, scale = folder.relative_to(RESULTS).parts
+    measured = {test: load(RESULTS / table / test / scale) for test in benchmark.tests_of(group)}
+    return benchmark.page(
+        group, scale, {test: {row: rows[row] for row in rows_of(table)} for test, rows in measured.items()}
+    )[1]
+
+
+PAGE_OF = {"table6": page_of_several_test_sets}
+
+
+def test_the_tables_and_the_pages_say_what_the_results_say():
+    pages = [(ROOT / name).read_text() for name in PAGES]
     tables = sorted(RESULTS.rglob("table.md"))
     assert LITE / "table.md" in tables
     for path in tables:
-        table, dataset, scale = path.parent.relative_to(RESULTS).parts
-        results = load(path.parent)
-        parameters = {
-            row: paper_parameters(OmegaConf.create(runs[0]["config"])) for row, runs in results.items() if runs
-        }
-        header, lines = table_cells(table, dataset, results, parameters)
-        expected = f"{as_markdown(header, lines)}\n{caption(table, dataset, scale, results)}\n"
+        expected = PAGE_OF.get(path.parents[2].name, page)(path.parent)
         assert path.read_text() == expected
         marker = f"<!-- {path.relative_to(ROOT).as_posix()} -->\n"
-        if marker in readme:
-            assert f"{marker}{expected}<!-- end -->" in readme
+        for shown in pages:
+            if marker in shown:
+                assert f"{marker}{expected}<!-- end -->" in shown

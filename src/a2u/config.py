@@ -167,6 +167,7 @@ class IndexNetMattingConfig(MattingNetworkConfig):
     name: Network = Network.indexnet_matting
     width: float = 1.0  # multiplies every channel count
     hidden: int = 2  # width of the index blocks in units of their channels; 1 in the released program
+    aspp: bool = True  # pyramid pooling; false: a 1x1 convolution
 
 
 @dataclass

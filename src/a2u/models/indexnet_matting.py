@@ -25,11 +25,12 @@ class IndexNetMatting(MattingNetwork):
     Args:
         hidden: width of the index blocks in units of their channels.
         width: multiplies every channel count.
+        aspp: pyramid pooling after the encoder; False: a 1x1 convolution, an option of the authors' program.
     """
 
     multiple, fit = 32, "resize"
 
-    def __init__(self, hidden: int = 2, width: float = 1.0) -> None:
+    def __init__(self, hidden: int = 2, width: float = 1.0, aspp: bool = True) -> None:
         super().__init__()
         stem, *channels = scaled(width, 32, *(channels for _, channels, _, _ in LAYERS))
         self.encoder = MobileNetEncoder(stem, channels)
@@ -39,13 +40,11 @@ class IndexNetMatting(MattingNetwork):
             IndexNet(count, hidden=hidden, paired=True) if half else nn.Identity()
             for count, half in zip(levels, halves, strict=True)
         )
-        self.aspp = ASPP(
-            channels[-1],
-            batch_norm_relu6,
-            branch=scaled(width, 256)[0],
-            out=channels[-2],
-            dilations=(2, 4, 8),
-        )
+        last, before = channels[-1], channels[-2]
+        self.context: nn.Module = ConvNorm(last, before, batch_norm_relu6, size=1)
+        if aspp:
+            branch = scaled(width, 256)[0]
+            self.context = ASPP(last, batch_norm_relu6, branch=branch, out=before, dilations=(2, 4, 8))
         outs = [stem, *levels[:-1]]
         self.decoder = nn.ModuleList(
             ConvNorm(2 * count, out, batch_norm_relu6, size=5) for count, out in zip(levels, outs, strict=True)
@@ -69,7 +68,7 @@ class IndexNetMatting(MattingNetwork):
                 x = index.pool(skip)
             skips.append(skip)
             decodes.append(decode)
-        x = self.aspp(last(x))  # (N, 160, H/32, W/32)
+        x = self.context(last(x))  # (N, 160, H/32, W/32)
         for convolution in list(self.decoder)[::-1]:
             skip, decode = skips.pop(), decodes.pop()
             if decode is not None:

@@ -19,7 +19,7 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
     if trained:
         # the paper's own network speaks for the others
         typical = next((run for run in trained if "encoder_blocks" in run["config"]["model"]), trained[-1])
-        text.append(f"Scale {scale}: {_scale(scale, typical)}".strip())
+        text.append(f"Scale {scale}: {scale_words(scale, typical)}".strip())
     others = [row for row, runs in results.items() if row in OTHER_SYSTEMS and any(run["params"] for run in runs)]
     if others:
         text.append(f"{', '.join(others)}: trained here as every other row, not by the recipes of their authors.")
@@ -39,7 +39,7 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
         text.append(
             f"Quoted, not run here: {', '.join(quoted)} (no released program, or weights for TensorFlow alone)."
         )
-    text += _other_programs(finished)
+    text += other_programs(finished)
     undefined = sorted({name for run in finished for name in run["undefined"]})
     if undefined:
         text.append(f"Left out of the means, no unknown pixel: {', '.join(undefined)}.")
@@ -62,7 +62,7 @@ def _what(table: str, dataset: str, results: Results) -> str:
     )
 
 
-def _scale(scale: str, run: dict[str, Any]) -> str:
+def scale_words(scale: str, run: dict[str, Any]) -> str:
     """What a scale is, with the numbers of one of its runs."""
     config = run["config"]
     model, sample, trainer = config["model"], config["sample"], config["trainer"]
@@ -150,7 +150,7 @@ def _deviations(main: str, several: list[list[float]]) -> str:
     return f"{least}{unit}" if least == most else f"{least} to {most}{unit}"
 
 
-def _other_programs(finished: list[dict[str, Any]]) -> list[str]:
+def other_programs(finished: list[dict[str, Any]]) -> list[str]:
     """Whose metrics these are, where they are not the usual ones."""
     measured = [run["config"]["metrics"] for run in finished]
     programs = {how["program"] for how in measured if "program" in how}

@@ -1,7 +1,7 @@
 """Tables as text and Markdown, measured beside printed."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from a2u.reproduce.published import QUOTED, metrics_of, printed, printed_on, published, stated
@@ -18,6 +18,11 @@ def spread(values: Sequence[float], digits: int) -> str:
     """Mean, and ± sample standard deviation where there are several values."""
     mean = f"{statistics.fmean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def digits_for(runs: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Decimal places of each metric: as the paper prints, and one more of mattes where every SAD is below 10."""
+    return SMALL if all(run["metrics"].get("sad", 0) < 10 for run in runs) else DIGITS
 
 
 def table_cells(
@@ -40,8 +45,7 @@ def table_cells(
     header += ["paper-scale params"] if of_mattes else ["samples/s"]
     header += [f"printed {TITLES[name]}" for name in metrics]
     header += ["printed params"] * printed_parameters + [f"{TITLES[main]} − printed"] * compares
-    small = of_mattes and all(run["metrics"]["sad"] < 10 for runs in results.values() for run in runs)
-    digits = SMALL if small else DIGITS
+    digits = digits_for(run for runs in results.values() for run in runs)
     lines = []
     for row, runs in results.items():
         in_paper = printed(table, row, dataset)

@@ -1,7 +1,6 @@
 """One table: run what is missing, collect, render; publish."""
 
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY, available_cores
 from a2u.engine.run import prepare
 from a2u.errors import A2UError, ConfigError
-from a2u.files import replacing
+from a2u.files import replacing, write_json
 from a2u.reproduce.caption import caption
 from a2u.reproduce.curves import learning_curves
 from a2u.reproduce.launch import Failures, launch
@@ -25,6 +24,7 @@ from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
 from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
 
 RESULTS = REPOSITORY / "results"
+PAGES = ("README.md", "docs/results.md")  # where published tables are shown
 
 
 class PublishError(A2UError):
@@ -133,12 +133,20 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     refuse_unfit({run.title: done.get(run.hash) for run in runs})
     folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
     for run in runs:
-        with replacing(folder / run.row / f"seed{run.seed}.json") as temporary:
-            shutil.copyfile(done[run.hash]["path"], temporary)
+        write_json(folder / run.row / f"seed{run.seed}.json", _as_row(done[run.hash], run))
     publish_page(folder / "table.md", render(settings.table, runs, done)[1])
     draw_curves(settings.table, runs, done, folder)
     print(f"published {len(runs)} results to {folder.relative_to(REPOSITORY)}")
     return 0
+
+
+def _as_row(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
+    """A result under the labels of `run`, which may be another table's row of equal configuration."""
+    labels = {"table": run.cfg.table, "row": run.row}
+    ran_as = {key: result[key] for key in labels}
+    shared = {} if ran_as == labels else {"ran_as": ran_as}
+    kept = {key: value for key, value in result.items() if key != "path"}
+    return kept | labels | shared
 
 
 def refuse_part(settings: TableConfig, overrides: Sequence[str]) -> None:
@@ -167,11 +175,12 @@ def refuse_unfit(results: Mapping[str, dict[str, Any] | None]) -> None:
 
 
 def publish_page(path: Path, markdown: str) -> None:
-    """Write a table's page, and put it into the README where that shows it."""
+    """Write a table's page, and put it where the documentation shows it."""
     write(path, markdown)
-    readme = REPOSITORY / "README.md"
     marker = path.relative_to(REPOSITORY).as_posix()
-    write(readme, with_section(readme.read_text(encoding="utf-8"), marker, markdown))
+    for page in (REPOSITORY / name for name in PAGES):
+        if page.is_file():
+            write(page, with_section(page.read_text(encoding="utf-8"), marker, markdown))
 
 
 def with_section(page: str, marker: str, content: str) -> str:

@@ -31,7 +31,7 @@ def _theirs(key: str) -> list[str]:
     if part == "index":
         level, _, tensor = rest.removeprefix(".").partition(".index.")
         return [f"index{level}.indexnet{branch}.{tensor}" for branch in (1, 2, 3, 4)]
-    if part == "aspp":
+    if part == "context":
         return [f"dconv_pp.{_pooling(rest)}"]
     if part == "decoder":
         level, tensor = rest.split(".", 1)
