@@ -1,7 +1,8 @@
 # make table2               set up (once), train and evaluate the rows of Table 2, print them
-# make table1               the same for Table 1
+# make table1               the same for Table 1; table3 ... table7 likewise
+# make figures              the figures of the paper, from the checkpoints of those rows
 # make test                 set up (once), run the tests
-# Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON ARGS="key=value ..."
+# Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON PHOTOS ARGS="key=value ..."
 #   make table2 DATASET=adobe ROOT=/data/Combined_Dataset SCALE=paper SEEDS=3
 #   make table1 DATASET=mnist,fashion_mnist ROOT=/data SCALE=paper
 
@@ -15,6 +16,8 @@ ROOT ?=
 ROWS ?=
 JOBS ?=
 ARGS ?=
+# Folder of the alphamatting.com photographs, for Table 6 and Fig. 6; without it Table 6 measures on generated images.
+PHOTOS ?=
 
 # Which Python: PYTHON=..., else an active virtual or conda environment, else .venv (made from python3).
 # Conda's base environment, which conda likes to activate by itself, is left alone.
@@ -39,24 +42,28 @@ export PYTHONPATH := $(CURDIR)/src
 TABLES := table1 table2 table3 table4 table5 table6 table7
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
+PHOTO_ARGS = $(if $(and $(PHOTOS),$(filter table6,$(1))),photographs="'$(PHOTOS)'")
 COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish tensorboard pictures clean foreign-environment $(TABLES)
+.PHONY: help setup test test-all lint format publish figures tensorboard pictures clean foreign-environment $(TABLES)
 
 help:
-	@sed -n '1,7s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '1,8s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)
 
 $(TABLES): $(READY)
-	$(call EACH_DATASET,scripts/table.py table=$@ $(TABLE_ARGS))
+	$(call EACH_DATASET,scripts/table.py table=$@ $(call PHOTO_ARGS,$@) $(TABLE_ARGS))
 
 # Copies finished results of TABLE to results/; refuses those of a tree with uncommitted changes.
 TABLE ?= table2
 publish: $(READY)
-	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(TABLE_ARGS))
+	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(call PHOTO_ARGS,$(TABLE)) $(TABLE_ARGS))
+
+figures: $(READY)
+	$(call EACH_DATASET,scripts/figures.py launcher=$(LAUNCHER) $(if $(PHOTOS),photographs="'$(PHOTOS)'") $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS))
 
 test: $(READY)
 	"$(RUN)" -m pytest

@@ -1,19 +1,90 @@
-"""Pictures of the generated dataset for the documentation: python scripts/data.py pictures"""
+"""Datasets: compose a test set, verify a folder, draw the generated one. `python scripts/data.py COMMAND --help`"""
 
 import argparse
+import sys
 from pathlib import Path
 
-from a2u.config import SyntheticConfig
+from a2u.config import SyntheticConfig, compose, options_of
+from a2u.data.compose import make, plan
 from a2u.data.synthetic.sheet import contact_sheet
+from a2u.data.verify import verify
+from a2u.engine.main import sentence
+from a2u.engine.provenance import available_cores
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_compose(commands.add_parser("compose", help="make the composites of Composition-1k or Distinctions-646"))
+    _add_verify(commands.add_parser("verify", help="say what is missing or different in a dataset's folder"))
     pictures = commands.add_parser("pictures", help="contact sheets of the synthetic dataset")
     pictures.add_argument("--folder", type=Path, default=Path("docs/images"))
+    pictures.set_defaults(run=_pictures)
     arguments = parser.parse_args()
+    with sentence():
+        sys.exit(arguments.run(arguments))
+
+
+def _add_compose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", type=Path, required=True, help="folder with Test_set (Adobe) or Test (Distinctions)")
+    parser.add_argument("--fg", type=Path, help="foregrounds; default: fg or FG in the test folder")
+    parser.add_argument("--alpha", type=Path, help="alphas; default: alpha or GT in the test folder")
+    parser.add_argument("--bg", type=Path, help="backgrounds, Pascal VOC's JPEGImages; default: bg in the test folder")
+    parser.add_argument(
+        "--fg-names", type=Path, help="list of foregrounds; default: the released one in the test folder"
+    )
+    parser.add_argument("--bg-names", type=Path, help="list of backgrounds; likewise")
+    parser.add_argument("--out", type=Path, help="folder for the composites; default: merged in the test folder")
+    parser.add_argument("--per-foreground", type=int, metavar="K", help="default: the list of backgrounds shared out")
+    parser.add_argument("--trimaps", type=int, metavar="WIDTH", help="make trimaps too, eroded by 1..WIDTH pixels (29)")
+    parser.add_argument(
+        "--jobs", type=int, default=available_cores(), help="processes; default: all cores, %(default)s"
+    )
+    parser.set_defaults(run=_compose)
+
+
+def _compose(arguments: argparse.Namespace) -> int:
+    planned = plan(
+        arguments.root,
+        foregrounds=arguments.fg,
+        alphas=arguments.alpha,
+        backgrounds=arguments.bg,
+        foreground_list=arguments.fg_names,
+        background_list=arguments.bg_names,
+        merged=arguments.out,
+        per_foreground=arguments.per_foreground,
+        trimaps=arguments.trimaps,
+    )
+    made, kept, pixels = make(planned, max(1, arguments.jobs))
+    print(f"{planned.merged}: {made + kept} composites, {made} made and {kept} there already; pixels {pixels}")
+    return 0
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    choices = [name for name in options_of("dataset") if name != "synthetic"]  # which has no folder
+    parser.add_argument("--dataset", choices=choices, required=True)
+    parser.add_argument("--root", type=Path, help="the dataset's folder, as dataset.root")
+    parser.add_argument("--deep", action="store_true", help="decode every file; else headers only")
+    parser.add_argument("overrides", nargs="*", help="further options, such as dataset.backgrounds=DIR")
+    parser.set_defaults(run=_verify)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    cfg = compose([f"dataset={arguments.dataset}", *arguments.overrides]).dataset
+    cfg.root = None if arguments.root is None else str(arguments.root)
+    found = verify(cfg, arguments.deep, available_cores())
+    for problem in found.problems:
+        print(problem)
+    if not found.problems:
+        how = "decoded" if arguments.deep else "looked at by their headers; --deep decodes them"
+        how = f"{found.files} images {how}" if found.files else "contents as released"
+        print(f"{arguments.dataset} is whole: {', '.join(found.counts)} ({how}); test set {found.checksum}")
+    return 1 if found.problems else 0
+
+
+def _pictures(arguments: argparse.Namespace) -> int:
     contact_sheet(arguments.folder, SyntheticConfig(cache=None))
+    return 0
 
 
 if __name__ == "__main__":

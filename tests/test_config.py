@@ -25,7 +25,7 @@ from a2u.upsampling import operators, option_names
 EXPERIMENTS = options_of("experiment")
 
 
-ROWS = {"table1": 9, "table2": 13, "table3": 7, "table4": 5, "table5": 9, "table7": 8}
+ROWS = {"table1": 9, "table2": 13, "table3": 7, "table4": 5, "table5": 9, "table6": 4, "table7": 8}
 
 
 @pytest.mark.parametrize(("table", "rows"), ROWS.items())
@@ -57,6 +57,8 @@ def test_every_experiment_opens_with_row_numbers_cost_and_command(experiment):
     assert "Cost:" in comment
     content = published()[table]
     numbers = [content[d][row] for d in ("mnist", "fashion_mnist")] if table == "table1" else [content.get(row, [])]
+    if table == "table6" and row in content:
+        numbers = [content[row]["rank"], *content[row]["grad"]]
     for number in filter(None, chain(*numbers)):
         assert str(number) in comment, f"printed number {number} is not in the comment"
 
@@ -175,5 +177,7 @@ def test_a_row_of_several_tables_is_one_run():
     rows = ["table2/a2u_hybrid_cw", "table3/a2u_hybrid_cw_k3", "table4/a2u_hybrid_cw_sigmoid_softmax"]
     rows += ["table5/a2u_hybrid_cw", "table7/a2u_hybrid_cw"]
     assert len({identity(compose([f"experiment={row}"])) for row in rows}) == 1
+    best = ["table2/a2u_dynamic_cs_d_norm", "table5/a2u_dynamic_cs_d_norm", "table6/ours"]
+    assert len({identity(compose([f"experiment={row}"])) for row in best}) == 1
     others = ["table3/a2u_hybrid_cw_k1", "table3/a2u_hybrid_cw_k5", "table4/a2u_hybrid_cw_softmax"]
     assert len({identity(compose([f"experiment={row}"])) for row in [*rows, *others]}) == 4

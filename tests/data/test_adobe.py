@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.config import AdobeConfig
+from a2u.config import AdobeConfig, Split, compose
 from a2u.data import adobe
-from a2u.errors import DataError
+from a2u.engine.evaluate import seen_in_training
+from a2u.engine.identity import identity
+from a2u.errors import ConfigError, DataError
 
 
 def save(path: Path, *shape: int, value: int = 255) -> None:
@@ -81,6 +83,70 @@ def test_lists_choose_and_order(root):
     assert data.test_names == ["x_1_0", "x_10"]
     (root / "test.txt").write_text("x\nx_0\n")  # x_0 counts once
     assert build(root, test_list="test.txt").test_names == ["x_0", "x_10"]
+
+
+def test_the_released_archive_as_it_is_unpacked(root):
+    """Two folders of training foregrounds are one training set."""
+    training, test = root / "Training_set", root / "Test_set"
+    for part, place, folders in (
+        (training, "Adobe-licensed images", ("fg", "alpha")),
+        (test, "Adobe-licensed images", ("alpha", "trimaps")),
+    ):
+        (part / place).mkdir()
+        for folder in folders:
+            (part / folder).rename(part / place / folder)
+    for folder in ("fg", "alpha"):
+        (training / "Other" / folder).mkdir(parents=True)
+        (training / f"Adobe-licensed images/{folder}/b.jpg").rename(training / f"Other/{folder}/b.jpg")
+    data = build(root)
+    assert data.layer_names == ["a.1", "b", "c"]
+    assert [layer.alpha.shape for layer in data.layers] == [(30, 50), (20, 50), (40, 50)]
+    assert data.test_names == ["x_0", "x_10", "x_1_0"]
+    (training / "Other/alpha/b.jpg").unlink()
+    with pytest.raises(
+        DataError, match=r"Training_set/\*/alpha has no image for 1 name\(s\) of Training_set/\*/fg: b;"
+    ):
+        build(root)
+    save(training / "Other/fg/c.jpg", 9, 9, 3)
+    message = r"Training_set holds both Adobe-licensed images/fg/c.png and Other/fg/c.jpg: remove one"
+    with pytest.raises(DataError, match=message):
+        build(root)
+
+
+def test_training_on_all_data(root):
+    for name in ("x", "x_1"):
+        save(root / "Test_set/fg" / f"{name}.png", 8, 9, 3)
+    (root / "train.txt").write_text("c\na.1\n")
+    assert build(root).layer_names == ["a.1", "b", "c"]
+    data = build(root, split=Split.all, train_list="train.txt")
+    assert data.layer_names == ["c", "a.1", "x", "x_1"]
+    assert [layer.name for layer in data.layers] == data.layer_names
+    assert data.layers[2].alpha[0, 0] == 101
+    assert build(root, split=Split.all, limit_train=4).layer_names == ["a.1", "b", "c", "x"]
+    # The test set is what it was, and a result says that it was seen in training.
+    assert data.checksum() == build(root).checksum()
+    assert seen_in_training(list(data.layer_names), list(data.test_names))[0].startswith("3 of 3 test images")
+
+
+def test_training_on_all_data_needs_the_test_foregrounds(root):
+    with pytest.raises(
+        DataError, match=r"split=all trains on the test foregrounds too, but there is no folder .*_set/fg"
+    ):
+        build(root, split=Split.all)
+    save(root / "Test_set/fg/x.png", 8, 9, 3)
+    with pytest.raises(DataError, match=r"Test_set/fg has no image for 1 name\(s\) of Test_set/alpha: x_1"):
+        build(root, split=Split.all)
+
+
+def test_the_split_is_part_of_a_run():
+    runs = [
+        compose(["dataset=adobe", "dataset.root=/d", *more])
+        for more in ([], ["dataset.split=train"], ["dataset.split=all"])
+    ]
+    one, same, other = map(identity, runs)
+    assert one == same != other
+    with pytest.raises(ConfigError, match=r"dataset.split.*train, all"):
+        compose(["dataset=adobe", "dataset.split=test"])
 
 
 def test_limits(root):
@@ -197,6 +263,7 @@ def test_photographs(shared):
     data = build(shared / "data" / "adobe-mini")
     assert (len(data.layers), len(data.backgrounds), len(data.test)) == (14, 12, 20)
     assert len(data.layer_names) == 14
+    assert len(build(shared / "data" / "adobe-mini", split=Split.all).layers) == 18
     # The merged pictures were made from the foregrounds beside them: alpha 255 copies.
     for index in (0, 7, 19):
         case = data.test[index]

@@ -14,6 +14,7 @@ import pytest
 from a2u.config import SyntheticConfig
 from a2u.data.synthetic import build, generate_background, generate_composite, generate_layer, prepare
 from a2u.data.synthetic import dataset as module
+from a2u.data.trimaps import trimap_from_alpha
 from a2u.errors import ConfigError, DataError
 
 
@@ -55,6 +56,18 @@ def test_items_are_the_generator_s(cfg: SyntheticConfig, cached: bool) -> None:
         np.testing.assert_array_equal(data.backgrounds[2], generate_background(11, 2, 32, "train"))
         assert_same(data.test[3], generate_composite(11, 3, 48))
         assert data.test[3].name == data.test_names[3]
+
+
+def test_trimaps_of_one_width_change_nothing_else(cfg: SyntheticConfig) -> None:
+    drawn, even = build(cfg), build(replace(cfg, trimap=7))
+    for index in range(len(even.test)):
+        case, other = even.test[index], drawn.test[index]
+        assert_same(case, other._replace(trimap=trimap_from_alpha(other.alpha, 7, 7)))
+    assert even.test_names == drawn.test_names
+    sums = [build(replace(cfg, trimap=width)).checksum() for width in (None, 7, 9)]
+    assert len(set(sums)) == 3
+    with pytest.raises(ConfigError, match="trimap is 0; it has to be at least 1"):
+        build(replace(cfg, trimap=0))
 
 
 def test_only_what_is_asked_for_is_generated_and_once(cfg: SyntheticConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import cv2
 import pytest
 import torch
 from helpers.runs import smoke
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from a2u.config import compose, plain
@@ -217,6 +218,13 @@ def test_spelling_a_folder_otherwise_or_caching_more_is_the_same_run(tmp_path, m
             marks.add(identity(compose(["dataset=adobe", f"dataset.root='{root}'", f"dataset.cache_mb={cache}"])))
     assert len(marks) == 1
     assert identity(compose(["dataset=adobe", f"dataset.root='{tmp_path}/c'"])) not in marks
+
+
+def test_an_option_that_came_later_leaves_earlier_runs_what_they_were():
+    cfg = OmegaConf.create(plain(compose(["dataset.trimap=null"])))
+    with_it = identity(cfg)
+    del cfg.dataset["trimap"]
+    assert identity(cfg) == with_it != identity(compose(["dataset.trimap=5"]))
 
 
 def test_a_damaged_test_image_is_found_before_anything_is_written(tmp_path, shared):

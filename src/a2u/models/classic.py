@@ -1,6 +1,8 @@
 """Classic systems of Tables 5 and 7: closed-form and KNN matting, solved by the package pymatting."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -46,7 +48,8 @@ class ClassicMatting(MattingNetwork):
         if known == {BACKGROUND} or known == {FOREGROUND}:
             return np.full(trimap.shape, known.pop() / 255)
         try:
-            return self.solver()(image / 255, trimap / 255)
+            with redirect_stdout(sys.stderr):  # where it prints remarks on convergence; a table goes to stdout
+                return self.solver()(image / 255, trimap / 255)
         except ValueError as error:
             raise UnsolvableError(f"{type(self).__name__} found no alpha: {error}") from error
 

@@ -1,0 +1,114 @@
+"""Which rows the figures show, and their networks with learned weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from a2u.config import FiguresConfig, TableConfig
+from a2u.data.folders import file_sha256
+from a2u.engine.checkpoint import CheckpointError, load_checkpoint
+from a2u.engine.run import choose_device, make_model
+from a2u.engine.systems import load_network
+from a2u.errors import ConfigError
+from a2u.models.network import MattingNetwork
+from a2u.reproduce.rows import RowRun, row_runs
+
+
+class Wanted(NamedTuple):
+    """A row of a table that a figure shows, and what stands above its column."""
+
+    table: str
+    row: str
+    title: str
+
+
+FEATURES = (
+    Wanted("table2", "nearest", "nearest"),
+    Wanted("table2", "bilinear", "bilinear"),
+    Wanted("table2", "a2u_dynamic_cs_d_norm", "A2U"),
+)
+KERNELS = (Wanted("table2", "a2u_hybrid_cw", "A2U"),)
+QUALITATIVE = (
+    Wanted("table5", "closed_form", "Closed-Form"),
+    Wanted("table5", "knn", "KNN"),
+    Wanted("table5", "dim", "DIM"),
+    Wanted("table5", "indexnet_matting", "IndexNet Matting"),
+    Wanted("table5", "gca", "GCA Matting"),
+    Wanted("table2", "nearest", "baseline (nearest)"),
+    Wanted("table2", "a2u_dynamic_cs_d_norm", "ours (A2U)"),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A finished row, ready to be shown."""
+
+    wanted: Wanted
+    run: RowRun
+    result: dict[str, Any]  # as a2u.engine.identity.finished gives it
+
+    def initial(self) -> MattingNetwork:
+        """Its network as the run's seed started it, in evaluation mode, on the device of runtime.device."""
+        return self._ready(make_model(self.run.cfg))
+
+    def network(self) -> MattingNetwork:
+        """Its network with the weights of the last epoch, in evaluation mode, on the device of runtime.device.
+
+        Raises:
+            CheckpointError: the checkpoint is gone or damaged.
+        """
+        path = self.run.weights(self.result)
+        if path is None:
+            return self.initial()
+        if not path.is_file():
+            raise CheckpointError(
+                f"{self.run.title} is finished, but its weights {path} are gone: remove {self.result['path']}, and "
+                "the row is trained again."
+            )
+        return self._ready(load_network(path, self.run.cfg, load_checkpoint(path)))
+
+    def _ready(self, model: nn.Module) -> MattingNetwork:
+        assert isinstance(model, MattingNetwork)
+        return model.eval().to(choose_device(self.run.cfg.runtime.device))
+
+    def origin(self) -> str:
+        """One line for a caption: the row, and what to recognise its run, code and weights by."""
+        provenance, wanted, weights = self.result["provenance"], self.wanted, self.run.weights(self.result)
+        parts = [f"{wanted.title}: {wanted.table}/{wanted.row}, seed {self.run.seed}"]
+        if weights is None:
+            parts.append("nothing to train")
+        else:
+            parts += [f"{provenance['steps']:,} steps", f"last checkpoint, sha256 {file_sha256(weights)[:16]}"]
+        commit = provenance["commit"][:12] + (" with uncommitted changes" if provenance["dirty"] else "")
+        return ", ".join([*parts, f"run {self.run.hash[:8]}", f"commit {commit}"])
+
+
+def chosen(settings: FiguresConfig) -> list[Wanted]:
+    """The columns of Figures 4, 6 and 7 that `settings` asks for, in the figures' order.
+
+    Raises:
+        ConfigError: one of another name.
+    """
+    known = [wanted.row for wanted in QUALITATIVE]
+    for row in settings.systems:
+        if row not in known:
+            raise ConfigError(f"Figures 4, 6 and 7 have no system {row!r}; they have: {', '.join(known)}.")
+    return [wanted for wanted in QUALITATIVE if not settings.systems or wanted.row in settings.systems]
+
+
+def runs_of(wanted: Sequence[Wanted], settings: FiguresConfig, overrides: Sequence[str]) -> dict[Wanted, RowRun]:
+    """The run of seed 0 behind each column.
+
+    Raises:
+        ConfigError: an override that no row takes, or an impossible combination.
+    """
+    found: dict[Wanted, RowRun] = {}
+    for table in dict.fromkeys(each.table for each in wanted):
+        mine = [each for each in wanted if each.table == table]
+        rows = list(dict.fromkeys(each.row for each in mine))
+        asked = TableConfig(table=table, rows=rows, jobs=settings.jobs, launcher=settings.launcher)
+        runs = {run.row: run for run in row_runs(asked, overrides)}
+        found |= {each: runs[each.row] for each in mine}
+    return found
