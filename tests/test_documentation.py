@@ -1,5 +1,6 @@
 """Every command and every Python block in the README and docs runs as written, but smaller."""
 
+import json
 import os
 import re
 import shlex
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from helpers.reference_weights import reference_state
 
 from a2u.config import CONFIG_DIR, compose
 from a2u.engine.identity import Places
@@ -34,6 +37,9 @@ COMMANDS = [
 ]
 
 
+ROWS = {"table1": "conv_nearest,maxpool_maxunpool", "table5": "trimap_only,closed_form", "table6": "trimap_only"}
+
+
 def smaller(command, tmp_path, request):
     """The same command at smoke scale, writing under tmp_path, on data that is there."""
     if "/data/" in command:
@@ -56,19 +62,22 @@ def test_commands(command, tmp_path, request):
     if command.startswith("make"):
         words = shlex.split(command)
         target, *variables = words[1:]
-        if target in ("test", "tensorboard"):  # this very run; a server
+        if target in ("test", "tensorboard", "figures"):  # this very run; a server; tests/reproduce/test_figures.py
             words, variables = ["make", "--dry-run", target, f"PYTHON={sys.executable}"], []
         else:
             given = next((word[5:].split() for word in variables if word.startswith("ARGS=")), [])
             given = [word for word in given if not word.startswith("trainer.iterations")]
             variables = [word for word in variables if not word.startswith(("ARGS=", "ROWS=", "SEEDS="))]
-            rows = "conv_nearest,maxpool_maxunpool" if target == "table1" else "trimap_only,nearest"
+            rows = ROWS.get(target, "trimap_only,nearest")
             words = ["make", target, *variables, "SCALE=smoke", f"ROWS={rows}", f"PYTHON={sys.executable}"]
             words.append("ARGS=" + " ".join([*given, *(word.replace("'", "") for word in here)]))
     else:
         _, script, *overrides = shlex.split(command)
+        if "scripts/data.py" in script:
+            check_data_command(overrides, environment, tmp_path)
+            return
         if "scripts/evaluate.py" in script:
-            weights = trained(tmp_path)
+            weights = released(tmp_path, request) if "system=a2u" in overrides else trained(tmp_path)
             overrides = [re.sub("^weights=.*", f"weights='{weights}'", word) for word in overrides]
             here = [*here, "dataset.limit_test=2"]
         else:
@@ -76,6 +85,30 @@ def test_commands(command, tmp_path, request):
         words = [sys.executable, str(ROOT / script), *overrides, *here]
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+def check_data_command(words, environment, tmp_path):
+    """scripts/data.py on a copy of the small data set, whose counts are not the released one's."""
+    root = words.index("--root") + 1
+    copy = tmp_path / "data"
+    shutil.copytree(words[root], copy, copy_function=shutil.copyfile)
+    words[root] = str(copy)
+    if words[0] == "compose":
+        shutil.rmtree(copy / "Test_set" / "merged")
+        if "--bg" in words:
+            words[words.index("--bg") + 1] = str(copy / "Test_set" / "bg")
+    command = [sys.executable, str(ROOT / "scripts" / "data.py"), *words]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == {"compose": 0, "verify": 1}[words[0]], ended.stderr
+    assert ("20 made" if words[0] == "compose" else "431") in ended.stdout
+
+
+def released(folder, request):
+    reference = request.getfixturevalue("reference")
+    shapes = json.loads((reference / "a2u" / "official_shapes.json").read_text())["adobe"]["shapes"]
+    state = {key: value.float() for key, value in reference_state(shapes).items()}
+    torch.save({"state_dict": state}, folder / "a2u.pth")
+    return folder / "a2u.pth"
 
 
 def trained(outputs):
