@@ -47,6 +47,7 @@ def smaller(command, tmp_path, request):
         command = command.replace("/data/Combined_Dataset", str(shared / "data" / "adobe-mini"))
         command = command.replace("/data/alphamatting", str(shared / "data" / "alphamatting"))
         command = command.replace("/data/digits", str(shared / "data"))
+        command = command.replace("/data/VOC2012/JPEGImages", str(shared / "data" / "adobe-mini" / "Test_set" / "bg"))
     command = re.sub(r"\b(scale|SCALE)=\w+", "", command)
     here = [f"runtime.outputs='{tmp_path}'"]
     if not any(word in command for word in ("adobe", "alphamatting", "mnist", "table1")):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from a2u.reproduce import benchmark
+from a2u.reproduce import benchmark_page, benchmark_sets
 from a2u.reproduce.caption import caption
 from a2u.reproduce.published import REFERENCE, lines_of, metrics_of, rows_of
 from a2u.reproduce.render import as_markdown, table_cells
@@ -69,8 +69,8 @@ def page(folder):
 
 def page_of_several_test_sets(folder):
     table, group, scale = folder.relative_to(RESULTS).parts
-    measured = {test: load(RESULTS / table / test / scale) for test in benchmark.tests_of(group)}
-    return benchmark.page(
+    measured = {test: load(RESULTS / table / test / scale) for test in benchmark_sets.tests_of(group)}
+    return benchmark_page.page(
         group, scale, {test: {row: rows[row] for row in rows_of(table)} for test, rows in measured.items()}
     )[1]
 
