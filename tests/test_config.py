@@ -141,6 +141,7 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(overrides, words):
     [
         (["sample.crop=40"], "sample.crop must be a multiple of 16, by which the network divides; got 40"),
         (["model=gca", "sample.crop=48"], "sample.crop must be a multiple of 32"),
+        (["model=gca", "trainer.batch_size=1", "sample.crop=32"], "batch_size=1 cannot be trained on crops of 32"),
         (["model=dim", "upsampler=carafe"], "model=dim has no place for an upsampling operator"),
         (["model=dim", "trainer.epochs=0"], "trainer.epochs must be at least 1; got 0"),
         (["model=indexnet_matting", "model.width=0.01"], "model.width=0.01 must leave whole numbers of channels"),

@@ -1,6 +1,7 @@
 """Committed results: clean provenance, rows that learned, tables that are what the results say."""
 
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -89,3 +90,19 @@ def test_the_tables_and_the_pages_say_what_the_results_say():
         for shown in pages:
             if marker in shown:
                 assert f"{marker}{expected}<!-- end -->" in shown
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(RESULTS)))
+def test_no_result_names_a_folder_of_the_machine_it_was_made_on(path):
+    def texts(value):
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        return [value] if isinstance(value, str) else [text for each in inner for text in texts(each)]
+
+    assert not [text for text in texts(json.loads(path.read_text())) if text.startswith("/")]
+
+
+def test_every_table_is_shown_and_every_table_shown_is_there():
+    pages = "".join((ROOT / name).read_text() for name in PAGES)
+    shown = set(re.findall(r"<!-- (results/\S+) -->", pages))
+    measured = {path.relative_to(ROOT).as_posix() for path in RESULTS.rglob("table.md")}
+    assert shown == measured

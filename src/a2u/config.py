@@ -323,7 +323,7 @@ class MattingTrainerConfig(TrainerConfig):
     """Adam on the matting loss (Sec. 6.3; defaults: the paper's for the Adobe dataset)."""
 
     iterations: int = 6000  # of an epoch
-    encoder_lr_ratio: float = 100.0  # the pretrained encoder learns at lr / encoder_lr_ratio
+    encoder_lr_ratio: float = 100.0  # a pretrained encoder learns at lr / encoder_lr_ratio
     freeze_encoder_norm: bool | None = None  # null: where encoder weights are loaded, as the paper says
 
 

@@ -67,10 +67,12 @@ class Resized(Constant):
 
 @pytest.mark.parametrize("size", [(32, 64), (33, 50), (7, 31)])
 def test_a_network_that_resizes_gets_whole_multiples_and_gives_the_size_back(size):
-    """IndexNet Matting and DIM: image and trimap enlarged bicubically, and the prediction back."""
+    """IndexNet Matting and DIM: image enlarged bicubically, trimap to the nearest, and the prediction back."""
     image, trimap = case(*size)
-    trimap[:] = 128
     model = Resized(1.0).eval()
+    predict(model, image, trimap)
+    assert set(model.seen.pop()[0, 3].unique().tolist()) <= {0.0, np.float32(128 / 255), 1.0}
+    trimap[:] = 128
     alpha = predict(model, image, trimap)
     assert model.seen[0].shape[2:] == tuple(-(-side // 32) * 32 for side in size)
     assert alpha.shape == size

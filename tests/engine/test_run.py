@@ -20,7 +20,7 @@ from a2u.engine.identity import Places, finished, identity
 from a2u.engine.run import run
 from a2u.errors import ConfigError, DataError
 from a2u.files import BusyError, locked
-from a2u.models.build import count_parameters
+from a2u.models.build import build_model, count_parameters
 from a2u.reproduce.published import rows_of
 
 TRAINED_ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
@@ -256,11 +256,35 @@ def test_data_workers_do_not_change_the_result(tmp_path):
     assert alone["metrics"] == beside["metrics"]
 
 
-def test_two_learning_rates_and_a_frozen_encoder_norm(tmp_path):
+def rates(*overrides):
+    cfg = compose(["scale=smoke", "trainer.encoder_lr_ratio=100", *overrides])
+    model = build_model(cfg)
+    groups = matting_module.Matting.optimizer(None, cfg, model).param_groups
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    return [group["lr"] for group in groups]
+
+
+def test_a_pretrained_encoder_learns_at_a_rate_of_its_own():
+    assert rates("model.encoder_weights=imagenet") == pytest.approx([0.01 / 100, 0.01])
+    assert rates("model=gca") == pytest.approx([0.01, 0.01])  # starts from nothing
+
+
+@pytest.mark.parametrize("network", ["dim", "gca", "indexnet_matting"])
+def test_norms_alone_are_frozen(network):
+    """DIM's convolutions have biases, GCA's attention too: they go on learning."""
+    cfg = compose(["scale=smoke", f"model={network}", "trainer.freeze_encoder_norm=true"])
+    model = build_model(cfg)
+    matting_module.Matting.training_mode(None, cfg, model)
+    for name, part in model.named_modules():
+        norm = isinstance(part, torch.nn.BatchNorm2d) and name.startswith("encoder.")
+        assert part.training != norm, name
+        assert all(parameter.requires_grad != norm for parameter in part.parameters(recurse=False)), name
+
+
+def test_a_frozen_encoder_norm(tmp_path):
     cfg = smoke(
         tmp_path,
         "upsampler=nearest",
-        "trainer.encoder_lr_ratio=100",
         "trainer.freeze_encoder_norm=true",
         "trainer.schedule=multistep",
         "trainer.milestones=[1]",
@@ -274,8 +298,8 @@ def test_two_learning_rates_and_a_frozen_encoder_norm(tmp_path):
     scales = [key for key in state if key.startswith("encoder.") and key.endswith(".1.0.weight")]
     assert scales
     assert all(torch.equal(state[key], torch.ones_like(state[key])) for key in scales)
-    rates = [group["lr"] for group in load_checkpoint(Places.of(cfg).last)["optimizer"]["param_groups"]]
-    assert rates == pytest.approx([0.01 / 100 / 10, 0.01 / 10])  # after the milestone
+    after = [group["lr"] for group in load_checkpoint(Places.of(cfg).last)["optimizer"]["param_groups"]]
+    assert after == pytest.approx([0.01 / 10, 0.01 / 10])  # after the milestone
 
 
 def test_trimap_only_is_evaluated_without_training(tmp_path):

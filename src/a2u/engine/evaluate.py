@@ -58,12 +58,13 @@ def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray) -> np.
 
 
 def _resized(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Image and trimap enlarged bicubically, after normalisation, and the alpha back (IndexNet Matting, DIM)."""
+    """Image (normalised) enlarged bicubically, trimap to the nearest, the alpha back bicubically."""
     height, width = trimap.shape
     larger = (width + -width % model.multiple, height + -height % model.multiple)  # OpenCV's order
-    channels_last = network_input(image, trimap).permute(1, 2, 0).numpy()  # (H, W, 4)
-    enlarged = cv2.resize(channels_last, larger, interpolation=cv2.INTER_CUBIC)
-    alpha = _run(model, torch.from_numpy(enlarged).permute(2, 0, 1).contiguous())
+    x = network_input(image, trimap).numpy()
+    colours = cv2.resize(x[:3].transpose(1, 2, 0), larger, interpolation=cv2.INTER_CUBIC)  # (H', W', 3)
+    nearest = cv2.resize(x[3], larger, interpolation=cv2.INTER_NEAREST)
+    alpha = _run(model, torch.from_numpy(np.concatenate([colours.transpose(2, 0, 1), nearest[None]])))
     return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_CUBIC)
 
 

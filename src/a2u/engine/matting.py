@@ -70,6 +70,12 @@ class Matting(Task):
                 f"sample.crop must be a multiple of {model.multiple}, by which the network divides; "
                 f"got {cfg.sample.crop}."
             )
+        learns = any(True for _ in model.parameters())
+        if learns and cfg.trainer.batch_size == 1 and cfg.sample.crop == model.multiple:
+            raise ConfigError(
+                f"trainer.batch_size=1 cannot be trained on crops of {cfg.sample.crop}, which are 1x1 maps at the "
+                "bottom of the network, where a norm has one value to normalise; raise one of the two."
+            )
         if cfg.trainer.batch_size == 1 and any(isinstance(part, ASPP) for part in model.modules()):
             instead = ", or model.aspp=false" if "aspp" in cfg.model else ""
             raise ConfigError(
@@ -91,11 +97,13 @@ class Matting(Task):
         self.steps_per_epoch = cfg.trainer.iterations
 
     def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer:
-        """Adam with two learning rates: new layers at lr, the encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
+        """Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
         encoder = [parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")]
         rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
         lr = cfg.trainer.lr
-        return Adam([{"params": encoder, "lr": lr / cfg.trainer.encoder_lr_ratio}, {"params": rest, "lr": lr}])
+        pretrained = cfg.model.encoder_weights != "none"
+        encoder_lr = lr / cfg.trainer.encoder_lr_ratio if pretrained else lr
+        return Adam([{"params": encoder, "lr": encoder_lr}, {"params": rest, "lr": lr}])
 
     def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
         """Fix the encoder's batch norms, statistics and scale, where the configuration says so (Sec. 6.3)."""
@@ -105,11 +113,10 @@ class Matting(Task):
             frozen = cfg.model.encoder_weights != "none"
         if not frozen:
             return
-        encoder = model.get_submodule("encoder")  # convolutions and norms, nothing else that knows a mode
-        encoder.eval()
-        for parameter in encoder.parameters():
-            if parameter.dim() == 1:  # scale and shift of a norm; convolutions have no bias
-                parameter.requires_grad_(False)
+        for part in model.get_submodule("encoder").modules():
+            if hasattr(part, "running_mean"):  # a norm over the batch, of whichever kind
+                part.eval()
+                part.requires_grad_(False)
 
     def batches(self, cfg: DictConfig, epoch: int, done: int) -> Iterator[dict[str, Any]]:
         loader = DataLoader(

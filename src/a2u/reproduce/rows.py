@@ -41,7 +41,7 @@ class RowRun:
     @property
     def learns(self) -> bool:
         """Whether there is anything to train."""
-        return OmegaConf.get_type(self.cfg, "model") is not UntrainedConfig
+        return learns(self.cfg)
 
     def weights(self, result: dict[str, Any]) -> Path | None:
         """Its last checkpoint, beside its result, whichever table ran it; None where there is nothing to train.
@@ -81,12 +81,17 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     for row in [row for row in known if row in (cfg.rows or known)]:
         composed = compose([f"experiment={cfg.table}/{row}", *overrides])
         check(composed)
-        for seed in range(cfg.seeds):
+        for seed in range(cfg.seeds if learns(composed) else 1):  # what is not trained knows no chance
             seeded = composed.copy()
             seeded.seed = seed
             complete = (f"experiment={cfg.table}/{row}", f"seed={seed}", *overrides)
             runs.append(RowRun(row, seed, complete, seeded, identity(seeded)))
     return runs
+
+
+def learns(cfg: DictConfig) -> bool:
+    """Whether there is anything to train."""
+    return OmegaConf.get_type(cfg, "model") is not UntrainedConfig
 
 
 def paper_parameters(cfg: DictConfig) -> int:

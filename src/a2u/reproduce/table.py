@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from a2u.config import TableConfig, split_command_line
-from a2u.data import prepare_data
+from a2u.data import build_data, prepare_data
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY, available_cores
 from a2u.engine.run import prepare
@@ -131,6 +131,7 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     runs = row_runs(settings, overrides)
     done = finished(Path(runs[0].cfg.runtime.outputs))
     refuse_unfit({run.title: done.get(run.hash) for run in runs})
+    _refuse_another_test_set(runs[0], done[runs[0].hash])
     folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
     for run in runs:
         write_json(folder / run.row / f"seed{run.seed}.json", _as_row(done[run.hash], run))
@@ -172,6 +173,17 @@ def refuse_unfit(results: Mapping[str, dict[str, Any] | None]) -> None:
         )
     if len({provenance["data_sha256"] for provenance in provenances.values()}) > 1:
         raise PublishError("the rows were evaluated on test sets that differ (data_sha256); nothing was published.")
+
+
+def _refuse_another_test_set(run: RowRun, result: dict[str, Any]) -> None:
+    """The folder may have been filled anew since; numbers of what lay there before stay unpublished."""
+    data = build_data(run.cfg.dataset)
+    if data.checksum() != result["provenance"]["data_sha256"]:
+        raise PublishError(
+            f"{run.title} was evaluated on a test set with the checksum {result['provenance']['data_sha256']}, and "
+            f"that of dataset={run.cfg.dataset.name} is now {data.checksum()}; nothing was published. Run the table "
+            "again with ARGS=runtime.force=true."
+        )
 
 
 def publish_page(path: Path, markdown: str) -> None:
