@@ -96,7 +96,7 @@ clean:
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting skimage pytest hypothesis ruff mypy
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting skimage pytest xdist hypothesis ruff mypy
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:

@@ -1,6 +1,9 @@
 """What several test files share."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: test processes run side by side
 
 import pytest
 

@@ -38,7 +38,7 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
         torch.set_num_threads(cfg.runtime.threads)
     code = commit()
     system = load_system(cfg.system, cfg.weights)
-    check_parts(cfg, system.task, f"the network of {cfg.weights or system.name}")
+    check_parts(cfg, system.task, f"the network in {cfg.weights}" if cfg.weights else f"system={system.name}")
     device = choose_device(cfg.runtime.device)
     task = TASKS[system.task](cfg.dataset, cfg.metrics, device)
     task.train_names = list(system.train_names)

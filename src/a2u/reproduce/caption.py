@@ -103,7 +103,8 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
 def _is_papers(run: dict[str, Any]) -> bool:
     """Whether a matting run has the paper's size, and as many steps of as many crops of that size."""
     config = run["config"]
-    trainer, epochs = config["trainer"], 25 if run["dataset"] == "distinctions646" else 30
+    trainer, dataset = config["trainer"], config.get("dataset", {}).get("name")
+    epochs = 25 if dataset == "distinctions646" else 30
     steps = (trainer["epochs"], trainer["iterations"], trainer["batch_size"], config["sample"]["crop"])
     return steps == (epochs, 6000, 16, 512) and config["model"].get("width") == 1
 
