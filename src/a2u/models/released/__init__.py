@@ -22,10 +22,11 @@ class System:
     sources: Callable[[nn.Module], dict[str, list[str]]]  # our tensor -> theirs, several are stacked
     # (their name, all of theirs) -> our value, where it is another
     adjust: Callable[[str, Mapping[str, Tensor]], Tensor] = lambda name, given: given[name]
+    variant: Callable[[nn.Module], str] | None = None  # which of several released configurations a network is
 
 
 SYSTEMS = {
-    "a2u": System(a2u.network, a2u.sources, a2u.adjust),
+    "a2u": System(a2u.network, a2u.sources, a2u.adjust, a2u.variant),
     "indexnet_matting": System(indexnet_matting.network, indexnet_matting.sources),
     "gca": System(gca.network, gca.sources),
     "gca_baseline": System(gca.network_without_attention, gca.sources),
@@ -68,7 +69,8 @@ def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> Matt
 
 def variant(model: nn.Module, system: str) -> str:
     """Which of a system's released configurations a network is: "a2u_unshared" where U and V are; else `system`."""
-    return a2u.variant(model) if system == "a2u" else system
+    tell = SYSTEMS[system].variant
+    return tell(model) if tell else system
 
 
 def _compare(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], system: str) -> None:
