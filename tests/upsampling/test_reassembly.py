@@ -1,4 +1,9 @@
-"""Reassembly against the released program's values, a loop, and finite differences."""
+"""Reassembly, by each of its back ends, against the released program's values, a loop, and finite differences."""
+
+import importlib.util
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,7 +11,19 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from a2u.upsampling.ops import reassemble_down, reassemble_up
+from a2u.bench.measure import peak_mb
+from a2u.upsampling.ops import matmul, reassemble_down, reassemble_up, reassembly, taps
+
+HAS_TRITON = importlib.util.find_spec("triton") is not None
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # its kernels then run on a CPU, as Python
+
+
+@pytest.fixture(params=["taps", "matmul"])
+def back_end(request, monkeypatch):
+    """Each back end in turn, whatever suits the size and the device best."""
+    chosen = {"taps": taps, "matmul": matmul}[request.param]
+    monkeypatch.setattr(reassembly, "_back_end", lambda x, geometry: chosen)
 
 
 def slow_up(x, kernel, k, groups=1, ratio=2):
@@ -50,7 +67,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("direction", "function", "k", "groups"), CASES)
-def test_equals_the_released_program(reference, direction, function, k, groups):
+def test_equals_the_released_program(back_end, reference, direction, function, k, groups):
     data = np.load(reference / "ops" / f"{direction}_k{k}_g{groups}.npz")
     x = torch.tensor(data["x"], requires_grad=True)
     kernel = torch.tensor(data["kernel"], requires_grad=True)
@@ -63,7 +80,7 @@ def test_equals_the_released_program(reference, direction, function, k, groups):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
 @pytest.mark.parametrize(("k", "groups", "ratio"), [(1, 1, 2), (3, 2, 2), (5, 1, 2), (3, 1, 3), (3, 1, 1)])
-def test_up_equals_a_loop(size, k, groups, ratio):
+def test_up_equals_a_loop(back_end, size, k, groups, ratio):
     x = torch.randn(2, 4, *size, dtype=torch.float64)
     kernel = torch.randn(2, groups * k * k, ratio * size[0], ratio * size[1], dtype=torch.float64)
     torch.testing.assert_close(
@@ -76,7 +93,7 @@ def test_up_equals_a_loop(size, k, groups, ratio):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
 @pytest.mark.parametrize(("k", "groups", "ratio"), [(2, 1, 2), (6, 2, 2), (9, 1, 3), (3, 1, 1)])
-def test_down_equals_a_loop(size, k, groups, ratio):
+def test_down_equals_a_loop(back_end, size, k, groups, ratio):
     x = torch.randn(2, 4, ratio * size[0], ratio * size[1], dtype=torch.float64)
     kernel = torch.randn(2, groups * k * k, *size, dtype=torch.float64)
     torch.testing.assert_close(
@@ -88,20 +105,20 @@ def test_down_equals_a_loop(size, k, groups, ratio):
 
 
 @pytest.mark.parametrize(("k", "groups"), [(1, 1), (3, 2)])
-def test_up_gradients(k, groups):
+def test_up_gradients(back_end, k, groups):
     x = torch.randn(2, 2, 3, 2, dtype=torch.float64, requires_grad=True)
     kernel = torch.randn(2, groups * k * k, 6, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a, b: reassemble_up(a, b, k, groups), (x, kernel))
 
 
 @pytest.mark.parametrize(("k", "groups"), [(2, 1), (6, 2)])
-def test_down_gradients(k, groups):
+def test_down_gradients(back_end, k, groups):
     x = torch.randn(2, 2, 4, 6, dtype=torch.float64, requires_grad=True)
     kernel = torch.randn(2, groups * k * k, 2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a, b: reassemble_down(a, b, k, groups), (x, kernel))
 
 
-def test_gradient_of_one_input_alone():
+def test_gradient_of_one_input_alone(back_end):
     x, kernel = torch.randn(1, 2, 2, 2), torch.randn(1, 9, 4, 4, requires_grad=True)
     reassemble_up(x, kernel, 3).sum().backward()
     assert kernel.grad is not None
@@ -110,12 +127,97 @@ def test_gradient_of_one_input_alone():
     assert x.grad is not None
 
 
-def test_memory_format_does_not_change_the_result():
+def test_memory_format_does_not_change_the_result(back_end):
     x, kernel = torch.randn(2, 4, 5, 3), torch.randn(2, 9, 10, 6)
     expected = reassemble_up(x, kernel, 3)
     last = torch.channels_last
     found = reassemble_up(x.to(memory_format=last), kernel.to(memory_format=last), 3)
-    assert torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("groups", "k"), [(1, 3), (2, 5)])
+def test_many_tiles_equal_one(monkeypatch, groups, k):
+    """Windows that reach over the border of a tile see the rows of the next."""
+    x = torch.randn(2, 6, 11, 7, dtype=torch.float64, requires_grad=True)
+    kernel = torch.randn(2, groups * k * k, 22, 14, dtype=torch.float64, requires_grad=True)
+    monkeypatch.setattr(reassembly, "_back_end", lambda x, geometry: matmul)
+    grad = torch.randn(2, 6, 22, 14, dtype=torch.float64)
+
+    def results(tile):
+        monkeypatch.setattr(matmul, "TILE", tile)
+        y = reassemble_up(x, kernel, k, groups)
+        return y, *torch.autograd.grad(y, (x, kernel), grad)
+
+    for found, expected in zip(results(1), results(2**20), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_sixteen_bits_are_rounded_once(back_end):
+    x, kernel = torch.randn(1, 4, 6, 5), torch.randn(1, 25, 12, 10)
+    x, kernel = x.bfloat16(), kernel.bfloat16()
+    exact = reassemble_up(x.double(), kernel.double(), 5)
+    found = reassemble_up(x, kernel, 5)
+    assert found.dtype == torch.bfloat16
+    # half a unit in the last place of eight bits, and what float32 adds where terms cancel
+    torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-5)
+
+
+@pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed")
+@pytest.mark.parametrize(
+    ("function", "shape", "k", "groups", "ratio"),
+    [
+        (reassemble_up, (2, 6, 5, 7), 3, 2, 2),
+        (reassemble_up, (1, 20, 9, 13), 5, 1, 2),  # more than a program's channels and positions
+        (reassemble_up, (1, 3, 3, 2), 3, 1, 3),
+        (reassemble_down, (2, 6, 6, 8), 6, 2, 2),
+        (reassemble_down, (1, 3, 6, 9), 9, 1, 3),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_triton_kernels_equal_the_taps(function, shape, k, groups, ratio, last):
+    from a2u.upsampling.ops import fused
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    n, c, h, w = shape
+    size = (h * ratio, w * ratio) if function is reassemble_up else (h // ratio, w // ratio)
+    x = torch.randn(shape, device=device)
+    kernel = torch.randn(n, groups * k * k, *size, device=device)
+    grad = torch.randn(n, c, *size, device=device)
+    if last:
+        x, grad = (each.contiguous(memory_format=torch.channels_last) for each in (x, grad))
+
+    def results(chosen):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reassembly, "_back_end", lambda x, geometry: chosen)
+            inputs = x.clone().requires_grad_(), kernel.clone().requires_grad_()
+            y = function(*inputs, k, groups, ratio)
+            return y, *torch.autograd.grad(y, inputs, grad)
+
+    for found, expected in zip(results(fused), results(taps), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not HAS_TRITON or torch.cuda.is_available(), reason="Triton is not installed, or a GPU is there")
+@pytest.mark.parametrize("kind", ["*fp32", "*bf16"])
+def test_triton_kernels_compile_for_a_gpu(kind, tmp_path):
+    """Down to machine code of an H100, which needs none; what the interpreter accepts need not compile."""
+    script = f"""
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from a2u.upsampling.ops import fused
+constants = dict(size=3, up=2, step=1, padding=1, POSITIONS=fused.POSITIONS, CHANNELS=fused.CHANNELS)
+for kernel in (fused._forward, fused._backward_x, fused._backward_kernel):
+    names = kernel.arg_names
+    maps = ("x", "y", "kernel", "grad", "grad_x", "grad_kernel")
+    kinds = {{n: "constexpr" if n in constants else {kind!r} if n in maps else "i32" for n in names}}
+    source = ASTSource(kernel, kinds, {{(names.index(n),): value for n, value in constants.items()}})
+    assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment |= {"TRITON_CACHE_DIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 class LargestTensor(TorchDispatchMode):
@@ -142,6 +244,25 @@ def test_never_stores_an_unfold():
         reassemble_up(x, kernel, k).sum().backward()
     assert largest.elements <= max(enlarged_map, kernel.numel())
     assert largest.elements < k * k * n * c * h * w  # not even of the small map
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_memory_of_a_step_stays_far_below_an_unfold(last):
+    """What a training step holds, libraries' own buffers included: y, both gradients and some tiles."""
+    n, c, h, w, k = 1, 64, 96, 96, 3
+    x, kernel = torch.randn(n, c, h, w), torch.randn(n, k * k, 2 * h, 2 * w, requires_grad=True)
+    grad = torch.randn(n, c, 2 * h, 2 * w)
+    if last:
+        x, grad = (each.contiguous(memory_format=torch.channels_last) for each in (x, grad))
+    x.requires_grad_()
+    enlarged_mb = grad.numel() * grad.element_size() / 2**20
+
+    def step():
+        x.grad = kernel.grad = None
+        reassemble_up(x, kernel, k).backward(grad)
+
+    # y is one enlarged map, the gradients half of one; the plain formulation holds two unfolds of k * k such maps
+    assert peak_mb(step) < 3.5 * enlarged_mb + 4 * matmul.TILE * 4 / 2**20
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
 """Feature reassembly: every output position is a weighted sum over a window of the input (Eq. 1, w^T z).
 
-The up-kernel's r x r outputs of one input position read the same window. So the enlarged map is computed as
-r*r phases of the small one, and neither an unfold nor an enlargement of the input is ever stored. Gradients are
-written by hand: automatic ones would keep a product the size of the output for every window position.
+The up-kernel's r x r outputs of one input position read the same window, so neither an unfold nor an enlargement of
+the input is ever stored. What is computed, and how, stands in geometry.py and in one file for each back end.
 """
 
+import warnings
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from a2u.upsampling.ops import matmul, taps
+from a2u.upsampling.ops.geometry import Geometry
+
+MANY_CHANNELS = 24  # in a group: from here on products of small matrices are faster (make bench)
 
 
 def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
@@ -36,14 +42,8 @@ def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, 
     if kernel_size % 2 == 0:
         raise ValueError(f"reassemble_up centres its window, so kernel_size must be odd; got {kernel_size}.")
     _check_size(kernel, (n, groups * kernel_size**2, ratio * h, ratio * w), x)
-    reach = kernel_size // 2
-    windows = F.pad(x, (reach, reach, reach, reach)).reshape(n, groups, c // groups, h + 2 * reach, w + 2 * reach)
-    # (N, G*k*k, r*h, r*w) -> (N, G, k*k, r*r, h, w): the r*r outputs of one input position become phases
-    phases = kernel.reshape(n, groups, kernel_size**2, h, ratio, w, ratio).permute(0, 1, 2, 4, 6, 3, 5)
-    phases = phases.reshape(n, groups, kernel_size**2, ratio**2, h, w).to(x.dtype)
-    y = _WeightedWindows.apply(windows, phases, kernel_size, 1)  # (N, G, r*r, C/G, h, w)
-    y = y.view(n, groups, ratio, ratio, c // groups, h, w).permute(0, 1, 4, 5, 2, 6, 3)
-    return y.reshape(n, c, ratio * h, ratio * w)
+    geometry = Geometry(kernel_size, groups, up=ratio, stride=1, padding=kernel_size // 2, h=h, w=w)
+    return _Reassemble.apply(x, kernel.to(x.dtype), geometry)
 
 
 def reassemble_down(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
@@ -77,62 +77,51 @@ def reassemble_down(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1
         )
     h, w = height // ratio, width // ratio
     _check_size(kernel, (n, groups * kernel_size**2, h, w), x)
-    reach = (kernel_size - ratio) // 2
-    windows = F.pad(x, (reach, reach, reach, reach))
-    windows = windows.reshape(n, groups, c // groups, height + 2 * reach, width + 2 * reach)
-    phases = kernel.reshape(n, groups, kernel_size**2, 1, h, w).to(x.dtype)
-    y = _WeightedWindows.apply(windows, phases, kernel_size, ratio)  # (N, G, 1, C/G, h, w)
-    return y.reshape(n, c, h, w)
+    geometry = Geometry(kernel_size, groups, up=1, stride=ratio, padding=(kernel_size - ratio) // 2, h=h, w=w)
+    return _Reassemble.apply(x, kernel.to(x.dtype), geometry)
 
 
-class _WeightedWindows(torch.autograd.Function):
-    """y[p, c, i, j] = sum over t of kernel[t, p, i, j] * x[c, s*i + row(t), s*j + column(t)].
-
-    x: (N, G, C/G, H, W), padded; kernel: (N, G, k*k, P, h, w); y: (N, G, P, C/G, h, w); s: stride.
-    """
+class _Reassemble(torch.autograd.Function):
+    """Keeps x and kernel alone; automatic gradients would keep a product the size of y for every window position."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, kernel_size: int, stride: int) -> Tensor:
-        x, kernel = x.contiguous(), kernel.contiguous()
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
         ctx.save_for_backward(x, kernel)
-        ctx.kernel_size, ctx.stride = kernel_size, stride
-        n, groups, _, phases, h, w = kernel.shape
-        y = x.new_zeros(n, groups, phases, x.shape[2], h, w)
-        for tap in range(kernel_size**2):
-            seen = _tap(x, tap, kernel_size, stride, h, w)  # (N, G, C/G, h, w)
-            y.addcmul_(seen.unsqueeze(2), kernel[:, :, tap].unsqueeze(3))
-        return y
+        ctx.geometry = geometry
+        return _back_end(x, geometry).forward(x, kernel, geometry)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, kernel = ctx.saved_tensors
-        n, groups, taps, phases, h, w = kernel.shape
-        grad_y = grad_y.contiguous()
-        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        grad_kernel = torch.empty_like(kernel) if ctx.needs_input_grad[1] else None
-        for tap in range(taps):
-            seen = _tap(x, tap, ctx.kernel_size, ctx.stride, h, w)
-            for phase in range(phases):  # phase by phase, so that the product below stays the size of the small map
-                grad = grad_y[:, :, phase]  # (N, G, C/G, h, w)
-                if grad_x is not None:
-                    # dL/dx gathers kernel * dL/dy from every output that saw this position
-                    target = _tap(grad_x, tap, ctx.kernel_size, ctx.stride, h, w)
-                    target.addcmul_(grad, kernel[:, :, tap, phase].unsqueeze(2))
-                if grad_kernel is not None:
-                    # dL/dkernel is the correlation of dL/dy with what the tap saw, over channels
-                    torch.sum(grad * seen, dim=2, out=grad_kernel[:, :, tap, phase])
-        return grad_x, grad_kernel, None, None
+        need_x, need_kernel, _ = ctx.needs_input_grad
+        return *_back_end(x, ctx.geometry).backward(grad, x, kernel, ctx.geometry, need_x, need_kernel), None
 
 
-def _tap(x: Tensor, tap: int, kernel_size: int, stride: int, h: int, w: int) -> Tensor:
-    """View of padded `x` that window position `tap` sees from each of the h x w positions."""
-    row, column = divmod(tap, kernel_size)
-    return x[
-        ...,
-        row : row + stride * (h - 1) + 1 : stride,
-        column : column + stride * (w - 1) + 1 : stride,
-    ]
+def _back_end(x: Tensor, geometry: Geometry) -> ModuleType:
+    """What is fastest for x; all give the same (tests/upsampling/test_reassembly.py runs each)."""
+    if x.device.type == "cuda" and x.dtype != torch.float64:  # whose sums must not be in float32
+        return _fused() or taps
+    if x.device.type == "cpu" and x.shape[1] // geometry.groups >= MANY_CHANNELS:
+        return matmul
+    return taps
+
+
+@cache
+def _fused() -> ModuleType | None:
+    """The Triton back end, once it has compiled and given the right values here; else None, with a warning."""
+    geometry = Geometry(3, 1, up=2, stride=1, padding=1, h=5, w=3)
+    x, kernel = (torch.randn(size, device="cuda") for size in ((1, 2, 5, 3), (1, 9, 10, 6)))
+    try:
+        from a2u.upsampling.ops import fused
+
+        torch.testing.assert_close(fused.forward(x, kernel, geometry), taps.forward(x, kernel, geometry))
+    except Exception as error:  # no Triton, no compiler for its launcher, a GPU it does not know: many types
+        warnings.warn(
+            f"reassembly runs without its Triton kernels, and slower: {type(error).__name__}: {error}", stacklevel=2
+        )
+        return None
+    return fused
 
 
 def _check(x: Tensor, kernel: Tensor, kernel_size: int, groups: int, ratio: int) -> tuple[int, int, int, int]:

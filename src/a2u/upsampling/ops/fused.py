@@ -1,0 +1,149 @@
+"""Reassembly on a GPU: one Triton kernel forward and one for each gradient, which read and write every map once.
+
+A program makes a block of positions for a block of channels. Sums are in float32 whatever the type of the maps, and
+both gradients are gathered, so results are the same from run to run.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from a2u.upsampling.ops.geometry import Geometry
+
+POSITIONS, CHANNELS = 128, 16  # of a program
+
+
+def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
+    n, c = x.shape[:2]
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    layout = torch.channels_last if last else torch.contiguous_format
+    size = (n, c, geometry.up * geometry.h, geometry.up * geometry.w)
+    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
+    grid = _grid(y.shape[2] * y.shape[3], c // geometry.groups, n * geometry.groups)
+    _forward[grid](x, kernel, y, *x.stride(), *kernel.stride(), *y.stride(), **_sizes(x, y, geometry))
+    return y
+
+
+def backward(
+    grad: Tensor, x: Tensor, kernel: Tensor, geometry: Geometry, need_x: bool, need_kernel: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    n, c = x.shape[:2]
+    grad_x = torch.empty_like(x) if need_x else None
+    grad_kernel = torch.empty_like(kernel) if need_kernel else None
+    sizes = _sizes(x, grad, geometry)
+    if grad_x is not None:
+        grid = _grid(x.shape[2] * x.shape[3], c // geometry.groups, n * geometry.groups)
+        strides = (*grad_x.stride(), *kernel.stride(), *grad.stride())
+        _backward_x[grid](grad_x, kernel, grad, *strides, **sizes)
+    if grad_kernel is not None:
+        outputs, _, batch = _grid(grad.shape[2] * grad.shape[3], 1, n * geometry.groups)
+        strides = (*x.stride(), *grad_kernel.stride(), *grad.stride())
+        _backward_kernel[(outputs, geometry.taps, batch)](x, grad_kernel, grad, *strides, **sizes)
+    return grad_x, grad_kernel
+
+
+def _grid(positions: int, channels: int, batch: int) -> tuple[int, int, int]:
+    return triton.cdiv(positions, POSITIONS), triton.cdiv(channels, CHANNELS), batch
+
+
+def _sizes(x: Tensor, y: Tensor, geometry: Geometry) -> dict[str, int]:
+    return {
+        "height": x.shape[2],
+        "width": x.shape[3],
+        "y_height": y.shape[2],
+        "y_width": y.shape[3],
+        "channels": x.shape[1] // geometry.groups,
+        "groups": geometry.groups,
+        "size": geometry.kernel_size,
+        "up": geometry.up,
+        "step": geometry.stride,
+        "padding": geometry.padding,
+        "POSITIONS": POSITIONS,
+        "CHANNELS": CHANNELS,
+    }
+
+
+@triton.jit
+def _forward(
+    x, kernel, y, xn, xc, xh, xw, kn, kc, kh, kw, yn, yc, yh, yw,
+    height, width, y_height, y_width, channels, groups,
+    size: tl.constexpr, up: tl.constexpr, step: tl.constexpr, padding: tl.constexpr,
+    POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    sample, group = tl.program_id(2) // groups, tl.program_id(2) % groups
+    at = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)  # output positions
+    c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    row, column = at // y_width, at % y_width
+    inside, some = at < y_height * y_width, c < channels
+    x += sample.to(tl.int64) * xn + (group * channels + c)[:, None].to(tl.int64) * xc
+    y += sample.to(tl.int64) * yn + (group * channels + c)[:, None].to(tl.int64) * yc
+    kernel += sample.to(tl.int64) * kn + group * size * size * kc + row * kh + column * kw
+    total = tl.zeros((CHANNELS, POSITIONS), tl.float32)
+    for tap in range(size * size):
+        i = row // up * step + tap // size - padding
+        j = column // up * step + tap % size - padding
+        seen = inside & (i >= 0) & (i < height) & (j >= 0) & (j < width)
+        weight = tl.load(kernel + tap * kc, mask=inside, other=0.0).to(tl.float32)
+        value = tl.load(x + (i * xh + j * xw)[None, :], mask=some[:, None] & seen[None, :], other=0.0)
+        total += value.to(tl.float32) * weight[None, :]
+    tl.store(y + (row * yh + column * yw)[None, :], total.to(y.dtype.element_ty), mask=some[:, None] & inside[None, :])
+
+
+@triton.jit
+def _backward_x(
+    grad_x, kernel, grad, xn, xc, xh, xw, kn, kc, kh, kw, yn, yc, yh, yw,
+    height, width, y_height, y_width, channels, groups,
+    size: tl.constexpr, up: tl.constexpr, step: tl.constexpr, padding: tl.constexpr,
+    POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    # dL/dx gathers kernel * dL/dy from every output that saw this position
+    sample, group = tl.program_id(2) // groups, tl.program_id(2) % groups
+    at = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)  # positions of x
+    c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    row, column = at // width, at % width
+    inside, some = at < height * width, c < channels
+    grad_x += sample.to(tl.int64) * xn + (group * channels + c)[:, None].to(tl.int64) * xc
+    grad += sample.to(tl.int64) * yn + (group * channels + c)[:, None].to(tl.int64) * yc
+    kernel += sample.to(tl.int64) * kn + group * size * size * kc
+    total = tl.zeros((CHANNELS, POSITIONS), tl.float32)
+    for tap in range(size * size):
+        i, j = row + padding - tap // size, column + padding - tap % size  # step * grid position
+        for phase in range(up * up):
+            to_row, to_column = i // step * up + phase // up, j // step * up + phase % up
+            saw = inside & (i >= 0) & (j >= 0) & (i % step == 0) & (j % step == 0)
+            saw = saw & (to_row < y_height) & (to_column < y_width)
+            weight = tl.load(kernel + tap * kc + to_row * kh + to_column * kw, mask=saw, other=0.0).to(tl.float32)
+            value = tl.load(grad + (to_row * yh + to_column * yw)[None, :], mask=some[:, None] & saw[None, :], other=0.0)
+            total += value.to(tl.float32) * weight[None, :]
+    place = grad_x + (row * xh + column * xw)[None, :]
+    tl.store(place, total.to(grad_x.dtype.element_ty), mask=some[:, None] & inside[None, :])
+
+
+@triton.jit
+def _backward_kernel(
+    x, grad_kernel, grad, xn, xc, xh, xw, kn, kc, kh, kw, yn, yc, yh, yw,
+    height, width, y_height, y_width, channels, groups,
+    size: tl.constexpr, up: tl.constexpr, step: tl.constexpr, padding: tl.constexpr,
+    POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    # dL/dkernel is the correlation of dL/dy with what the tap saw, over channels
+    sample, group = tl.program_id(2) // groups, tl.program_id(2) % groups
+    tap = tl.program_id(1)
+    at = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)  # output positions
+    row, column = at // y_width, at % y_width
+    inside = at < y_height * y_width
+    i = row // up * step + tap // size - padding
+    j = column // up * step + tap % size - padding
+    seen = inside & (i >= 0) & (i < height) & (j >= 0) & (j < width)
+    x += sample.to(tl.int64) * xn + (i * xh + j * xw)[None, :]
+    grad += sample.to(tl.int64) * yn + (row * yh + column * yw)[None, :]
+    total = tl.zeros((POSITIONS,), tl.float32)
+    for first in range(0, channels, CHANNELS):
+        c = first + tl.arange(0, CHANNELS)
+        mask = (c < channels)[:, None] & seen[None, :]
+        channel = (group * channels + c)[:, None].to(tl.int64)
+        value = tl.load(x + channel * xc, mask=mask, other=0.0).to(tl.float32)
+        total += tl.sum(value * tl.load(grad + channel * yc, mask=mask, other=0.0).to(tl.float32), axis=0)
+    place = grad_kernel + sample.to(tl.int64) * kn + (group * size * size + tap) * kc + row * kh + column * kw
+    tl.store(place, total.to(grad_kernel.dtype.element_ty), mask=inside)

@@ -1,0 +1,76 @@
+"""Reassembly window position by window position, on whole maps: any device, best where there are few channels."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from a2u.upsampling.ops.geometry import Geometry, phases
+
+
+def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
+    n, c = x.shape[:2]
+    windows, weights = _windows(x, geometry), _weights(kernel, geometry)
+    _, groups, taps, count, h, w = weights.shape
+    precise = torch.promote_types(x.dtype, torch.float32)  # the sum is not rounded to 16 bits at every term
+    y = x.new_zeros((n, groups, count, c // groups, h, w), dtype=precise)
+    for tap in range(taps):
+        y.addcmul_(_seen(windows, tap, geometry).unsqueeze(2), weights[:, :, tap].unsqueeze(3))
+    enlarged = x.new_empty(n, c, geometry.up * h, geometry.up * w)
+    phases(enlarged, geometry, groups).permute(0, 1, 5, 6, 2, 3, 4).copy_(y.unflatten(2, (geometry.up, geometry.up)))
+    return enlarged
+
+
+def backward(
+    grad: Tensor, x: Tensor, kernel: Tensor, geometry: Geometry, need_x: bool, need_kernel: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    windows, weights = _windows(x, geometry), _weights(kernel, geometry)
+    padding = geometry.padding
+    grad = _by_phase(grad, geometry)  # (N, G, P, C/G, h, w)
+    grad_windows = torch.zeros_like(windows, dtype=torch.promote_types(x.dtype, torch.float32)) if need_x else None
+    grad_weights = torch.empty_like(weights) if need_kernel else None
+    for tap in range(geometry.taps):
+        seen = _seen(windows, tap, geometry)
+        for phase in range(geometry.up**2):  # one by one, so that the products below stay the size of the small map
+            part, weight = grad[:, :, phase], weights[:, :, tap, phase]  # (N, G, C/G, h, w) and (N, G, h, w)
+            if grad_windows is not None:
+                # dL/dx gathers kernel * dL/dy from every output that saw this position
+                _seen(grad_windows, tap, geometry).addcmul_(part, weight.unsqueeze(2))
+            if grad_weights is not None:
+                # dL/dkernel is the correlation of dL/dy with what the tap saw, over channels
+                torch.sum(part * seen, dim=2, out=grad_weights[:, :, tap, phase])
+    grad_x = grad_kernel = None
+    if grad_windows is not None:
+        height, width = x.shape[2:]
+        inner = grad_windows[..., padding : padding + height, padding : padding + width]
+        grad_x = inner.to(x.dtype).reshape(x.shape)
+    if grad_weights is not None:
+        up = geometry.up
+        blocks = grad_weights.unflatten(3, (up, up)).permute(0, 1, 2, 5, 3, 6, 4)  # (N, G, T, h, r, w, r)
+        grad_kernel = blocks.reshape(kernel.shape)
+    return grad_x, grad_kernel
+
+
+def _windows(x: Tensor, geometry: Geometry) -> Tensor:
+    """x with its border of zeros, by groups: (N, G, C/G, H + 2*padding, W + 2*padding), rows contiguous."""
+    return pad(x.contiguous(), [geometry.padding] * 4).unflatten(1, (geometry.groups, -1))
+
+
+def _by_phase(enlarged: Tensor, geometry: Geometry) -> Tensor:
+    """(N, C, r*h, r*w) -> (N, G, P, C/G, h, w), contiguous."""
+    blocks = phases(enlarged.contiguous(), geometry, geometry.groups).permute(0, 1, 5, 6, 2, 3, 4)
+    return blocks.flatten(2, 3).contiguous()
+
+
+def _weights(kernel: Tensor, geometry: Geometry) -> Tensor:
+    """(N, G, T, P, h, w), contiguous."""
+    blocks = phases(kernel.contiguous(), geometry, geometry.groups)
+    return blocks.permute(0, 1, 2, 5, 6, 3, 4).flatten(3, 4).contiguous()
+
+
+def _seen(windows: Tensor, tap: int, geometry: Geometry) -> Tensor:
+    """View of `windows` that window position `tap` sees from each of the h x w positions."""
+    row, column = divmod(tap, geometry.kernel_size)
+    stride = geometry.stride
+    rows = slice(row, row + stride * (geometry.h - 1) + 1, stride)
+    columns = slice(column, column + stride * (geometry.w - 1) + 1, stride)
+    return windows[..., rows, columns]
