@@ -12,7 +12,7 @@ from torch import Tensor
 
 from a2u.upsampling.ops.geometry import Geometry
 
-TILE = 2**19  # numbers in the windows of a tile, for each thread: 2 MB. Smaller ones cost more in starting operations
+TILE = 2**20  # numbers in the windows of a tile, for each thread: 4 MB. Smaller ones cost more in starting operations
 
 
 class Tile(NamedTuple):
