@@ -208,8 +208,8 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     n, c, height, width = x.shape
     batch, outputs, shared, size, _ = kernels.shape
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
-    # Kernels of their own for every sample become a grouped convolution with N*C groups.
-    x = x.reshape(n // batch, batch * c, height, width)
+    if batch > 1:  # kernels of their own for every sample become a grouped convolution with N*C groups
+        x = x.reshape(1, batch * c, height, width)
     # One output at a time: oneDNN is several times faster where a group has one (make bench).
     encoded = [
         F.conv2d(x, kernel.reshape(-1, 1, size, size), stride=stride, padding=(size - 1) // 2, groups=batch * c)
