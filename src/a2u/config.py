@@ -77,6 +77,13 @@ class Schedule(Enum):
     constant = 3
 
 
+class Precision(Enum):
+    """Of a training step's maps: single precision, or autocast to bfloat16 (weights and loss stay single)."""
+
+    float32 = 1
+    bfloat16 = 2
+
+
 class Split(Enum):
     """Whose foregrounds are trained on: those of the training part, or of the test part as well (Table 6)."""
 
@@ -325,6 +332,8 @@ class MattingTrainerConfig(TrainerConfig):
     iterations: int = 6000  # of an epoch
     encoder_lr_ratio: float = 100.0  # a pretrained encoder learns at lr / encoder_lr_ratio
     freeze_encoder_norm: bool | None = None  # null: where encoder weights are loaded, as the paper says
+    accumulate: int = 1  # parts a batch is taken in, gradients added up; norms see a part at a time
+    precision: Precision = Precision.float32
 
 
 @dataclass
@@ -366,6 +375,9 @@ class RuntimeConfig:
     outputs: str = "outputs"
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     threads: int | None = None  # of PyTorch; null: its own choice
+    channels_last: bool = True  # memory layout of maps: faster on a CPU, and on a GPU's tensor cores
+    recompute: bool = False  # norms keep their output alone for the backward pass: less memory, a little slower
+    compile: bool = False  # the training step by torch.compile: needs a C++ compiler on a CPU, and a minute to start
     workers: int | None = None  # data-loading processes; null: none on a CPU, up to 8 beside a GPU
     log_every: int = 20  # steps between TensorBoard scalars
     checkpoint_seconds: float = 60.0  # a checkpoint at least this often, besides one after every epoch

@@ -40,7 +40,7 @@ def test_every_row_learns(row, tmp_path):
     task.prepare_training(cfg, model)
     optimizer = task.optimizer(cfg, model)
     task.training_mode(cfg, model)
-    backward = task.step(model)
+    backward = task.step(cfg, model)
     losses = []
     before = [parameter.clone() for parameter in model.upsamplers.parameters()]
     for epoch in range(6):
@@ -240,7 +240,7 @@ def test_a_captured_step_is_the_step(row):
         task.prepare_training(cfg, model)
         optimizer = task.optimizer(cfg, model)
         step = CapturedStep(model, lambda batch, model=model: task.loss(model, batch))
-        backward = step if captured else super(Reconstruction, task).step(model)
+        backward = step if captured else super(Reconstruction, task).step(cfg, model)
         for batch in task.batches(cfg, 0, 0):
             loss = backward(batch)
             optimizer.step()

@@ -87,7 +87,7 @@ def fit(
         )
 
     task.training_mode(cfg, model)
-    backward = task.step(model)
+    backward = task.step(cfg, torch.compile(model) if cfg.runtime.compile else model)  # type: ignore[arg-type]
     for epoch in range(step // epoch_steps, trainer.epochs):
         log.resume()
         for batch in task.batches(cfg, epoch, done=step % epoch_steps):

@@ -15,8 +15,11 @@ from a2u.config import plain
 # What a run is called, where it writes and how fast: not what it computes. The task is told by the network.
 LABELS = ("task", "table", "row", "runtime")
 CACHES = ("cache", "cache_mb", "download")  # of a dataset: where it is kept and how it came there, not what it is
-# Of a dataset, newer than earlier runs, which are what they were where these have the values that change nothing.
-LATER = {"trimap": None, "split": "train"}
+# Newer than earlier runs, which are what they were where these have the values that change nothing.
+LATER: dict[str, dict[str, Any]] = {
+    "dataset": {"trimap": None, "split": "train"},
+    "trainer": {"accumulate": 1, "precision": "float32"},
+}
 
 
 def identity(cfg: DictConfig, seed: bool = True) -> str:
@@ -28,6 +31,7 @@ def identity(cfg: DictConfig, seed: bool = True) -> str:
     if not seed:
         del relevant["seed"]
     relevant["dataset"] = dataset_identity(relevant["dataset"])
+    relevant["trainer"] = _without_later(relevant["trainer"], "trainer")
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
@@ -37,12 +41,17 @@ def dataset_identity(dataset: dict[str, Any]) -> dict[str, Any]:
     A root counts as the absolute path it leads to, however it is spelled.
     """
     relevant = {key: value for key, value in dataset.items() if key not in CACHES}
-    relevant = {key: value for key, value in relevant.items() if key not in LATER or value != LATER[key]}
+    relevant = _without_later(relevant, "dataset")
     if "download" in dataset:
         relevant["root"] = None  # these files' contents are verified, wherever they lie
     if relevant["root"] is not None:
         relevant["root"] = os.path.abspath(os.path.expanduser(relevant["root"]))
     return relevant
+
+
+def _without_later(node: dict[str, Any], name: str) -> dict[str, Any]:
+    later = LATER[name]
+    return {key: value for key, value in node.items() if key not in later or value != later[key]}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Matting as a task: samples made from layers, Adam with two rates, SAD / MSE / Grad / Conn at full resolution."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from a2u.config import (
     MattingEvaluationConfig,
     MattingNetworkConfig,
     MattingTrainerConfig,
+    Precision,
     SampleConfig,
 )
 from a2u.data import EpochSampler, TrainingSamples, build_data
@@ -30,6 +31,7 @@ from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.classic import ClassicMatting
 from a2u.models.encoder_weights import load_encoder_weights
+from a2u.models.layers import NormActivation
 from a2u.models.network import MattingNetwork
 
 STRIPS = 4  # test images shown in TensorBoard
@@ -71,16 +73,24 @@ class Matting(Task):
                 f"got {cfg.sample.crop}."
             )
         learns = any(True for _ in model.parameters())
-        if learns and cfg.trainer.batch_size == 1 and cfg.sample.crop == model.multiple:
+        samples, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
+        one_sample = "trainer.batch_size=1" if samples == 1 else f"trainer.accumulate={accumulate}, one sample a part,"
+        for_each = "" if accumulate == 1 else f" times {accumulate}"
+        if samples % accumulate:
             raise ConfigError(
-                f"trainer.batch_size=1 cannot be trained on crops of {cfg.sample.crop}, which are 1x1 maps at the "
+                f"trainer.accumulate must divide trainer.batch_size, so that parts are of one size; got {accumulate} "
+                f"and {samples}."
+            )
+        if learns and samples == accumulate and cfg.sample.crop == model.multiple:
+            raise ConfigError(
+                f"{one_sample} cannot be trained on crops of {cfg.sample.crop}, which are 1x1 maps at the "
                 "bottom of the network, where a norm has one value to normalise; raise one of the two."
             )
-        if cfg.trainer.batch_size == 1 and any(isinstance(part, ASPP) for part in model.modules()):
+        if samples == accumulate and any(isinstance(part, ASPP) for part in model.modules()):
             instead = ", or model.aspp=false" if "aspp" in cfg.model else ""
             raise ConfigError(
-                "trainer.batch_size=1 cannot be trained with pyramid pooling: its global pooling branch normalises "
-                f"1x1 maps over the batch; set trainer.batch_size to 2 or more{instead}."
+                f"{one_sample} cannot be trained with pyramid pooling: its global pooling branch normalises "
+                f"1x1 maps over the batch; set trainer.batch_size to 2 or more{for_each}{instead}."
             )
 
     def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
@@ -103,11 +113,14 @@ class Matting(Task):
         lr = cfg.trainer.lr
         pretrained = cfg.model.encoder_weights != "none"
         encoder_lr = lr / cfg.trainer.encoder_lr_ratio if pretrained else lr
-        return Adam([{"params": encoder, "lr": encoder_lr}, {"params": rest, "lr": lr}])
+        return Adam([{"params": encoder, "lr": encoder_lr}, {"params": rest, "lr": lr}], fused=True)
 
     def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
         """Fix the encoder's batch norms, statistics and scale, where the configuration says so (Sec. 6.3)."""
         model.train()
+        for part in model.modules():
+            if isinstance(part, NormActivation):
+                part.recompute = cfg.runtime.recompute
         frozen = cfg.trainer.freeze_encoder_norm
         if frozen is None:
             frozen = cfg.model.encoder_weights != "none"
@@ -132,9 +145,25 @@ class Matting(Task):
             names = batch.pop("name")
             yield {"name": names} | {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
 
+    def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
+        """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=cfg.trainer.precision is Precision.bfloat16)
+
+        def backward(batch: dict[str, Any]) -> Tensor:
+            model.zero_grad(set_to_none=True)
+            total = torch.zeros((), device=self.device)
+            for part in _parts(batch, cfg.trainer.accumulate):
+                with autocast:
+                    prediction = model(part["input"])
+                loss = _loss(prediction.float(), part) * (len(prediction) / len(batch["input"]))
+                loss.backward()
+                total += loss.detach()
+            return total
+
+        return backward
+
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
-        prediction = model(batch["input"])
-        return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
+        return _loss(model(batch["input"]), batch)
 
     def origin(self, batch: dict[str, Any]) -> str:
         return f"foregrounds {', '.join(batch['name'])}"
@@ -162,6 +191,17 @@ class Matting(Task):
 
     def checksum(self) -> str:
         return self.data.checksum()
+
+
+def _loss(prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+    return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
+
+
+def _parts(batch: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
+    """The batch's tensors in `count` parts of equal size, the last ones smaller where it does not come out even."""
+    tensors = {key: value.chunk(count) for key, value in batch.items() if isinstance(value, Tensor)}
+    for values in zip(*tensors.values(), strict=True):
+        yield dict(zip(tensors, values, strict=True))
 
 
 def _strip(case: Composite, prediction: np.ndarray) -> Picture:

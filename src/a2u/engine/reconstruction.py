@@ -83,10 +83,10 @@ class Reconstruction(Task):
         pictures = unit(batch)
         return nn.functional.l1_loss(model(pictures), pictures)
 
-    def step(self, model: nn.Module) -> Callable[[Any], Tensor]:
+    def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         if self.device.type == "cuda":
             return CapturedStep(model, lambda batch: self.loss(model, batch))
-        return super().step(model)
+        return super().step(cfg, model)
 
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
         metrics, training = ImageMetrics(), model.training

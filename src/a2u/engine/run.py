@@ -69,6 +69,8 @@ def prepare(cfg: DictConfig) -> Parts:
     model = make_model(cfg)
     task = TASKS[cfg.task.name](cfg.dataset, cfg.metrics, device)
     task.prepare_training(cfg, model)
+    if cfg.runtime.channels_last:
+        channels_last(model)
     return Parts(device, model.to(device), task)
 
 
@@ -119,6 +121,7 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
             commits=trained.commits,
             device=str(parts.device),
             threads=torch.get_num_threads(),
+            channels_last=cfg.runtime.channels_last,
             tf32=parts.device.type == "cuda" and torch.backends.cudnn.allow_tf32,
             samples_per_second=round(trained.samples_per_second, 2),
             steps=steps,
@@ -143,6 +146,7 @@ def check(cfg: DictConfig) -> None:
         "trainer.epochs": 0 if OmegaConf.get_type(cfg, "model") is UntrainedConfig else 1,
         "trainer.iterations": 1,
         "trainer.batch_size": 1,
+        "trainer.accumulate": 1,
         "trainer.evaluate_every": 0,
         "runtime.log_every": 1,
         "runtime.threads": 1,
@@ -186,6 +190,13 @@ def make_model(cfg: DictConfig) -> nn.Module:
         return build_model(cfg)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def channels_last(model: nn.Module) -> None:
+    """Lay the weights of convolutions out with the channels innermost; the maps they make follow."""
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def choose_device(name: str) -> torch.device:

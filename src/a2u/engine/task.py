@@ -65,7 +65,7 @@ class Task(ABC):
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Scalar loss of a batch."""
 
-    def step(self, model: nn.Module) -> Callable[[Any], Tensor]:
+    def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """A function of a batch that leaves the loss's gradients in the network and returns the loss."""
 
         def backward(batch: Any) -> Tensor:

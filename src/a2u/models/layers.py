@@ -6,15 +6,31 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from a2u.models.recompute import norm_and_activation
 from a2u.upsampling.initialise import LEAKY_SLOPE
 
 Norm = Callable[[int, bool], nn.Module]  # (channels, with activation) -> module
 
 
+class NormActivation(nn.Sequential):
+    """Batch norm and leaky ReLU. With `recompute`, a training step keeps their output alone, not the norm's input."""
+
+    recompute = False
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.BatchNorm2d(channels), nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self[0]
+        assert isinstance(norm, nn.BatchNorm2d)
+        if self.recompute and norm.training:
+            return norm_and_activation(x, norm, LEAKY_SLOPE)
+        return super().forward(x)
+
+
 def batch_norm(channels: int, activation: bool) -> nn.Module:
     """Batch norm, then leaky ReLU where `activation`."""
-    norm = nn.BatchNorm2d(channels)
-    return nn.Sequential(norm, nn.LeakyReLU(LEAKY_SLOPE, inplace=True)) if activation else nn.Sequential(norm)
+    return NormActivation(channels) if activation else nn.Sequential(nn.BatchNorm2d(channels))
 
 
 def batch_norm_relu6(channels: int, activation: bool) -> nn.Module:
@@ -76,7 +92,8 @@ class BasicBlock(nn.Module):
         return self._sum(x, y), guide
 
     def _sum(self, x: Tensor, y: Tensor) -> Tensor:
-        return F.leaky_relu(self.conv2(y) + self.projection(x), LEAKY_SLOPE)
+        # In place: neither gradient needs the sum before the activation
+        return F.leaky_relu(self.conv2(y).add_(self.projection(x)), LEAKY_SLOPE, inplace=True)
 
 
 def blocks(channels: int, out: int, count: int, norm: Norm, stride: int = 1, reduces: bool = False) -> nn.Sequential:

@@ -114,7 +114,9 @@ def _backward_x(
             saw = inside & (i >= 0) & (j >= 0) & (i % step == 0) & (j % step == 0)
             saw = saw & (to_row < y_height) & (to_column < y_width)
             weight = tl.load(kernel + tap * kc + to_row * kh + to_column * kw, mask=saw, other=0.0).to(tl.float32)
-            value = tl.load(grad + (to_row * yh + to_column * yw)[None, :], mask=some[:, None] & saw[None, :], other=0.0)
+            value = tl.load(
+                grad + (to_row * yh + to_column * yw)[None, :], mask=some[:, None] & saw[None, :], other=0.0
+            )
             total += value.to(tl.float32) * weight[None, :]
     place = grad_x + (row * xh + column * xw)[None, :]
     tl.store(place, total.to(grad_x.dtype.element_ty), mask=some[:, None] & inside[None, :])
