@@ -366,6 +366,7 @@ class RuntimeConfig:
     outputs: str = "outputs"
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     threads: int | None = None  # of PyTorch; null: its own choice
+    evaluation_threads: int | None = None  # reading and measuring beside the network; null: as many as PyTorch has
     workers: int | None = None  # data-loading processes; null: none on a CPU, up to 8 beside a GPU
     log_every: int = 20  # steps between TensorBoard scalars
     checkpoint_seconds: float = 60.0  # a checkpoint at least this often, besides one after every epoch

@@ -132,17 +132,28 @@ class MattingMetrics:
         Raises:
             DataError: as `sad` does, the message naming the image; or `name` was measured before.
         """
+        self.add(name, self.measured(name, pred, alpha, trimap))
+
+    def measured(self, name: str, pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> dict[str, float]:
+        """The metrics of an image, {} where undefined, for `add`; several threads may measure at a time.
+
+        Arguments and errors as for `update`.
+        """
+        try:
+            return self.measure(pred, alpha, trimap)
+        except UndefinedMetric:
+            return {}
+        except DataError as error:
+            raise DataError(f"Image {name!r}: {error}") from error
+
+    def add(self, name: str, values: dict[str, float]) -> None:
+        """Take in what was `measured`; DataError where the set has an image of that name."""
         if name in self.images:
             raise DataError(
                 f"The image {name!r} is measured a second time and would count twice in the mean; "
                 "give every image its own name."
             )
-        try:
-            self.images[name] = self.measure(pred, alpha, trimap)
-        except UndefinedMetric:
-            self.images[name] = {}
-        except DataError as error:
-            raise DataError(f"Image {name!r}: {error}") from error
+        self.images[name] = values
 
     @property
     def undefined(self) -> list[str]:
