@@ -2,24 +2,45 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
+import torch
 from scipy import ndimage
 
 from a2u.bench.measure import Line, seconds
+from a2u.config import compose
+from a2u.data.folders import CompositeFile, CompositeFiles
+from a2u.data.images import write_png
+from a2u.engine.evaluate import evaluate, predict
 from a2u.metrics import all_metrics
+from a2u.models.trimap_only import TrimapOnly
 
 SIZE = (1240, 1600)  # of a usual test image, pixels
+IMAGES = 6  # evaluated
+THREADS = (1, 2)
 
 
 def lines() -> Iterator[Line]:
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(1)  # as in an evaluation
+    torch.set_num_threads(1)
+    try:
+        yield metrics_line()
+        yield from evaluation_lines()
+    finally:
+        cv2.setNumThreads(threads[0])
+        torch.set_num_threads(threads[1])
+
+
+def metrics_line() -> Line:
     images = matte(SIZE)
-    ours, textbook = seconds(
-        lambda: all_metrics(*images), lambda: textbook_metrics(*images), repeats=5, clock=time.process_time
-    )
-    yield Line(
+    ours, textbook = seconds(lambda: all_metrics(*images), lambda: textbook_metrics(*images), clock=time.process_time)
+    return Line(
         group="metrics",
         what=f"SAD, MSE, Grad, Conn of one {SIZE[0]} × {SIZE[1]} image, a fifth of it unknown; CPU time",
         unit="s",
@@ -28,6 +49,41 @@ def lines() -> Iterator[Line]:
         target=15,
         plain="NumPy and SciPy on whole images: dense filters; components, their areas and distances per threshold",
     )
+
+
+def evaluation_lines() -> Iterator[Line]:
+    """Images a second of reading, predicting and measuring, where the network takes next to nothing."""
+    how, model = compose([]).metrics, TrimapOnly()
+    with TemporaryDirectory() as folder:
+        test = CompositeFiles([_written(Path(folder), seed) for seed in range(IMAGES)])
+
+        def one_after_the_other() -> None:
+            for index in range(len(test)):
+                case = test[index]
+                all_metrics(predict(model, case.image, case.trimap), case.alpha, case.trimap)
+
+        plain, *ours = seconds(
+            one_after_the_other, *(partial(evaluate, model, test, how, threads=count) for count in THREADS), repeats=3
+        )
+    for count, taken in zip(THREADS, ours, strict=True):
+        yield Line(
+            group="evaluation",
+            what=f"{SIZE[0]} × {SIZE[1]} PNG images, the trimap as prediction, evaluation_threads={count}; wall time",
+            unit="1/s",
+            ours=IMAGES / taken,
+            reference=IMAGES / plain,
+            plain="a loop that reads, predicts and measures one image after the other",
+        )
+
+
+def _written(folder: Path, seed: int) -> CompositeFile:
+    """A test case in PNG files."""
+    _, alpha, trimap = matte(SIZE, seed)
+    image = np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    files = CompositeFile(str(seed), *(folder / f"{seed}_{kind}.png" for kind in ("image", "trimap", "alpha")))
+    for path, picture in zip(files[1:], (cv2.GaussianBlur(image, (0, 0), 2), trimap, alpha), strict=True):
+        write_png(path, picture)
+    return files
 
 
 def matte(size: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
