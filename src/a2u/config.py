@@ -378,6 +378,7 @@ class RuntimeConfig:
     channels_last: bool = True  # memory layout of maps: faster on a CPU, and on a GPU's tensor cores
     recompute: bool = False  # norms keep their output alone for the backward pass: less memory, a little slower
     compile: bool = False  # the training step by torch.compile: needs a C++ compiler on a CPU, and a minute to start
+    evaluation_threads: int | None = None  # reading and measuring beside the network; null: as many as PyTorch has
     workers: int | None = None  # data-loading processes; null: none on a CPU, up to 8 beside a GPU
     log_every: int = 20  # steps between TensorBoard scalars
     checkpoint_seconds: float = 60.0  # a checkpoint at least this often, besides one after every epoch

@@ -1,5 +1,8 @@
 """Prediction at full resolution: padding, clamping, known pixels, rounding."""
 
+import doctest
+from threading import current_thread, main_thread
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,10 @@ from torch import nn
 
 from a2u.config import compose
 from a2u.data.types import Composite
-from a2u.engine.evaluate import evaluate, predict
+from a2u.engine import ahead
+from a2u.engine.evaluate import PROGRAMS, PredictionError, evaluate, predict
+from a2u.engine.run import evaluation_threads
+from a2u.errors import ConfigError, DataError
 from a2u.inputs import network_input
 from a2u.metrics import all_metrics, released
 from a2u.models.network import MattingNetwork
@@ -118,3 +124,104 @@ def test_the_released_programs_metrics_are_a_choice():
     prediction = predict(model.eval(), image, trimap)
     assert found == released.all_metrics(prediction, alpha, trimap)
     assert found != all_metrics(prediction, alpha, trimap)
+
+
+def several(count, read=None):
+    """Test cases that are made when they are read, and say so."""
+
+    class Cases:
+        def __len__(self):
+            return count
+
+        def __getitem__(self, index):
+            if read is not None:
+                read(index)
+            image, trimap = case(20 + index % 3, 30, index)
+            return Composite(f"image_{index}", image, trimap, image[..., 0])
+
+    return Cases()
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_the_number_of_threads_changes_nothing(threads, tmp_path):
+    def evaluated(threads):
+        seen = []
+        folder = tmp_path / str(threads)
+
+        def note(done, total, item, prediction):
+            seen.append((done, total, item.name, prediction.tobytes()))
+            assert (folder / f"{item.name}.png").is_file()
+            assert current_thread() is main_thread()
+
+        metrics = evaluate(Constant(0.4), several(12), compose([]).metrics, folder, note, threads)
+        metrics.write_csv(folder / "metrics.csv")
+        return seen, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    assert evaluated(threads) == evaluated(1)
+    seen, files = evaluated(threads)
+    assert [name for _, _, name, _ in seen] == [f"image_{index}" for index in range(12)]
+    assert len(files) == 13
+
+
+def test_other_threads_read_and_measure_but_the_callers_predicts(monkeypatch):
+    reading, predicting, measuring = set(), set(), set()
+
+    def measure(*images):
+        measuring.add(current_thread())
+        return all_metrics(*images)
+
+    class Noting(Constant):
+        def forward(self, x):
+            predicting.add(current_thread())
+            return super().forward(x)
+
+    monkeypatch.setitem(PROGRAMS, "matlab", measure)
+    cases = several(6, lambda _: reading.add(current_thread()))
+    evaluate(Noting(0.4), cases, compose([]).metrics, threads=2)
+    assert predicting == {main_thread()}
+    assert len(reading | measuring) in (1, 2)  # a thread that is free takes the next work
+    assert main_thread() not in reading | measuring
+
+
+def test_few_cases_are_under_way():
+    finished, ahead = [], []
+    cases = several(30, lambda index: ahead.append(index - len(finished)))
+    evaluate(Constant(0.4), cases, compose([]).metrics, seen=lambda *_: finished.append(1), threads=2)
+    assert max(ahead) <= 2 * (2 + 1)  # three being read, three being measured
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_anywhere_comes_as_itself_and_soon(threads, monkeypatch, tmp_path):
+    def damaged(index):
+        read.append(index)
+        if index == 2:
+            raise DataError("image_2 is damaged")
+
+    read: list[int] = []
+    with pytest.raises(DataError, match=r"^image_2 is damaged$"):
+        evaluate(Constant(0.4), several(50, damaged), compose([]).metrics, threads=threads)
+    assert len(read) < 10
+
+    read.clear()
+    (tmp_path / "image_1.png").mkdir()  # where a file is to go
+    with pytest.raises(OSError, match="image_1"):
+        evaluate(Constant(0.4), several(50, read.append), compose([]).metrics, tmp_path, threads=threads)
+    assert len(read) < 15
+
+    monkeypatch.setitem(PROGRAMS, "matlab", lambda *_: all_metrics([], *_[1:]))
+    with pytest.raises(DataError, match="Image 'image_0': The prediction is of type list"):
+        evaluate(Constant(0.4), several(5), compose([]).metrics, threads=threads)
+
+    with pytest.raises(PredictionError):
+        evaluate(Constant(float("nan")), several(5), compose([]).metrics, threads=threads)
+
+
+def test_threads_are_as_many_as_pytorchs_unless_said():
+    assert evaluation_threads(compose([])) == torch.get_num_threads()
+    assert evaluation_threads(compose(["runtime.evaluation_threads=3"])) == 3
+    with pytest.raises(ConfigError, match=r"runtime\.evaluation_threads must be at least 1; got 0\."):
+        evaluation_threads(compose(["runtime.evaluation_threads=0"]))
+
+
+def test_doctests():
+    assert doctest.testmod(ahead) == (0, 1)

@@ -154,6 +154,25 @@ def test_equals_slow_version_on_noise(shape: tuple[int, int]) -> None:
     assert all_metrics(pred, alpha, trimap) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize("patch", [np.s_[:3, :2], np.s_[20:21, 30:31], np.s_[36:, 50:]])
+def test_equals_slow_version_where_little_is_unknown(patch: tuple[slice, slice]) -> None:
+    pred, alpha, trimap = noise(37, (40, 60))
+    trimap[:] = 0
+    trimap[patch] = 128
+    expected = slow_metrics(pred, alpha, trimap)
+    assert all_metrics(pred, alpha, trimap) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_the_largest_component_may_be_another_one_at_every_threshold() -> None:
+    # Separate bars, the brighter the shorter: the longest that reaches a threshold is the faintest that does.
+    alpha = np.zeros((19, 30), np.uint8)
+    for bar, value in enumerate(range(30, 256, 25)):
+        alpha[2 * bar, : 30 - 3 * bar] = value
+    pred = np.where(alpha, alpha - 5, 0).astype(np.uint8)
+    found = conn(pred, alpha, unknown_everywhere(alpha))
+    assert found == pytest.approx(slow_conn(pred, alpha, unknown_everywhere(alpha)), rel=1e-6)
+
+
 def test_every_value_meets_the_thresholds_as_exact_fractions_do() -> None:
     # Neighbours differ by one level, so each threshold keeps one run of this row.
     pred = np.arange(256, dtype=np.uint8)[None]

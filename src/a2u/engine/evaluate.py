@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from a2u.data.images import write_png
 from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import Composite, Composites
+from a2u.engine.ahead import mapping
 from a2u.errors import A2UError
 from a2u.inputs import network_input
 from a2u.metrics import MattingMetrics, all_metrics, released
@@ -84,27 +85,41 @@ def evaluate(
     cfg: DictConfig,
     predictions: Path | None = None,
     seen: Callable[[int, int, Composite, np.ndarray], None] | None = None,
+    threads: int = 1,
 ) -> MattingMetrics:
     """The four metrics of every test case.
+
+    The network predicts in the thread of the caller. Others read the next cases meanwhile, and measure and write the
+    latest predictions: the numbers and their order do not depend on how many there are.
 
     Args:
         model: network; put into evaluation mode, and every part back into its own.
         test: the test cases.
         cfg: `metrics` of a configuration (whose program, rounding).
         predictions: folder for the predicted alphas as PNG, or None.
-        seen: called after each image with (images done, images, case, prediction).
+        seen: called after each image with (images done, images, case, prediction), in the order of the test set.
+        threads: that read, measure and write; 1: everything in line. Each has about two cases in memory.
     """
     metrics = MattingMetrics(PROGRAMS[cfg.program.name])
     modes = {module: module.training for module in model.modules()}  # some may be frozen: restore each, not the whole
     model.eval()
-    for index in range(len(test)):
-        case = test[index]
-        prediction = predict(model, case.image, case.trimap, cfg.rounding.name)
-        metrics.update(case.name, prediction, case.alpha, case.trimap)
+
+    def predicted(case: Composite) -> tuple[Composite, np.ndarray]:
+        return case, predict(model, case.image, case.trimap, cfg.rounding.name)
+
+    def measured(found: tuple[Composite, np.ndarray]) -> tuple[Composite, np.ndarray, dict[str, float]]:
+        case, prediction = found
+        values = metrics.measured(case.name, prediction, case.alpha, case.trimap)
         if predictions is not None:
             write_png(predictions / f"{case.name}.png", prediction)
-        if seen is not None:
-            seen(index + 1, len(test), case, prediction)
+        return case, prediction, values
+
+    with mapping(threads) as each:
+        cases = each(test.__getitem__, range(len(test)))
+        for done, (case, prediction, values) in enumerate(each(measured, map(predicted, cases)), start=1):
+            metrics.add(case.name, values)
+            if seen is not None:
+                seen(done, len(test), case, prediction)
     for module, mode in modes.items():
         module.training = mode
     return metrics

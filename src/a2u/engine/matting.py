@@ -22,6 +22,7 @@ from a2u.config import (
 )
 from a2u.data import EpochSampler, TrainingSamples, build_data
 from a2u.data.types import Composite, MattingData
+from a2u.engine.ahead import mapping
 from a2u.engine.evaluate import evaluate, seen_in_training
 from a2u.engine.provenance import available_cores
 from a2u.engine.task import Picture, Seen, Task
@@ -51,16 +52,17 @@ class Matting(Task):
     goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
     best_by, higher_is_better = "sad", False  # the authors keep the epoch with the lowest SAD
 
-    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device) -> None:
+    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
         cv2.setNumThreads(1)  # images are small; PyTorch has the cores
         data = build_data(dataset)
         assert isinstance(data, MattingData)
-        self.data, self.how, self.device = data, metrics, device
+        self.data, self.how, self.device, self.threads = data, metrics, device, threads
         self.train_names = []
         self.test_images = len(data.test)
         self.metrics: MattingMetrics | None = None  # of the latest evaluation
-        for index in range(len(data.test)):
-            data.test[index]
+        with mapping(threads) as each:
+            for _ in each(data.test.__getitem__, range(len(data.test))):
+                pass
 
     @staticmethod
     def check(cfg: DictConfig, model: nn.Module) -> None:
@@ -173,7 +175,7 @@ class Matting(Task):
             seen(done, total, _strip(case, prediction) if done <= STRIPS else None)
 
         assert isinstance(model, MattingNetwork)
-        self.metrics = evaluate(model, self.data.test, self.how, predictions, one)
+        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads)
         return self.metrics.mean()
 
     def images(self) -> list[dict[str, Any]]:

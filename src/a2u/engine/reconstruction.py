@@ -41,7 +41,7 @@ class Reconstruction(Task):
     goes_with = "dataset=mnist5k, mnist or fashion_mnist and metrics=image"
     best_by, higher_is_better = "psnr", True
 
-    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device) -> None:
+    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
         data = build_data(dataset)
         assert isinstance(data, PictureData)
         self.train, self.test = data.train.to(device), data.test.to(device)  # (N, 1, size, size) uint8

@@ -67,7 +67,7 @@ def prepare(cfg: DictConfig) -> Parts:
     check(cfg)
     device = choose_device(cfg.runtime.device)
     model = make_model(cfg)
-    task = TASKS[cfg.task.name](cfg.dataset, cfg.metrics, device)
+    task = TASKS[cfg.task.name](cfg.dataset, cfg.metrics, device, evaluation_threads(cfg))
     task.prepare_training(cfg, model)
     if cfg.runtime.channels_last:
         channels_last(model)
@@ -212,6 +212,19 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"runtime.device={name} cannot be used here: {reason}; use auto or cpu.") from error
     return device
+
+
+def evaluation_threads(cfg: DictConfig) -> int:
+    """Threads that read and measure test cases. Raises ConfigError for less than one.
+
+    Where none are said they are as many as PyTorch has: rows of a table side by side then keep to a core each.
+    """
+    threads = cfg.runtime.evaluation_threads
+    if threads is None:
+        return torch.get_num_threads()
+    if threads < 1:
+        raise ConfigError(f"runtime.evaluation_threads must be at least 1; got {threads}.")
+    return threads
 
 
 class _Tester:

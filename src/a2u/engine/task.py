@@ -24,6 +24,7 @@ class Task(ABC):
         dataset: `dataset` of a configuration.
         metrics: `metrics` of a configuration.
         device: where network and batches live.
+        threads: to read and measure test cases with, where that is done case by case.
     """
 
     parts: ClassVar[dict[str, type]]  # nodes of a configuration that are the task's own, and their dataclasses
@@ -37,7 +38,7 @@ class Task(ABC):
     test_images: int
 
     @abstractmethod
-    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device) -> None: ...
+    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None: ...
 
     @staticmethod
     @abstractmethod

@@ -132,17 +132,28 @@ class MattingMetrics:
         Raises:
             DataError: as `sad` does, the message naming the image; or `name` was measured before.
         """
+        self.add(name, self.measured(name, pred, alpha, trimap))
+
+    def measured(self, name: str, pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> dict[str, float]:
+        """The metrics of an image, {} where undefined, for `add`; several threads may measure at a time.
+
+        Arguments and errors as for `update`.
+        """
+        try:
+            return self.measure(pred, alpha, trimap)
+        except UndefinedMetric:
+            return {}
+        except DataError as error:
+            raise DataError(f"Image {name!r}: {error}") from error
+
+    def add(self, name: str, values: dict[str, float]) -> None:
+        """Take in what was `measured`; DataError where the set has an image of that name."""
         if name in self.images:
             raise DataError(
                 f"The image {name!r} is measured a second time and would count twice in the mean; "
                 "give every image its own name."
             )
-        try:
-            self.images[name] = self.measure(pred, alpha, trimap)
-        except UndefinedMetric:
-            self.images[name] = {}
-        except DataError as error:
-            raise DataError(f"Image {name!r}: {error}") from error
+        self.images[name] = values
 
     @property
     def undefined(self) -> list[str]:
@@ -236,14 +247,12 @@ def connectivity_difference(
     shared = np.minimum(pred, alpha)  # shared >= t  <=>  pred >= t and alpha >= t
 
     connected_to = np.ones(np.count_nonzero(unknown), np.float32)  # l; stays 1 where never dropped
-    inside = np.ones_like(connected_to, bool)
-    for step in range(1, 11):
-        component = _largest_component(shared >= np.float32(step / 10), scan_order)
-        if component is None:
-            continue
-        kept = inside & component[unknown]
-        connected_to[inside & ~kept] = (step - 1) / 10
-        inside = kept
+    inside = None  # a pixel of the component found last, which is in the mask of every lower threshold too
+    for step in range(10, 0, -1):  # downwards, so that the lowest step that drops a pixel has the last word
+        component = _largest_component(shared >= np.float32(step / 10), scan_order, inside)
+        if component is not None:
+            connected_to[~component[unknown]] = (step - 1) / 10
+            inside = np.unravel_index(component.argmax(), component.shape)
 
     # φ = 1 - d·[d >= 0.15], d = value - l; the 1 cancels in φ_p - φ_a
     above_pred, above_alpha = pred[unknown] - connected_to, alpha[unknown] - connected_to
@@ -259,16 +268,18 @@ def _unit_images(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> tup
 
 def _gradient_difference(pred: np.ndarray, alpha: np.ndarray, unknown: np.ndarray) -> float:
     """Grad of (H, W) float64 images over the bool (H, W) `unknown`, in thousands."""
-    difference = _gradient_magnitude(pred) - _gradient_magnitude(alpha)
-    return float(np.square(difference[unknown]).sum() / 1000)
+    difference = _gradient_magnitude(pred, unknown) - _gradient_magnitude(alpha, unknown)
+    return float(np.square(difference).sum() / 1000)
 
 
-def _gradient_magnitude(image: np.ndarray) -> np.ndarray:
-    """|∇| of the stretched (H, W) float64 image by Gaussian derivatives, borders replicated."""
+def _gradient_magnitude(image: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """|∇| of the stretched (H, W) float64 image by Gaussian derivatives, borders replicated.
+
+    (n,): at the n pixels of the bool (H, W) `where`, of which there is at least one.
+    """
     low, high = image.min(), image.max()
     if low == high:
-        return np.zeros_like(image)
-    stretched = (image - low) / (high - low)
+        return np.zeros(np.count_nonzero(where))
 
     # The filter ends where the Gaussian's density falls below 0.01: 4 pixels from its middle.
     half_size = int(np.ceil(SIGMA * np.sqrt(-2 * np.log(np.sqrt(2 * np.pi) * SIGMA * 0.01))))
@@ -279,23 +290,44 @@ def _gradient_magnitude(image: np.ndarray) -> np.ndarray:
     gaussian /= np.linalg.norm(gaussian)
     derivative /= np.linalg.norm(derivative)
 
+    box = _bounding_box(where, margin=half_size)  # the filter sees nothing beyond it
+    stretched = (image[box] - low) / (high - low)
     along_x = cv2.sepFilter2D(stretched, cv2.CV_64F, derivative, gaussian, borderType=cv2.BORDER_REPLICATE)
     along_y = cv2.sepFilter2D(stretched, cv2.CV_64F, gaussian, derivative, borderType=cv2.BORDER_REPLICATE)
     # Not cv2.magnitude: its last bit depends on where the arrays lie in memory.
-    return np.sqrt(along_x**2 + along_y**2)
+    return np.sqrt(along_x[where[box]] ** 2 + along_y[where[box]] ** 2)
 
 
-def _largest_component(mask: np.ndarray, scan_order: Literal["C", "F"]) -> np.ndarray | None:
-    """The largest 4-connected component of the bool (H, W) `mask`; None where the mask is empty."""
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+def _largest_component(
+    mask: np.ndarray, scan_order: Literal["C", "F"], guess: tuple[np.intp, ...] | None
+) -> np.ndarray | None:
+    """The largest 4-connected component of the bool (H, W) `mask`; None where the mask is empty.
+
+    guess: (row, column) of a pixel of `mask` that may well lie in it, or None; for speed alone.
+    """
+    if guess is not None:
+        filled = mask.astype(np.uint8, order="C")
+        row, column = map(int, guess)
+        area, *_ = cv2.floodFill(filled, None, seedPoint=(column, row), newVal=2, flags=4)
+        if area > np.count_nonzero(mask) / 2:  # nothing else can be as large
+            return filled == 2
+    count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
     if count == 1:  # label 0 is the background
         return None
-    sizes = statistics[1:, cv2.CC_STAT_AREA]
+    # Counted here: OpenCV's statistics have more to tell, and take longer than the labels.
+    sizes = np.bincount(labels.ravel())[1:]
     largest = 1 + np.flatnonzero(sizes == sizes.max())  # labels
     if len(largest) > 1:
         in_scan_order = labels.ravel(scan_order)
         largest = in_scan_order[np.isin(in_scan_order, largest).argmax()]
     return labels == largest
+
+
+def _bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of the bool (H, W) `mask`, which is not empty, and `margin` more on each side."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
+    return slice(top, rows[-1] + 1 + margin), slice(left, columns[-1] + 1 + margin)
 
 
 def _listed(trimap: np.ndarray) -> str:

@@ -14,7 +14,6 @@ take the 8-bit images. Arguments and errors are those of the same functions in `
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from a2u.metrics.matting import (
     SIGMA,
@@ -80,6 +79,8 @@ def _gradient_difference(pred: np.ndarray, alpha: np.ndarray, unknown: np.ndarra
 
 def _gradient_magnitude(image: np.ndarray) -> np.ndarray:
     """|∇| of the (H, W) float32 image by SciPy's Gaussian derivatives."""
+    from scipy.ndimage import gaussian_filter  # a third of a second to import, and only these metrics need it
+
     along_y = gaussian_filter(image, SIGMA, order=(1, 0))
     along_x = gaussian_filter(image, SIGMA, order=(0, 1))
     return np.hypot(along_x, along_y)
