@@ -1,6 +1,7 @@
 # make table2               set up (once), train and evaluate the rows of Table 2, print them
 # make table1               the same for Table 1; table3 ... table7 likewise
 # make figures              the figures of the paper, from the checkpoints of those rows
+# make bench                time and memory of every part beside a plain formulation of the same
 # make test                 set up (once), run the tests
 # Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON PHOTOS ARGS="key=value ..."
 #   make table2 DATASET=adobe ROOT=/data/Combined_Dataset SCALE=paper SEEDS=3
@@ -47,10 +48,10 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish figures tensorboard pictures clean foreign-environment $(TABLES)
+.PHONY: help setup test test-all lint format publish figures bench tensorboard pictures clean foreign-environment $(TABLES)
 
 help:
-	@sed -n '1,8s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '1,9s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)
 
@@ -64,6 +65,11 @@ publish: $(READY)
 
 figures: $(READY)
 	$(call EACH_DATASET,scripts/figures.py launcher=$(LAUNCHER) $(if $(PHOTOS),photographs="'$(PHOTOS)'") $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS))
+
+# BENCH="publish=true" copies the latest measurements to results/bench.
+BENCH ?=
+bench: $(READY)
+	"$(RUN)" scripts/bench.py $(BENCH)
 
 test: $(READY)
 	"$(RUN)" -m pytest

@@ -449,6 +449,16 @@ class FiguresConfig:
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
 
 
+@dataclass
+class BenchConfig:
+    """configs/bench.yaml: time and memory of every part, beside a plain formulation of the same."""
+
+    parts: list[str] = field(default_factory=list)  # modules of src/a2u/bench; empty: all
+    name: str = "cpu"  # of the file with the measurements: one a kind of machine
+    outputs: str = "outputs"
+    publish: bool = False  # copy the latest measurements to results/bench instead
+
+
 def operator_schema(operator: type[Upsampler]) -> type:
     """Dataclass with an operator's options: its constructor's arguments after `channels`."""
     hints = get_type_hints(operator.__init__)
@@ -471,6 +481,7 @@ def _register() -> dict[str, type]:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="table_schema", node=TableConfig)
     store.store(name="figures_schema", node=FiguresConfig)
+    store.store(name="bench_schema", node=BenchConfig)
     nodes: list[tuple[str, str, type]] = [
         ("model", "matting_schema", MattingModelConfig),
         ("model", "untrained_schema", UntrainedConfig),
@@ -499,7 +510,15 @@ def _register() -> dict[str, type]:
         OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor))
         # Sec. 6.3: 30 epochs, 25 on Distinctions-646
         OmegaConf.register_new_resolver("epochs_on", lambda dataset: 25 if dataset == "distinctions646" else 30)
-    kinds = [Config, EvaluateConfig, TableConfig, FiguresConfig, RuntimeConfig, *(node for _, _, node in nodes)]
+    kinds = [
+        Config,
+        EvaluateConfig,
+        TableConfig,
+        FiguresConfig,
+        BenchConfig,
+        RuntimeConfig,
+        *(node for _, _, node in nodes),
+    ]
     return {kind.__name__: kind for kind in kinds}
 
 

@@ -1,0 +1,77 @@
+"""The released network (dynamic, paired, normalised) as a whole, against the same written plainly, on a CPU."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from a2u.bench import machine, plain
+from a2u.bench.measure import Line, peak_mb, seconds
+from a2u.engine.run import channels_last
+from a2u.models.matting import MattingUNet
+
+RELEASED = {"encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
+PLAIN = "the same network with operators by unfold and a loop over the batch"
+# Multiplications of the convolutions at 512 x 512, two operations each, counted by FlopCounterMode
+FORWARD_512_GFLOP = 101.0
+
+
+def lines() -> Iterator[Line]:
+    torch.manual_seed(0)
+    ours, reference = MattingUNet("a2u", RELEASED), MattingUNet("a2u", RELEASED)
+    reference.load_state_dict(ours.state_dict())
+    channels_last(ours)
+    ceiling = machine.gflop_per_s()
+    for side in (256, 512):
+        works = _forward(ours.eval(), side), _plainly(_forward(reference.eval(), side))
+        fast, slow = seconds(*works, repeats=2)
+        gflop = FORWARD_512_GFLOP * (side / 512) ** 2
+        yield Line(
+            group="network",
+            what=f"forward, {side} x {side}",
+            unit="s",
+            ours=fast,
+            reference=slow,
+            target=3,
+            work=f"{gflop:.0f} GFLOP",
+            ceiling=gflop / fast / ceiling,
+            plain=PLAIN,
+        )
+    small, large = (peak_mb(work) for work in works)
+    yield Line("network", "forward, 512 x 512, peak", "MB", small, large, target=3, plain=PLAIN)
+
+    works = _step(ours.train(), 256), _plainly(_step(reference.train(), 256))
+    fast, slow = seconds(*works, repeats=1)
+    what = "training step without the optimizer's, 2 x 256 x 256"
+    yield Line("network", what, "s", fast, slow, target=5, plain=PLAIN)
+    small, large = (peak_mb(work) for work in works)
+    yield Line("network", f"{what}, peak", "MB", small, large, target=3, plain=PLAIN)
+
+
+def _forward(model: nn.Module, side: int) -> Callable[[], Tensor]:
+    x = torch.randn(1, 4, side, side)
+
+    def work() -> Tensor:
+        with torch.inference_mode():
+            return model(x)
+
+    return work
+
+
+def _step(model: nn.Module, side: int) -> Callable[[], None]:
+    x = torch.randn(2, 4, side, side)
+
+    def work() -> None:
+        model.zero_grad(set_to_none=True)
+        model(x).square().mean().backward()
+
+    return work
+
+
+def _plainly(work: Callable[[], Any]) -> Callable[[], Any]:
+    def plainly() -> Any:
+        with plain.operators():
+            return work()
+
+    return plainly

@@ -1,0 +1,55 @@
+"""Reassembly and kernels of U and V as one writes them first, and the matting network made of these."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from a2u.upsampling import affinity
+
+
+def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
+    """Unfold, enlarge to the nearest, multiply, sum. Arguments as for `a2u.upsampling.ops.reassemble_up`."""
+    n, c, h, w = x.shape
+    windows = F.unfold(x, kernel_size, padding=kernel_size // 2).view(n, c * kernel_size**2, h, w)
+    windows = F.interpolate(windows, scale_factor=ratio, mode="nearest")
+    windows = windows.view(n, groups, c // groups, kernel_size**2, ratio * h, ratio * w)
+    weights = kernel.view(n, groups, 1, kernel_size**2, ratio * h, ratio * w)
+    return (windows * weights).sum(dim=3).view(n, c, ratio * h, ratio * w)
+
+
+def reassemble_down(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
+    """Unfold, multiply, sum. Arguments as for `a2u.upsampling.ops.reassemble_down`."""
+    n, c, height, width = x.shape
+    h, w = height // ratio, width // ratio
+    windows = F.unfold(x, kernel_size, padding=(kernel_size - ratio) // 2, stride=ratio)
+    windows = windows.view(n, groups, c // groups, kernel_size**2, h, w)
+    return (windows * kernel.view(n, groups, 1, kernel_size**2, h, w)).sum(dim=3).view(n, c, h, w)
+
+
+def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
+    """Sample by sample, every channel convolved by itself. Arguments as for `a2u.upsampling.affinity.encode`."""
+    n, c = x.shape[:2]
+    outputs, shared, size = kernels.shape[1:4]
+    encoded = []
+    for sample in range(n):
+        own = kernels[sample if len(kernels) > 1 else 0]  # (outputs, G, e, e)
+        own = own.repeat_interleave(c // shared, dim=1).transpose(0, 1).reshape(c * outputs, 1, size, size)
+        encoded.append(F.conv2d(x[sample : sample + 1], own, stride=stride, padding=(size - 1) // 2, groups=c))
+    y = torch.cat(encoded)
+    return y.view(n, c, outputs, *y.shape[-2:])
+
+
+@contextmanager
+def operators() -> Iterator[None]:
+    """Inside, A2U computes plainly, in every network."""
+    ours = {name: getattr(affinity, name) for name in ("reassemble_up", "reassemble_down", "encode")}
+    for name in ours:
+        setattr(affinity, name, globals()[name])
+    try:
+        yield
+    finally:
+        for name, function in ours.items():
+            setattr(affinity, name, function)

@@ -1,0 +1,106 @@
+"""`make bench`: measure every part, print the table, keep it as JSON beside where it came from."""
+
+import datetime
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from a2u.bench.measure import Line
+from a2u.config import BenchConfig
+from a2u.engine.provenance import REPOSITORY, commit, machine, versions
+from a2u.errors import A2UError, ConfigError
+from a2u.files import write_json
+from a2u.reproduce.render import as_text
+
+PARTS = ("startup", "reassembly", "metrics", "samples", "network", "training", "tiles")  # modules of a2u.bench
+HEADER = ("part", "what", "ours", "plain", "ratio", "target", "met", "work", "of ceiling")
+
+
+class BenchError(A2UError):
+    """Measurements that may not be published."""
+
+
+def bench(settings: BenchConfig) -> int:
+    """Measure what `settings` ask for; or, with settings.publish, copy the latest measurements to results/bench.
+
+    Returns 0, or 1 where a target was missed.
+
+    Raises:
+        ConfigError: there is no such part.
+        BenchError: nothing to publish, a part only, or measured with uncommitted changes.
+    """
+    path = Path(settings.outputs) / "bench" / f"{settings.name}.json"
+    if settings.publish:
+        return _publish(path)
+    unknown = sorted(set(settings.parts) - set(PARTS))
+    if unknown:
+        raise ConfigError(f"parts holds {', '.join(unknown)}; there are: {', '.join(PARTS)}.")
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    code = commit()
+    lines: list[Line] = []
+    for part in settings.parts or PARTS:
+        print(f"measuring {part} ...", file=sys.stderr, flush=True)
+        for line in importlib.import_module(f"a2u.bench.{part}").lines():
+            lines.append(line)
+            print(f"  {_sentence(line)}", file=sys.stderr, flush=True)
+    result = {
+        "parts": settings.parts or list(PARTS),
+        "lines": [asdict(line) | {"ratio": line.ratio, "met": line.met} for line in lines],
+        "provenance": {
+            "commit": code[0],
+            "dirty": code[1],
+            "started": started,
+            "threads": torch.get_num_threads(),
+            "machine": machine(),
+            "versions": versions(),
+        },
+    }
+    write_json(path, result)
+    print(table(lines))
+    return 1 if any(line.met is False for line in lines) else 0
+
+
+def table(lines: Sequence[Line]) -> str:
+    """All lines as text, aligned."""
+    return as_text(list(HEADER), [_cells(line) for line in lines])
+
+
+def _cells(line: Line) -> list[str]:
+    met = {None: "", True: "yes", False: "NO"}[line.met]
+    ratio = "" if line.ratio is None else f"{line.ratio:.1f}x"
+    if line.target is None:
+        target = ""
+    else:
+        target = _value(line.target, line.unit) if line.ratio is None else f"{line.target:g}x"
+    plain = "" if line.reference is None else _value(line.reference, line.unit)
+    ceiling = "" if line.ceiling is None else f"{line.ceiling:.0%}"
+    return [line.group, line.what, _value(line.ours, line.unit), plain, ratio, target, met, line.work, ceiling]
+
+
+def _sentence(line: Line) -> str:
+    _, what, ours, plain, ratio, *_ = _cells(line)
+    return f"{what}: {ours}" + (f" against {plain}, {ratio}" if plain else "")
+
+
+def _value(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
+
+
+def _publish(path: Path) -> int:
+    if not path.is_file():
+        raise BenchError(f"there are no measurements {path}; run make bench first.")
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    missing = sorted(set(PARTS) - set(result["parts"]))
+    if missing or result["provenance"]["dirty"]:
+        why = f"parts {', '.join(missing)} are missing" if missing else "they were made with uncommitted changes"
+        raise BenchError(f"the measurements {path} are not published: {why}; run make bench again.")
+    to = REPOSITORY / "results" / "bench" / path.name
+    write_json(to, result)
+    print(f"published to {to.relative_to(REPOSITORY)}")
+    return 0

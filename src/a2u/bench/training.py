@@ -1,0 +1,58 @@
+"""Each option of a training step with and without, and the memory a sample takes at the paper's crop."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+from torch.optim import Adam
+
+from a2u.bench.measure import Line, peak_mb, seconds
+from a2u.engine.run import channels_last
+from a2u.models.layers import NormActivation
+from a2u.models.matting import MattingUNet
+
+ROW = {"mode": "dynamic", "sharing": "channel_shared"}  # dynamic-cs
+CROP, SAMPLES = 512, 2  # of the paper; pyramid pooling needs two samples
+
+
+def lines() -> Iterator[Line]:
+    step = f"{SAMPLES} x 256 x 256, dynamic-cs"
+    plain, *others = seconds(
+        _step(256), _step(256, last=True), _step(256, fused=True), _step(256, recompute=True), _step(256, bf16=True),
+        repeats=2,
+    )  # fmt: skip
+    names = ("channels last", "fused Adam", "norms that keep one map", "autocast to bfloat16")
+    for name, taken in zip(names, others, strict=True):
+        yield Line("training step", f"{step}, {name}", "s", taken, plain, plain="the step without the option")
+    small, large = peak_mb(_step(CROP, last=True, recompute=True)), peak_mb(_step(CROP, last=True))
+    yield Line(
+        group="training step",
+        what=f"peak a sample at crop {CROP}, norms that keep one map",
+        unit="MB",
+        ours=small / SAMPLES,
+        reference=large / SAMPLES,
+        plain="norm and activation that keep both",
+    )
+
+
+def _step(
+    side: int, last: bool = False, fused: bool = False, recompute: bool = False, bf16: bool = False
+) -> Callable[[], None]:
+    torch.manual_seed(0)
+    model: nn.Module = MattingUNet("a2u", ROW)
+    if last:
+        channels_last(model)
+    for part in model.modules():
+        if isinstance(part, NormActivation):
+            part.recompute = recompute
+    optimizer = Adam(model.parameters(), fused=fused)
+    x = torch.randn(SAMPLES, 4, side, side)
+
+    def work() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            y = model(x)
+        y.float().square().mean().backward()
+        optimizer.step()
+
+    return work
