@@ -146,6 +146,7 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(overrides, words):
         (["model=dim", "trainer.epochs=0"], "trainer.epochs must be at least 1; got 0"),
         (["model=indexnet_matting", "model.width=0.01"], "model.width=0.01 must leave whole numbers of channels"),
         (["model=indexnet_matting", "trainer.batch_size=1", "scale=paper"], "to 2 or more, or model.aspp=false"),
+        (["dataset=adobe", "dataset.decoded_mb=-1"], "dataset.decoded_mb must be at least 0; got -1"),
         (["sample.crop=0"], "sample.crop must be at least 16; got 0"),
         (["seed=-1"], "seed must be at least 0"),
         (["runtime.log_every=0"], "runtime.log_every must be at least 1"),

@@ -271,6 +271,8 @@ class TwoPartConfig(MattingDatasetConfig):
     backgrounds: str | None = None  # folder; null: train2014 in the training part, else bg
     split: Split = Split.train  # foregrounds to train on; all: every foreground of the test part too
     cache_mb: int = 1024  # decoded training layers kept in memory, a process
+    decoded: str | None = None  # folder for decoded training layers, shared by processes; null: none
+    decoded_mb: int = 16384  # kept there at most
 
 
 @dataclass

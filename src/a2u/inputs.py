@@ -29,11 +29,17 @@ def network_input(image: np.ndarray, trimap: np.ndarray) -> torch.Tensor:
     if image.shape != (*trimap.shape, 3):
         raise ValueError(f"image {image.shape} and trimap {trimap.shape} do not fit: expected are (H, W, 3) and (H, W)")
     unit = image if image.dtype == np.float32 else image.astype(np.float32) / 255
-    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[..., None, None]  # (3, 1, 1) each
-    result = torch.empty(4, *trimap.shape)
-    result[:3] = torch.from_numpy(unit).permute(2, 0, 1)
-    result[:3].sub_(mean).div_(deviation)
-    result[3] = torch.from_numpy(trimap.astype(np.float32)) / 255
+    return stack_input(torch.from_numpy(unit).permute(2, 0, 1), torch.from_numpy(trimap.astype(np.float32))[None])
+
+
+def stack_input(image: torch.Tensor, trimap: torch.Tensor) -> torch.Tensor:
+    """`network_input` of tensors: ([N,] 3, H, W) float32 RGB in 0..1, ([N,] 1, H, W) 0, 128, 255 -> ([N,] 4, H, W)."""
+    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD], device=image.device)[
+        ..., None, None
+    ]  # (3, 1, 1) each
+    result = image.new_empty(*image.shape[:-3], 4, *image.shape[-2:])
+    torch.sub(image, mean, out=result[..., :3, :, :]).div_(deviation)
+    torch.div(trimap, 255, out=result[..., 3:, :, :])
     return result
 
 

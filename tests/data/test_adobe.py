@@ -149,6 +149,16 @@ def test_the_split_is_part_of_a_run():
         compose(["dataset=adobe", "dataset.split=test"])
 
 
+def test_decoded_layers_lie_where_the_option_says(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decoded")
+    data = build(root, decoded=str(folder))
+    layers = [data.layers[index] for index in range(len(data.layers))]
+    assert len(list(folder.iterdir())) == 2 * len(layers)
+    for layer, plain in zip(layers, build(root).layers, strict=True):
+        np.testing.assert_array_equal(layer.foreground, plain.foreground)
+        np.testing.assert_array_equal(layer.alpha, plain.alpha)
+
+
 def test_limits(root):
     data = build(root, limit_train=2, limit_test=1)
     assert data.layer_names == ["a.1", "b"]

@@ -1,6 +1,7 @@
 """Training samples: the same whatever the workers and wherever a run was resumed."""
 
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from a2u.config import SampleConfig
-from a2u.data.samples import EpochSampler, TrainingSamples, network_input
+from a2u.data.samples import EpochSampler, TrainingSamples
 from a2u.data.types import Layer, MattingData
 from a2u.errors import DataError
+from a2u.inputs import network_input
 
 CFG = SampleConfig(crop=32, resize_to=40, trimap_max=5, rotation_min_side=64)
 
@@ -61,25 +63,22 @@ def test_what_a_sample_holds():
     for index in range(10):
         sample = samples()[0, index]
         assert {key: tuple(value.shape) for key, value in sample.items() if key != "name"} == {
-            "input": (4, 32, 32),
-            "alpha": (1, 32, 32),
-            "unknown": (1, 32, 32),
-            "fg": (3, 32, 32),
-            "bg": (3, 32, 32),
-            "image": (3, 32, 32),
+            "foreground": (32, 32, 3),
+            "background": (32, 32, 3),
+            "alpha": (32, 32),
+            "trimap": (32, 32),
+            "shifts": (3,),
         }
-        assert all(value.dtype == torch.float32 for key, value in sample.items() if key != "name")
-        assert all(value.is_contiguous() for key, value in sample.items() if key != "name")
+        kinds = {key: value.dtype for key, value in sample.items() if key != "name"}
+        assert kinds.pop("shifts") == torch.float32
+        assert set(kinds.values()) == {torch.uint8}
         assert sample["name"] in matting_data().layer_names
-        composed = sample["alpha"] * sample["fg"] + (1 - sample["alpha"]) * sample["bg"]
-        torch.testing.assert_close(sample["image"], composed, atol=1e-6, rtol=0)
-        trimap = sample["input"][3:]
-        assert torch.equal(sample["unknown"], (trimap == 128 / 255).float())
-        known = sample["unknown"] == 0
-        assert torch.equal(sample["alpha"][known], trimap[known])
-        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-        deviation = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-        torch.testing.assert_close(sample["input"][:3] * deviation + mean, sample["image"])
+        known = sample["trimap"] != 128
+        assert torch.equal(sample["alpha"][known], sample["trimap"][known])
+
+
+def test_nothing_is_shifted_without_jitter():
+    assert "shifts" not in samples(cfg=replace(CFG, jitter=False))[0, 0]
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone():
@@ -91,7 +90,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone():
 
 def test_epochs_seeds_and_indices_differ():
     keys = itertools.product((1, 2), (0, 1), range(10))
-    images = [samples(seed=seed)[epoch, index]["image"] for seed, epoch, index in keys]
+    images = [samples(seed=seed)[epoch, index]["foreground"] for seed, epoch, index in keys]
     assert all(not torch.equal(a, b) for a, b in itertools.combinations(images, 2))
 
 
@@ -101,7 +100,7 @@ def test_workers_change_nothing():
     there = DataLoader(data, batch_size=4, sampler=EpochSampler(12, epoch=2), num_workers=2)
     for first, second in zip(here, there, strict=True):
         assert equal(first, second)
-    assert here[1]["input"].shape == (4, 4, 32, 32)
+    assert here[1]["foreground"].shape == (4, 32, 32, 3)
 
 
 def test_every_foreground_is_seen_equally_often_in_a_new_order():

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.data.trimaps import trimap_from_alpha
+from a2u.data.trimaps import is_unknown, trimap_from_alpha
 
 
 def eroded(mask: np.ndarray, size: int) -> np.ndarray:
@@ -31,6 +31,8 @@ def test_against_brute_force(shape, fg_size, bg_size):
     trimap = trimap_from_alpha(alpha, fg_size, bg_size)
     assert trimap.dtype == np.uint8
     np.testing.assert_array_equal(trimap, expected)
+    unknown = [[is_unknown(alpha, y, x, fg_size, bg_size) for x in range(shape[1])] for y in range(shape[0])]
+    np.testing.assert_array_equal(unknown, expected == 128)
 
 
 def test_the_foreground_size_erodes_the_foreground():

@@ -215,7 +215,18 @@ def test_spelling_a_folder_otherwise_or_caching_more_is_the_same_run(tmp_path, m
     marks = set()
     for root in (tmp_path / "a", f"{tmp_path}/a/", f"{tmp_path}/b/../a", "a"):
         for cache in (1, 1024):
-            marks.add(identity(compose(["dataset=adobe", f"dataset.root='{root}'", f"dataset.cache_mb={cache}"])))
+            marks.add(
+                identity(
+                    compose(
+                        [
+                            "dataset=adobe",
+                            f"dataset.root='{root}'",
+                            f"dataset.cache_mb={cache}",
+                            f"dataset.decoded=d{cache}",
+                        ]
+                    )
+                )
+            )
     assert len(marks) == 1
     assert identity(compose(["dataset=adobe", f"dataset.root='{tmp_path}/c'"])) not in marks
 

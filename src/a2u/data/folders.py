@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from a2u.config import DatasetConfig
+from a2u.data.decoded import Decoded
 from a2u.data.images import SUFFIXES, image_size, read_colour, read_grey, read_trimap
 from a2u.data.types import Composite, Layer
 from a2u.errors import DataError
@@ -36,16 +37,17 @@ class CompositeFile(NamedTuple):
 class LayerFiles:
     """Training layers read on demand; sizes are compared at once, from the file headers.
 
-    The latest ones stay decoded in memory.
+    They are kept decoded: the latest ones in memory, or, where `decoded` is given, as many as it has room for on disk.
 
-    The arrays are read-only, because the cache hands them out again.
+    The arrays are read-only, because they are handed out again.
     A DataError names both files when foreground and alpha differ in size.
     """
 
-    def __init__(self, files: Sequence[LayerFile], cache_mb: int) -> None:
+    def __init__(self, files: Sequence[LayerFile], cache_mb: int, decoded: Decoded | None = None) -> None:
         for file in files:
             check_sizes({path: image_size(path) for path in file[1:]})
         self._files = files
+        self._decoded = decoded
         self._room = cache_mb * 2**20  # bytes
         self._cache: OrderedDict[int, Layer] = OrderedDict()  # least recently used first
 
@@ -57,8 +59,13 @@ class LayerFiles:
         if index in self._cache:
             self._cache.move_to_end(index)
             return self._cache[index]
-        layer = Layer(file.name, read_colour(file.foreground), read_grey(file.alpha))
+        if self._decoded is None:
+            layer = Layer(file.name, read_colour(file.foreground), read_grey(file.alpha))
+        else:
+            layer = Layer(file.name, self._decoded(file.foreground, read_colour), self._decoded(file.alpha, read_grey))
         check_sizes({file.foreground: layer.foreground.shape[:2], file.alpha: layer.alpha.shape})
+        if isinstance(layer.foreground, np.memmap):
+            return layer  # the system keeps it in memory, for all processes at once
         layer.foreground.flags.writeable = layer.alpha.flags.writeable = False
         self._cache[index] = layer
         self._room -= _bytes(layer)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from a2u.config import Split, TwoPartConfig
+from a2u.data.decoded import Decoded
 from a2u.data.folders import (
     CompositeFile,
     CompositeFiles,
@@ -74,8 +75,9 @@ def build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
         if cfg.split is Split.all:
             layers += layers_of_test_part(root, layout)
         layers = limited(layers, cfg.limit_train)
+    decoded = Decoded(Path(cfg.decoded).expanduser(), cfg.decoded_mb) if cfg.decoded is not None else None
     return MattingData(
-        layers=LayerFiles(layers, cfg.cache_mb) if layers else None,
+        layers=LayerFiles(layers, cfg.cache_mb, decoded) if layers else None,
         layer_names=_told_apart(layers, composites, layout.training),
         backgrounds=PictureFiles(list(backgrounds(root, layout, cfg.backgrounds).values())) if layers else None,
         test=CompositeFiles(composites),

@@ -8,10 +8,8 @@ from torch.utils.data import Dataset, Sampler
 
 from a2u.config import SampleConfig
 from a2u.data.transforms import make_sample
-from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import MattingData
 from a2u.errors import DataError
-from a2u.inputs import network_input
 
 # What a generator is for: streams of one seed never meet.
 _SAMPLE, _ORDER = 0, 1
@@ -21,13 +19,9 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
     """Samples by (epoch, index): all that is random in one depends on (seed, epoch, index) alone.
 
     Index i shows foreground number i mod n of a permutation that is drawn anew every n samples,
-    so every foreground is seen equally often. A sample is a dict:
-
-    input       (4, crop, crop) float32, see `network_input`
-    alpha       (1, crop, crop) float32 in 0..1
-    unknown     (1, crop, crop) float32, 1 where the trimap is unknown, else 0
-    fg, bg, image  (3, crop, crop) float32 RGB in 0..1
-    name        name of the foreground
+    so every foreground is seen equally often. A sample is a dict of the parts of
+    `a2u.data.transforms.Sample`, as tensors, and the `name` of its foreground; `a2u.data.finish` makes of
+    a batch of them what a network is trained on.
     """
 
     def __init__(self, data: MattingData, cfg: SampleConfig, seed: int, samples_per_epoch: int) -> None:
@@ -57,15 +51,8 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
             second = self._layers[int(first + rng.integers(1, layers)) % layers]
         background = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
         sample = make_sample(layer, second, background, rng, self._cfg)
-        return {
-            "input": network_input(sample.image, sample.trimap),
-            "alpha": torch.from_numpy(sample.alpha)[None],
-            "unknown": torch.from_numpy(sample.trimap == UNKNOWN)[None].float(),
-            "fg": _channels_first(sample.foreground),
-            "bg": _channels_first(sample.background),
-            "image": _channels_first(sample.image),
-            "name": layer.name,
-        }
+        parts = {key: torch.from_numpy(part) for key, part in sample._asdict().items() if part is not None}
+        return {**parts, "name": layer.name}
 
     def _foreground(self, epoch: int, index: int) -> int:
         round_, position = divmod(index, len(self._layers))
@@ -110,8 +97,3 @@ class EpochSampler(Sampler[tuple[int, int]]):
                 "they would not get equally many"
             )
         return range(self.start + self.rank, self.length, self.processes)
-
-
-def _channels_first(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) -> (3, H, W), contiguous."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from a2u.inputs import BACKGROUND, FOREGROUND, UNKNOWN
 
-__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "trimap_from_alpha"]
+__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "is_unknown", "trimap_from_alpha"]
 
 
 def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarray:
@@ -26,12 +26,32 @@ def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarr
 
     Source: Sec. 6.3; the released program draws both diameters from 1..29.
     """
-    foreground = cv2.erode((alpha == 255).astype(np.uint8), _ellipse(fg_size))
-    background = cv2.erode((alpha == 0).astype(np.uint8), _ellipse(bg_size))
-    trimap = np.full(alpha.shape, UNKNOWN, np.uint8)
-    trimap[foreground == 1] = FOREGROUND
-    trimap[background == 1] = BACKGROUND
-    return trimap
+    # Nothing but 255 within the one ellipse, nothing but 0 within the other.
+    least = cv2.erode(alpha, _ellipse(fg_size))
+    most = cv2.dilate(alpha, _ellipse(bg_size))
+    foreground = cv2.threshold(least, FOREGROUND - 1, FOREGROUND, cv2.THRESH_BINARY)[1]
+    not_background = cv2.threshold(most, BACKGROUND, UNKNOWN, cv2.THRESH_BINARY)[1]
+    return np.maximum(foreground, not_background)
+
+
+def is_unknown(alpha: np.ndarray, y: int, x: int, fg_size: int, bg_size: int) -> bool:
+    """Whether `trimap_from_alpha` would call the pixel (y, x) unknown, found from its surroundings alone.
+
+    `alpha` may be cut from a larger picture, so long as both ellipses about the pixel lie in the cut or end where
+    the picture does.
+    """
+    least, _ = _extremes(alpha, y, x, fg_size)
+    _, most = _extremes(alpha, y, x, bg_size)
+    return least < FOREGROUND and most > BACKGROUND
+
+
+def _extremes(alpha: np.ndarray, y: int, x: int, size: int) -> tuple[float, float]:
+    """Least and greatest alpha within the ellipse about (y, x)."""
+    height, width = alpha.shape
+    top, left = y - size // 2, x - size // 2
+    around = alpha[max(top, 0) : top + size, max(left, 0) : left + size]
+    ellipse = _ellipse(size)[max(-top, 0) : height - top, max(-left, 0) : width - left]
+    return cv2.minMaxLoc(around, ellipse)[:2]
 
 
 @cache

@@ -14,7 +14,8 @@ from a2u.config import plain
 
 # What a run is called, where it writes and how fast: not what it computes. The task is told by the network.
 LABELS = ("task", "table", "row", "runtime")
-CACHES = ("cache", "cache_mb", "download")  # of a dataset: where it is kept and how it came there, not what it is
+# Of a dataset: where it is kept and how it came there, not what it is.
+CACHES = ("cache", "cache_mb", "decoded", "decoded_mb", "download")
 # Newer than earlier runs, which are what they were where these have the values that change nothing.
 LATER: dict[str, dict[str, Any]] = {
     "dataset": {"trimap": None, "split": "train"},

@@ -21,6 +21,7 @@ from a2u.config import (
     SampleConfig,
 )
 from a2u.data import EpochSampler, TrainingSamples, build_data
+from a2u.data.finish import finish
 from a2u.data.types import Composite, MattingData
 from a2u.engine.ahead import mapping
 from a2u.engine.evaluate import evaluate, seen_in_training
@@ -145,7 +146,8 @@ class Matting(Task):
         )
         for batch in _with_plain_errors(loader):
             names = batch.pop("name")
-            yield {"name": names} | {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
+            crops = {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
+            yield {"name": names} | finish(crops)
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""

@@ -152,6 +152,7 @@ def check(cfg: DictConfig) -> None:
         "runtime.threads": 1,
         "runtime.workers": 0,
         "dataset.cache_mb": 0,
+        "dataset.decoded_mb": 0,
         "dataset.held_out": 0,
         "trainer.momentum": 0,
         "trainer.weight_decay": 0,
