@@ -1,9 +1,11 @@
 """A network's local steps on whole maps, or on one tile of an image after another."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from a2u.upsampling import Upsampler
@@ -11,6 +13,7 @@ from a2u.upsampling.whole import Average, GroupNorm, Tile, WholeMap
 
 ALIGNED = 16  # every border between tiles is a multiple of it, in pixels: no map of the network is smaller than 1/16
 Through = Mapping[nn.Module, int]  # the parts that an output passes through, each with the stride of its smaller map
+Shares = dict[WholeMap, list[Tensor]]  # of every tile
 
 
 class Steps:
@@ -63,28 +66,24 @@ class Tiles(Steps):
         return tuple(wholes) if isinstance(made, tuple) else wholes[0]
 
     def look(self, operator: Upsampler, feature: Callable[..., Tensor], *maps: Tensor | None, through: Through) -> None:
-        for kind in (Average, GroupNorm):  # what a norm is given depends on averages
-            parts = [part for part in operator.modules() if isinstance(part, kind)]
-            if parts:
-                self._total(parts, lambda *seen: operator.look(feature(*seen)), maps, through)
+        averages = [part for part in operator.modules() if isinstance(part, Average)]
+        norms = [part for part in operator.modules() if isinstance(part, GroupNorm)]
+        if averages:
+            shares: Shares = {part: [] for part in averages}
+            for tile in self._tiles(through):
+                _add(shares, feature(*_cut(tile, maps)), tile)
+            self._know(shares)
+        if norms:  # second, since what a norm is given may depend on averages
+            shares = {part: [] for part in norms}
+            for tile in self._tiles(through):
+                with _noting(shares, tile):
+                    operator.look(feature(*_cut(tile, maps)))
+            self._know(shares)
 
-    def _total(
-        self, parts: Sequence[WholeMap], look: Callable[..., None], maps: tuple[Tensor | None, ...], through: Through
-    ) -> None:
-        totals: dict[nn.Module, Any] = dict.fromkeys(parts, 0)
-        for tile in self._tiles(through):
-
-            def add(part: nn.Module, given: tuple[Tensor], tile: Tile = tile) -> None:
-                assert isinstance(part, WholeMap)
-                totals[part] = totals[part] + part.share(given[0], tile)
-
-            hooks = [part.register_forward_pre_hook(add) for part in parts]
-            look(*_cut(tile, maps))
-            for hook in hooks:
-                hook.remove()
-        for part in parts:
-            part.total = totals[part]
-        self.known += parts
+    def _know(self, shares: Shares) -> None:
+        for part, of_tiles in shares.items():
+            part.total = torch.stack(of_tiles).sum(dim=0)
+            self.known.append(part)
 
     def _tiles(self, through: Through) -> Iterator[Tile]:
         margin = sum(stride * reach(part) for part, stride in through.items())
@@ -98,6 +97,27 @@ class Tiles(Steps):
                     for line, length in zip(own, self.image, strict=True)
                 )
                 yield Tile(self.image, (rows, columns), own)
+
+
+def _add(shares: Shares, x: Tensor, tile: Tile) -> None:
+    for part, of_tiles in shares.items():
+        of_tiles.append(part.share(x, tile))
+
+
+@contextmanager
+def _noting(shares: Shares, tile: Tile) -> Iterator[None]:
+    """Note the share of every part that is called meanwhile."""
+
+    def note(part: nn.Module, given: tuple[Tensor, ...]) -> None:
+        assert isinstance(part, WholeMap)
+        shares[part].append(part.share(given[0], tile))
+
+    hooks = [part.register_forward_pre_hook(note) for part in shares]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def reach(part: nn.Module) -> int:

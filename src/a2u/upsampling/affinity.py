@@ -129,8 +129,6 @@ class A2U(Upsampler):
 
     def look(self, feature: Tensor) -> None:
         self.affinity(feature)
-        for p in (self.p_up, self.p_down) if self.paired else (self.p_up,):
-            p(feature)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         kernel = guide if self.paired else self.up_kernel(guide, self.affinity(guide))

@@ -13,8 +13,8 @@ class Upsampler(nn.Module):
     An operator that pairs with downsampling sets `paired` and has `downsample`; it takes the network's place of
     downsampling, and its guide is whatever its own `downsample` returned (kernels, indices).
 
-    Where the result follows from surroundings alone, a subclass says how far: `reach`. What it must know of a whole
-    map besides, it computes by the parts of whole.py, and `look` shows them the feature. Then it works in tiles.
+    Where the result follows from surroundings alone, a subclass says how far: `reach`; then large images can be
+    computed in tiles. What it must know of a whole map besides, it computes by the parts of whole.py.
 
     A subclass sets `name` (what configs call it), `reads_guide`, and writes `upsample` (and `downsample`). Its
     constructor's arguments after `channels`, with their annotations and defaults, are its typed options.
@@ -49,8 +49,8 @@ class Upsampler(nn.Module):
         return self.upsample(x, guide)
 
     def look(self, feature: Tensor) -> None:
-        """Call every part that reads the whole feature (whole.py), (N, C, r*h, r*w); what they give is not used."""
-        return
+        """Compute, from the feature (N, C, r*h, r*w), what every `GroupNorm` of whole.py is given; no result."""
+        raise TypeError(f"{type(self).__name__} does not define look().")
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         """What the operator does, on checked input."""

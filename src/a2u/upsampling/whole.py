@@ -62,7 +62,10 @@ class WholeMap(nn.Module):
 
 
 class Average(WholeMap):
-    """Average over size x size areas, as `adaptive_avg_pool2d` divides a map: (N, C, H, W) -> (N, C, size, size)."""
+    """Average over size x size areas, as `adaptive_avg_pool2d` divides a map: (N, C, H, W) -> (N, C, size, size).
+
+    An operator averages what it is given, never what it has computed from that.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -89,7 +92,7 @@ def _areas(count: int, length: int) -> Tensor:
 
 
 class GroupNorm(WholeMap, nn.GroupNorm):
-    """Group norm; the total is mean and mean square of the groups, (2, N, groups)."""
+    """Group norm of what an operator computes, perhaps with averages. Total: means and mean squares, (2, N, groups)."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.total is None:
@@ -102,7 +105,9 @@ class GroupNorm(WholeMap, nn.GroupNorm):
         return x * scale + shift
 
     def share(self, x: Tensor, tile: Tile) -> Tensor:
+        inner = tile.inner(x)
+        variance, mean = torch.var_mean(inner.unflatten(1, (self.num_groups, -1)).flatten(2), dim=2, correction=0)
+        mean, variance = mean.double(), variance.double()  # a square is to lose no digits
         stride = tile.stride(x)
-        count = self.num_channels // self.num_groups * (tile.image[0] // stride) * (tile.image[1] // stride)
-        groups = tile.inner(x).unflatten(1, (self.num_groups, -1)).double()  # a square's mean needs the digits
-        return torch.stack([groups.sum(dim=(2, 3, 4)), groups.square().sum(dim=(2, 3, 4))]) / count
+        of_all = inner.shape[-2] * inner.shape[-1] * stride**2 / (tile.image[0] * tile.image[1])
+        return torch.stack([mean, variance + mean.square()]) * of_all
