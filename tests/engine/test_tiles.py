@@ -52,7 +52,7 @@ def photograph(height, width):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_tiles_give_what_the_whole_image_gives(row):
-    """Up to rounding, at borders and between tiles: margins cover what is local, the rest is gathered from all tiles."""
+    """Up to rounding, everywhere: margins cover what is local, and the rest is gathered from all tiles."""
     model = narrow(f"experiment=table2/{row}").double()
     x = torch.randn(1, 4, 304, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
     with torch.inference_mode():

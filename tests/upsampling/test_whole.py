@@ -1,5 +1,7 @@
 """Averages and group norms gathered from tiles."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,8 +13,8 @@ from a2u.upsampling.whole import Average, GroupNorm, Tile
 def tiles(height, width, margin=4):
     """Six tiles of unequal sizes, multiples of 4."""
     rows, columns = (0, 8, height), (0, 4, width - 8, width)
-    for top, bottom in zip(rows[:-1], rows[1:], strict=True):
-        for left, right in zip(columns[:-1], columns[1:], strict=True):
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
             seen = (
                 slice(max(top - margin, 0), min(bottom + margin, height)),
                 slice(max(left - margin, 0), min(right + margin, width)),

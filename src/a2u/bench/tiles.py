@@ -35,7 +35,7 @@ def lines() -> Iterator[Line]:
     yield Line("tiles", what, "MB", peak_mb(tiled), peak, target=2, plain="the whole image at once")
 
 
-def photograph(height: int = 4000, width: int = 6000, tile: int = 1024) -> Iterator[Line]:
+def photograph(height: int = 4000, width: int = 6000, tile: int = 512) -> Iterator[Line]:
     """A prediction from an 8-bit photograph, once, in minutes: the peak is that of the process since it began."""
     draws = np.random.default_rng(0)
     image = draws.integers(0, 256, (height, width, 3), dtype=np.uint8)
