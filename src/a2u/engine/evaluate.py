@@ -56,9 +56,11 @@ def predict(
 def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None) -> np.ndarray:
     height, width = trimap.shape
     bottom, right = -height % model.multiple, -width % model.multiple
-    padded_image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect")
-    padded_trimap = np.pad(trimap, ((0, bottom), (0, right)), mode="reflect")
-    return _run(model, network_input(padded_image, padded_trimap), tile)[:height, :width]
+    x = network_input(  # the padded copies are let go, which large images need
+        np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect"),
+        np.pad(trimap, ((0, bottom), (0, right)), mode="reflect"),
+    )
+    return _run(model, x, tile)[:height, :width]
 
 
 def _resized(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None) -> np.ndarray:
