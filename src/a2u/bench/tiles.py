@@ -18,7 +18,7 @@ LIMIT = 6 * 1024  # MB, of the whole process, for a photograph
 
 
 def lines() -> Iterator[Line]:
-    """An image as large as Composition-1k's, 1080 x 1920 padded, whole and in tiles. About a minute."""
+    """An image as large as Composition-1k's, 1080 x 1920 padded, whole and in tiles. A minute or two."""
     model, x = _network(), torch.randn(1, 4, 1088, 1920)
 
     @torch.inference_mode()
