@@ -385,6 +385,7 @@ class RuntimeConfig:
     log_every: int = 20  # steps between TensorBoard scalars
     checkpoint_seconds: float = 60.0  # a checkpoint at least this often, besides one after every epoch
     progress: bool = True  # a progress line on the terminal
+    tile: int | None = None  # side in pixels of the tiles that test images are computed in; null: whole images
     save_predictions: bool = False  # 8-bit PNGs of the last evaluation
     force: bool = False  # run again even where a finished result exists
 

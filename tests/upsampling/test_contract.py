@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from a2u.upsampling import Upsampler, build_upsampler, operators, option_names
+from a2u.upsampling.whole import Average, GroupNorm, Tile
 
 A2U_ROWS = {
     "static_pw_cw": {"mode": "static", "sharing": "channel_wise", "pointwise": True},
@@ -112,6 +113,42 @@ def test_batch_of_three_is_three_batches_of_one(name, options):
     together = run(operator, x, feature)
     one_by_one = torch.cat([run(operator, x[i : i + 1], feature[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, one_by_one, rtol=1e-12, atol=1e-12)
+
+
+@every_operator
+def test_a_change_goes_no_further_than_the_operator_says(name, options):
+    """Once averages and norms of the whole map are known, which tiles of a large image rely on."""
+    operator = build(name, options)
+    reach = operator.reach
+    if reach is None:
+        assert name == "max_unpool"  # which takes positions in the whole map
+        return
+    x, feature = torch.randn(1, 4, 15, 15).double(), torch.randn(1, 4, 30, 30).double()
+    area = slice(0, 30), slice(0, 30)
+    whole = Tile((30, 30), area, area)
+    for kind in (Average, GroupNorm):
+        parts = [part for part in operator.modules() if isinstance(part, kind)]
+        hooks = [part.register_forward_pre_hook(lambda part, given: keep(part, given[0], whole)) for part in parts]
+        run(operator, x, feature)
+        for hook in hooks:
+            hook.remove()
+    before = both(operator, x, feature)
+    x[..., 7, 7] += 1
+    feature[..., 14:16, 14:16] += 1
+    for map_before, map_after in zip(before, both(operator, x, feature), strict=True):
+        ratio = map_before.shape[-1] // 15
+        changed = (map_before != map_after).any(dim=1)[0].nonzero() // ratio  # in pixels of the small map
+        assert len(changed) > 0
+        assert (changed - 7).abs().max() <= reach
+
+
+def keep(part, x, whole):
+    part.total = part.share(x, whole)
+
+
+def both(operator, x, feature):
+    """The upsampled map, and the downsampled one of a paired operator."""
+    return [run(operator, x, feature), *([operator.downsample(feature)[0]] if operator.paired else [])]
 
 
 @every_operator

@@ -24,7 +24,9 @@ class PredictionError(A2UError, ArithmeticError):
     """A prediction is not a number."""
 
 
-def predict(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, rounding: str = "nearest") -> np.ndarray:
+def predict(
+    model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, rounding: str = "nearest", tile: int | None = None
+) -> np.ndarray:
     """Alpha of one image, at its own size: clamped, known trimap pixels pasted in, 8 bit.
 
     The image is brought to a size the network takes, and the alpha back, as the network's authors do: reflect-padded
@@ -35,14 +37,16 @@ def predict(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, roundi
         image: (H, W, 3) uint8 RGB.
         trimap: (H, W) uint8, 0 / 128 / 255.
         rounding: "nearest", or "truncate" as the released program does.
+        tile: side in pixels of the tiles that a large image is computed in; None: whole.
 
     Returns:
         (H, W) uint8.
 
     Raises:
         PredictionError: the prediction holds NaN or infinite values.
+        ValueError: the network is not computed in tiles, or in none of that side.
     """
-    alpha = FITS[model.fit](model, image, trimap)
+    alpha = FITS[model.fit](model, image, trimap, tile)
     if not np.isfinite(alpha).all():
         raise PredictionError("the network's prediction holds NaN or infinite values; its weights cannot be used.")
     alpha = alpha.clip(0, 1) * 255
@@ -50,33 +54,37 @@ def predict(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, roundi
     return np.where(trimap == UNKNOWN, alpha, trimap)
 
 
-def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None) -> np.ndarray:
     height, width = trimap.shape
     bottom, right = -height % model.multiple, -width % model.multiple
-    padded_image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect")
-    padded_trimap = np.pad(trimap, ((0, bottom), (0, right)), mode="reflect")
-    return _run(model, network_input(padded_image, padded_trimap))[:height, :width]
+    x = network_input(  # the padded copies are let go, which large images need
+        np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect"),
+        np.pad(trimap, ((0, bottom), (0, right)), mode="reflect"),
+    )
+    return _run(model, x, tile)[:height, :width]
 
 
-def _resized(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+def _resized(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None) -> np.ndarray:
     """Image (normalised) enlarged bicubically, trimap to the nearest, the alpha back bicubically."""
     height, width = trimap.shape
     larger = (width + -width % model.multiple, height + -height % model.multiple)  # OpenCV's order
     x = network_input(image, trimap).numpy()
     colours = cv2.resize(x[:3].transpose(1, 2, 0), larger, interpolation=cv2.INTER_CUBIC)  # (H', W', 3)
     nearest = cv2.resize(x[3], larger, interpolation=cv2.INTER_NEAREST)
-    alpha = _run(model, torch.from_numpy(np.concatenate([colours.transpose(2, 0, 1), nearest[None]])))
+    alpha = _run(model, torch.from_numpy(np.concatenate([colours.transpose(2, 0, 1), nearest[None]])), tile)
     return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 FITS = {"pad": _padded, "resize": _resized}
 
 
-def _run(model: MattingNetwork, x: torch.Tensor) -> np.ndarray:
+def _run(model: MattingNetwork, x: torch.Tensor, tile: int | None) -> np.ndarray:
     """(4, H, W) -> alpha (H, W) float32, as the network says."""
     device = next(model.parameters(), torch.empty(0)).device
     with torch.inference_mode():
-        return model(x[None].to(device))[0, 0].float().cpu().numpy()
+        x = x[None].to(device)
+        alpha = model(x) if tile is None else model.tiled(x, tile)
+        return alpha[0, 0].float().cpu().numpy()
 
 
 def evaluate(
@@ -86,6 +94,7 @@ def evaluate(
     predictions: Path | None = None,
     seen: Callable[[int, int, Composite, np.ndarray], None] | None = None,
     threads: int = 1,
+    tile: int | None = None,
 ) -> MattingMetrics:
     """The four metrics of every test case.
 
@@ -99,13 +108,14 @@ def evaluate(
         predictions: folder for the predicted alphas as PNG, or None.
         seen: called after each image with (images done, images, case, prediction), in the order of the test set.
         threads: that read, measure and write; 1: everything in line. Each has about two cases in memory.
+        tile: as for `predict`.
     """
     metrics = MattingMetrics(PROGRAMS[cfg.program.name])
     modes = {module: module.training for module in model.modules()}  # some may be frozen: restore each, not the whole
     model.eval()
 
     def predicted(case: Composite) -> tuple[Composite, np.ndarray]:
-        return case, predict(model, case.image, case.trimap, cfg.rounding.name)
+        return case, predict(model, case.image, case.trimap, cfg.rounding.name, tile)
 
     def measured(found: tuple[Composite, np.ndarray]) -> tuple[Composite, np.ndarray, dict[str, float]]:
         case, prediction = found

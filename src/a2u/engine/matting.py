@@ -177,7 +177,7 @@ class Matting(Task):
             seen(done, total, _strip(case, prediction) if done <= STRIPS else None)
 
         assert isinstance(model, MattingNetwork)
-        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads)
+        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile)
         return self.metrics.mean()
 
     def images(self) -> list[dict[str, Any]]:

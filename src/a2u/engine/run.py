@@ -23,6 +23,7 @@ from a2u.errors import ConfigError
 from a2u.files import locked, write_json
 from a2u.models import build_model
 from a2u.models.build import count_parameters
+from a2u.models.network import MattingNetwork
 
 TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
 
@@ -69,6 +70,7 @@ def prepare(cfg: DictConfig) -> Parts:
     model = make_model(cfg)
     task = TASKS[cfg.task.name](cfg.dataset, cfg.metrics, device, evaluation_threads(cfg))
     task.prepare_training(cfg, model)
+    task.tile = cfg.runtime.tile
     if cfg.runtime.channels_last:
         channels_last(model)
     return Parts(device, model.to(device), task)
@@ -151,6 +153,7 @@ def check(cfg: DictConfig) -> None:
         "runtime.log_every": 1,
         "runtime.threads": 1,
         "runtime.workers": 0,
+        "runtime.tile": 1,
         "dataset.cache_mb": 0,
         "dataset.decoded_mb": 0,
         "dataset.held_out": 0,
@@ -168,6 +171,7 @@ def check(cfg: DictConfig) -> None:
     with torch.device("meta"):
         model = make_model(cfg)
     TASKS[cfg.task.name].check(cfg, model)
+    check_tile(cfg.runtime.tile, model)
 
 
 def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
@@ -182,6 +186,18 @@ def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
             what = f"{key}={getattr(name, 'name', name)}" if name else f"{key} as composed"
             owner = next((name for name, other in TASKS.items() if issubclass(found, other.parts[key])), "another task")
             raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {TASKS[task].goes_with}.")
+
+
+def check_tile(tile: int | None, model: nn.Module) -> None:
+    """Refuse a `runtime.tile` that the network is not computed in. Raises ConfigError."""
+    if tile is None:
+        return
+    if not isinstance(model, MattingNetwork):
+        raise ConfigError(f"runtime.tile={tile} is for photographs; this network takes small pictures: leave it out.")
+    try:
+        model.check_tile(tile)
+    except ValueError as error:
+        raise ConfigError(f"runtime.tile={tile}: {error}") from error
 
 
 def make_model(cfg: DictConfig) -> nn.Module:

@@ -36,6 +36,7 @@ class Task(ABC):
     train_names: list[str]  # of what the network was trained on, to be recognised among test images
     train_images: int = 0  # pictures, or foregrounds, to train on
     test_images: int
+    tile: int | None = None  # side of the tiles in which test images are computed; None: whole
 
     @abstractmethod
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None: ...

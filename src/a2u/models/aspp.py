@@ -47,8 +47,9 @@ class ASPP(nn.Module):
                 "least 2 samples a process; got 1. Set trainer.batch_size to 2 or more, or model.aspp=false."
             )
         whole = F.interpolate(self.whole(x), size=x.shape[-2:], mode="nearest")
-        branches = [self.point(x), *(branch(x) for branch in self.dilated), whole]
-        return self.dropout(self.reduce(torch.cat(branches, dim=1)))
+        # no name for the branches: they are let go before the reduction, which large images need
+        pyramid = torch.cat([self.point(x), *(branch(x) for branch in self.dilated), whole], dim=1)
+        return self.dropout(self.reduce(pyramid))
 
 
 def _separable(channels: int, out: int, dilation: int, norm: Norm) -> nn.Sequential:

@@ -28,6 +28,8 @@ class ClassicMatting(MattingNetwork):
         A2UError: pymatting is not installed, or its solver does not converge.
     """
 
+    indivisible = "it solves one system of equations for all pixels"
+
     @staticmethod
     def solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """pymatting's function of image (H, W, 3) and trimap (H, W), both float64 in 0..1, to alpha (H, W)."""

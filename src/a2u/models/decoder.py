@@ -22,7 +22,9 @@ class DecoderStage(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor, operator: Upsampler, guide: Any) -> Tensor:
         skipped = self.shortcut(skip)  # (N, C, 2h, 2w)
-        return self.refine(operator(x, guide if operator.paired else skipped) + skipped)
+        y = operator(x, guide if operator.paired else skipped) + skipped
+        del skipped  # large images: it need not be held meanwhile
+        return self.refine(y)
 
 
 class Prediction(nn.Sequential):

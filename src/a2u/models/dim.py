@@ -20,6 +20,7 @@ class DIM(MattingNetwork):
     """
 
     multiple, fit = 32, "resize"
+    indivisible = "max-unpooling takes positions in the whole map"
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from a2u.models.layers import BasicBlock, ConvNorm, Norm, blocks
+from a2u.models.tiles import AT_ONCE, Steps
 from a2u.upsampling import Upsampler
 
 
@@ -42,25 +43,38 @@ class Encoder(nn.Module):
         self.layer2 = blocks(first, second, block_counts[1], norm, stride=2, reduces=paired)
         self.layer3 = blocks(second, third, block_counts[2], norm, stride=2, reduces=paired)
 
-    def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
-        """x: (N, 4, H, W), H and W multiples of 16; operators: of the decoder stages, deepest first."""
+    def forward(self, x: Tensor, operators: Sequence[Upsampler], steps: Steps = AT_ONCE) -> Encoded:
+        """x: (N, 4, H, W), H and W multiples of 16; operators: of the decoder stages, deepest first.
+
+        Maps at 1/16 are small enough never to be divided.
+        """
         if not self.paired:
-            half = self.stem(x)
-            quarter = self.layer1(self.pool(half))
-            eighth = self.layer2(quarter)
+            half = steps(self.stem, x, through={self.stem: 1})
+            quarter = steps(lambda y: self.layer1(self.pool(y)), half, through={self.pool: 2, self.layer1: 4})
+            eighth = steps(self.layer2, quarter, through={self.layer2: 8})
             return Encoded(half, quarter, eighth, self.layer3(eighth), (None, None, None, None))
 
         to_eighth, to_quarter, to_half, to_full = operators  # named by the resolution they upsample to
-        half, full_guide = to_full.downsample(self.stem(x))
-        pooled, half_guide = to_half.downsample(half)
-        quarter = self.layer1(pooled)
-        eighth, quarter_guide = _reduced(self.layer2, quarter, to_quarter)
-        sixteenth, eighth_guide = _reduced(self.layer3, eighth, to_eighth)
+        half, full_guide = _downsampled(x, self.stem, to_full, 2, steps)
+        pooled, half_guide = _downsampled(half, nn.Identity(), to_half, 4, steps)
+        quarter = steps(self.layer1, pooled, through={self.layer1: 4})
+        eighth, quarter_guide = _reduced(quarter, self.layer2[0], to_quarter, 8, steps)
+        eighth = steps(self.layer2[1:], eighth, through={self.layer2: 8})
+        sixteenth, eighth_guide = _reduced(eighth, self.layer3[0], to_eighth, 16, steps)
+        sixteenth = self.layer3[1:](sixteenth)
         return Encoded(half, quarter, eighth, sixteenth, (eighth_guide, quarter_guide, half_guide, full_guide))
 
 
-def _reduced(layer: nn.Sequential, x: Tensor, operator: Upsampler) -> tuple[Tensor, Any]:
-    first = layer[0]
-    assert isinstance(first, BasicBlock)
-    y, guide = first.forward_reduced(x, operator.downsample)
-    return layer[1:](y), guide
+def _downsampled(x: Tensor, layer: nn.Module, operator: Upsampler, stride: int, steps: Steps) -> tuple[Tensor, Any]:
+    """The layer's output, downsampled to that stride, and the guide."""
+    through = {layer: stride, operator: stride}
+    steps.look(operator, layer, x, through=through)
+    return steps(lambda y: operator.downsample(layer(y)), x, through=through)
+
+
+def _reduced(x: Tensor, block: nn.Module, operator: Upsampler, stride: int, steps: Steps) -> tuple[Tensor, Any]:
+    """The block's output at that stride, and the guide; the block's first convolution's output is downsampled."""
+    assert isinstance(block, BasicBlock)
+    through = {block: stride, operator: stride}
+    steps.look(operator, block.conv1, x, through=through)
+    return steps(lambda y: block.forward_reduced(y, operator.downsample), x, through=through)

@@ -30,6 +30,8 @@ class GCA(MattingNetwork):
 
     def __init__(self, attention: bool = True, width: float = 1.0) -> None:
         super().__init__()
+        if attention:
+            self.indivisible = "its attention compares every place with every other"
         channels = scaled(width, 32, 64, 128, 256, 512)
         self.encoder = GCAEncoder(channels, attention)
         self.decoder = GCADecoder(channels, attention)

@@ -11,6 +11,8 @@ from a2u.models.encoder import Encoder
 from a2u.models.layers import NORMS
 from a2u.models.network import MattingNetwork, scaled
 from a2u.models.operators import build_operators
+from a2u.models.tiles import AT_ONCE, Steps, Tiles
+from a2u.upsampling import Upsampler
 from a2u.upsampling.initialise import initialise
 
 
@@ -35,6 +37,7 @@ class MattingUNet(MattingNetwork):
     """
 
     multiple = 16
+    smallest_tile = 128  # margins are up to 80 pixels
 
     def __init__(
         self,
@@ -71,10 +74,60 @@ class MattingUNet(MattingNetwork):
         self.upsamplers = nn.ModuleList(operators)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._predict(x, AT_ONCE)
+
+    def tiled(self, x: Tensor, tile: int) -> Tensor:
+        self.check_tile(tile)
+        if self.training:
+            raise ValueError("a network is trained on whole crops: tiles are for evaluation, call eval() first.")
+        with Tiles((x.shape[-2], x.shape[-1]), tile) as steps:
+            return self._predict(x, steps)
+
+    def check_tile(self, tile: int) -> None:
+        if tile < self.smallest_tile or tile % self.multiple:
+            raise ValueError(
+                f"a tile's side must be a multiple of {self.multiple} and at least {self.smallest_tile} pixels, or its "
+                f"margins would be most of the work; got {tile}."
+            )
+        _, operator = self._stage(0)
+        if operator.reach is None:
+            raise ValueError(
+                f"{operator.name} does not say how far its output reaches (Upsampler.reach), so an image cannot be "
+                "divided into tiles."
+            )
+
+    def _predict(self, x: Tensor, steps: Steps) -> Tensor:
         self.check_input(x)
-        features = self.encoder(x, list(self.upsamplers))
-        skips = (features.eighth, features.quarter, features.half, x)
+        features = self.encoder(x, list(self.upsamplers), steps)
+        skips = [x, features.half, features.quarter, features.eighth]
+        guides = list(features.guides[::-1])
         y = self.aspp(features.sixteenth)
-        for stage, skip, operator, guide in zip(self.stages, skips, self.upsamplers, features.guides, strict=True):
-            y = stage(y, skip, operator, guide)
-        return self.prediction(y)
+        del features  # every map goes once it is used: of a large image they do not all fit
+        for numbers in ((0,), (1,), (2, 3)):  # the last two at once: what is between them would be the largest map
+            given = [skips.pop() for _ in numbers] + [guides.pop() for _ in numbers]
+            y = self._decode(numbers, y, given, steps)
+        return y
+
+    def _decode(self, numbers: Sequence[int], y: Tensor, given: list[Tensor | None], steps: Steps) -> Tensor:
+        """Some decoder stages, after the last of all the prediction; given: their skips, then their guides."""
+        parts = [self._stage(number) for number in numbers]
+        through: dict[nn.Module, int] = {self.prediction: 1}
+        for number, (stage, operator), skip in zip(numbers, parts, given, strict=False):
+            stride = 8 >> number  # of the stage's output
+            here: dict[nn.Module, int] = {stage: stride, operator: 2 * stride}
+            through |= here
+            if not operator.paired:  # a paired one has seen what it downsampled
+                steps.look(operator, stage.shortcut, skip, through=here)
+
+        def decode(y: Tensor, *given: Any) -> Tensor:
+            for (stage, operator), skip, guide in zip(parts, given[: len(parts)], given[len(parts) :], strict=True):
+                y = stage(y, skip, operator, guide)
+            return self.prediction(y) if numbers[-1] == 3 else y
+
+        return steps(decode, y, *given, through=through)
+
+    def _stage(self, number: int) -> tuple[DecoderStage, Upsampler]:
+        stage, operator = self.stages[number], self.upsamplers[number]
+        assert isinstance(stage, DecoderStage)
+        assert isinstance(operator, Upsampler)
+        return stage, operator

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
+from a2u.upsampling.whole import Average, GroupNorm
 
 
 class A2U(Upsampler):
@@ -77,6 +78,8 @@ class A2U(Upsampler):
         self.up_kernel_size = up_kernel_size
         self.encoder_kernel_size = encoder_kernel_size
         self.down_kernel_size = ratio * up_kernel_size  # s_d = r * s_u
+        # the k x k window of the small map (r*k x r*k of the large one), and the e x e of the large one for U and V
+        self.reach = max(up_kernel_size // 2, math.ceil(encoder_kernel_size // 2 / ratio))
         self.kernel_norm = kernel_norm
         self.sigmoid_u = sigmoid_u
         self.scale = 1 / math.sqrt(channels) if scale_affinity else 1.0
@@ -121,6 +124,9 @@ class A2U(Upsampler):
         n, _, h, w = q.shape
         return (self.p_down(guide) @ q.flatten(2)).view(n, -1, h, w).softmax(dim=1)
 
+    def look(self, feature: Tensor) -> None:
+        self.affinity(feature)
+
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         kernel = guide if self.paired else self.up_kernel(guide, self.affinity(guide))
         return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
@@ -163,11 +169,12 @@ class GeneratedEncoding(nn.Module):
     def __init__(self, channels: int, outputs: int, shared: int, size: int) -> None:
         super().__init__()
         self.shape = (outputs, shared, size, size)
+        self.average = Average(size)
         self.conv = nn.Conv2d(channels, outputs * shared, kernel_size=1)
         initialise(self)
 
     def forward(self, guide: Tensor) -> Tensor:
-        return self.conv(F.adaptive_avg_pool2d(guide, self.shape[-1])).view(-1, *self.shape)
+        return self.conv(self.average(guide)).view(-1, *self.shape)
 
 
 class StaticProjection(FreeKernel):
@@ -193,11 +200,12 @@ class GeneratedProjection(nn.Module):
     def __init__(self, channels: int, rank: int, outputs: int) -> None:
         super().__init__()
         self.shape = (outputs, rank)
+        self.average = Average(1)
         self.conv = nn.Conv2d(channels, outputs * rank, kernel_size=1)
         initialise(self)
 
     def forward(self, guide: Tensor) -> Tensor:
-        return self.conv(F.adaptive_avg_pool2d(guide, 1)).view(-1, *self.shape)
+        return self.conv(self.average(guide)).view(-1, *self.shape)
 
 
 def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
@@ -224,7 +232,7 @@ def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init:
 
 def _group_norm(channels: int) -> nn.Module:
     """Group norm with 32 groups (fewer where a narrow network has not enough channels), then leaky ReLU."""
-    return nn.Sequential(nn.GroupNorm(math.gcd(32, channels), channels), nn.LeakyReLU(LEAKY_SLOPE))
+    return nn.Sequential(GroupNorm(math.gcd(32, channels), channels), nn.LeakyReLU(LEAKY_SLOPE))
 
 
 def _check_choices(given: dict[str, Any]) -> None:

@@ -13,12 +13,16 @@ class Upsampler(nn.Module):
     An operator that pairs with downsampling sets `paired` and has `downsample`; it takes the network's place of
     downsampling, and its guide is whatever its own `downsample` returned (kernels, indices).
 
+    Where the result follows from surroundings alone, a subclass says how far: `reach`; then large images can be
+    computed in tiles. What it must know of a whole map besides, it computes by the parts of whole.py.
+
     A subclass sets `name` (what configs call it), `reads_guide`, and writes `upsample` (and `downsample`). Its
     constructor's arguments after `channels`, with their annotations and defaults, are its typed options.
     """
 
     name: ClassVar[str] = ""
     reads_guide: ClassVar[bool] = True
+    reach: int | None = None  # an output reads at most so many pixels of the small map to each side; None: any
 
     def __init__(self, channels: int, ratio: int = 2, paired: bool = False) -> None:
         super().__init__()
@@ -43,6 +47,10 @@ class Upsampler(nn.Module):
         if self.paired and guide is None:
             raise ValueError(f"{self.name} is paired: pass the guide that its downsample() returned.")
         return self.upsample(x, guide)
+
+    def look(self, feature: Tensor) -> None:
+        """Compute, from the feature (N, C, r*h, r*w), what every `GroupNorm` of whole.py is given; no result."""
+        raise TypeError(f"{type(self).__name__} does not define look().")
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         """What the operator does, on checked input."""

@@ -43,6 +43,7 @@ class Carafe(Upsampler):
             if size < 1 or size % 2 == 0:
                 raise ValueError(f"carafe: {key} must be odd, its window is centred; got {size}.")
         self.up_kernel_size = up_kernel_size
+        self.reach = max(up_kernel_size, encoder_kernel_size) // 2
         self.compress = nn.Conv2d(channels, compressed_channels, kernel_size=1)
         self.encode = nn.Conv2d(
             compressed_channels,

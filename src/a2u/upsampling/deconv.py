@@ -16,6 +16,7 @@ class Deconv(Upsampler):
 
     name = "deconv"
     reads_guide = False
+    reach = 1
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)

@@ -13,6 +13,7 @@ class Nearest(Upsampler):
 
     name = "nearest"
     reads_guide = False
+    reach = 0
 
     def __init__(self, channels: int, ratio: int = 2) -> None:
         super().__init__(channels, ratio)
@@ -26,6 +27,7 @@ class Bilinear(Upsampler):
 
     name = "bilinear"
     reads_guide = False
+    reach = 1
 
     def __init__(self, channels: int, ratio: int = 2) -> None:
         super().__init__(channels, ratio)
@@ -39,6 +41,7 @@ class Bicubic(Upsampler):
 
     name = "bicubic"
     reads_guide = False
+    reach = 2
 
     def __init__(self, channels: int, ratio: int = 2) -> None:
         super().__init__(channels, ratio)

@@ -28,6 +28,7 @@ class IndexNet(Upsampler):
     """
 
     name = "indexnet"
+    reach = 1
 
     def __init__(
         self,

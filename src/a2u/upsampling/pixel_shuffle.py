@@ -14,6 +14,7 @@ class PixelShuffle(Upsampler):
 
     name = "pixel_shuffle"
     reads_guide = False
+    reach = 1
 
     def __init__(self, channels: int, ratio: int = 2) -> None:
         super().__init__(channels, ratio)

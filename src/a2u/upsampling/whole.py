@@ -1,0 +1,113 @@
+"""Parts that read a whole map, and what they need where a map is seen tile by tile.
+
+All else in an operator or a network is local: a tile with a margin gives what the whole map would. An average or a
+group norm is not; for it every tile adds a `share` to the `total` of the whole map first, and the total then stands
+for what is outside the tile. Without a total these parts are PyTorch's own.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Area = tuple[slice, slice]  # rows and columns
+
+
+class Tile(NamedTuple):
+    """Part of an image and a margin around it, in pixels of the image.
+
+    Maps may be smaller than the image by a stride, which divides every number here. A margin ends where the image
+    ends, so that zero padding of a tile pads there and nowhere else what padding of the whole map pads.
+    """
+
+    image: tuple[int, int]  # height and width
+    seen: Area  # with the margin
+    own: Area  # without; the own parts of all tiles are the image
+
+    def cut(self, whole: Tensor) -> Tensor:
+        """What the tile sees of a whole map: (N, C, H/s, W/s) -> (N, C, h/s, w/s)."""
+        return whole[_at(self.seen, self.image[0] // whole.shape[-2])]
+
+    def inner(self, part: Tensor) -> Tensor:
+        """A map of the tile without the margin."""
+        return part[_at(self.own, self.stride(part), self.seen)]
+
+    def paste(self, part: Tensor, whole: Tensor) -> None:
+        """Put a map of the tile, without the margin, into the whole map."""
+        whole[_at(self.own, self.stride(part))] = self.inner(part)
+
+    def stride(self, part: Tensor) -> int:
+        """Pixels of the image for a pixel of a map of the tile."""
+        return (self.seen[0].stop - self.seen[0].start) // part.shape[-2]
+
+
+def _at(area: Area, stride: int, origin: Area = (slice(0, 0), slice(0, 0))) -> tuple[Any, ...]:
+    """Index of an area in a map of that stride which begins where `origin` does."""
+    rows, columns = (
+        slice((line.start - first.start) // stride, (line.stop - first.start) // stride)
+        for line, first in zip(area, origin, strict=True)
+    )
+    return ..., rows, columns
+
+
+class WholeMap(nn.Module):
+    """A part whose output for one place depends on the whole map."""
+
+    total: Tensor | None = None  # sum of the shares of all tiles; None: forward is given the whole map
+
+    def share(self, x: Tensor, tile: Tile) -> Tensor:
+        """What the inner part of `x`, a map of `tile`, adds to the total. float64."""
+        raise TypeError(f"{type(self).__name__} does not define share().")
+
+
+class Average(WholeMap):
+    """Average over size x size areas, as `adaptive_avg_pool2d` divides a map: (N, C, H, W) -> (N, C, size, size).
+
+    An operator averages what it is given, never what it has computed from that.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(x, self.size) if self.total is None else self.total.to(x.dtype)
+
+    def share(self, x: Tensor, tile: Tile) -> Tensor:
+        stride = tile.stride(x)
+        rows, columns = (
+            _areas(self.size, length // stride)[:, own.start // stride : own.stop // stride].to(x)
+            for length, own in zip(tile.image, tile.own, strict=True)
+        )  # (size, h) and (size, w)
+        return (rows @ (tile.inner(x) @ columns.T)).double()
+
+
+def _areas(count: int, length: int) -> Tensor:
+    """Weight of every position of a line in the average of each of `count` areas, which may overlap by one."""
+    number = torch.arange(count)[:, None]
+    start, stop = number * length // count, -(-(number + 1) * length // count)
+    position = torch.arange(length)
+    return ((position >= start) & (position < stop)).double() / (stop - start)
+
+
+class GroupNorm(WholeMap, nn.GroupNorm):
+    """Group norm of what an operator computes, perhaps with averages. Total: means and mean squares, (2, N, groups)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.total is None:
+            return nn.GroupNorm.forward(self, x)
+        mean, square = self.total.unsqueeze(-1)  # (N, groups, 1) each
+        deviation = (square - mean.square() + self.eps).sqrt()
+        scale = self.weight.view(self.num_groups, -1) / deviation  # (N, groups, C / groups)
+        shift = self.bias.view(self.num_groups, -1) - mean * scale
+        scale, shift = (value.to(x.dtype).flatten(1)[..., None, None] for value in (scale, shift))  # (N, C, 1, 1)
+        return x * scale + shift
+
+    def share(self, x: Tensor, tile: Tile) -> Tensor:
+        inner = tile.inner(x)
+        variance, mean = torch.var_mean(inner.unflatten(1, (self.num_groups, -1)).flatten(2), dim=2, correction=0)
+        mean, variance = mean.double(), variance.double()  # a square is to lose no digits
+        stride = tile.stride(x)
+        of_all = inner.shape[-2] * inner.shape[-1] * stride**2 / (tile.image[0] * tile.image[1])
+        return torch.stack([mean, variance + mean.square()]) * of_all
