@@ -41,11 +41,11 @@ def lines() -> Iterator[Line]:
     small, large = (peak_mb(work) for work in works)
     yield Line("network", "forward, 512 x 512, peak", "MB", small, large, target=3, plain=PLAIN)
 
-    works = _step(ours.train(), 256), _plainly(_step(reference.train(), 256))
-    fast, slow = seconds(*works, repeats=1)
+    steps = _step(ours.train(), 256), _plainly(_step(reference.train(), 256))
+    fast, slow = seconds(*steps, repeats=1)
     what = "training step without the optimizer's, 2 x 256 x 256"
     yield Line("network", what, "s", fast, slow, target=5, plain=PLAIN)
-    small, large = (peak_mb(work) for work in works)
+    small, large = (peak_mb(step) for step in steps)
     yield Line("network", f"{what}, peak", "MB", small, large, target=3, plain=PLAIN)
 
 

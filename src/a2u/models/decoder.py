@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.models.layers import ConvNorm, Norm, blocks
@@ -27,8 +28,18 @@ class DecoderStage(nn.Module):
         return self.refine(y)
 
 
+class OneChannelConv(nn.Conv2d):
+    """3x3 convolution of one map to one, as a matrix product: a third of oneDNN's time (make bench)."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.weight.view(1, 9) @ F.unfold(x, 3, padding=1)).view(x.shape)
+
+
 class Prediction(nn.Sequential):
     """3x3 convolution to one map, norm+act, 3x3 convolution; the output is not activated."""
 
     def __init__(self, channels: int, norm: Norm) -> None:
-        super().__init__(ConvNorm(channels, 1, norm), nn.Conv2d(1, 1, 3, padding=1, bias=False))
+        super().__init__(ConvNorm(channels, 1, norm), OneChannelConv())

@@ -6,6 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from a2u.models.narrow import BatchNorm
 from a2u.models.recompute import norm_and_activation
 from a2u.upsampling.initialise import LEAKY_SLOPE
 
@@ -18,7 +19,7 @@ class NormActivation(nn.Sequential):
     recompute = False
 
     def __init__(self, channels: int) -> None:
-        super().__init__(nn.BatchNorm2d(channels), nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
+        super().__init__(BatchNorm(channels), nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
         norm = self[0]
@@ -30,7 +31,7 @@ class NormActivation(nn.Sequential):
 
 def batch_norm(channels: int, activation: bool) -> nn.Module:
     """Batch norm, then leaky ReLU where `activation`."""
-    return NormActivation(channels) if activation else nn.Sequential(nn.BatchNorm2d(channels))
+    return NormActivation(channels) if activation else nn.Sequential(BatchNorm(channels))
 
 
 def batch_norm_relu6(channels: int, activation: bool) -> nn.Module:

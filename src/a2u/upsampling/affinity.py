@@ -26,6 +26,9 @@ from a2u.upsampling.ops import reassemble_down, reassemble_up
 from a2u.upsampling.whole import Average, GroupNorm
 
 
+FEW_OUTPUTS = 2  # of U and V together for a channel: those of rank 1 without point-wise sets
+
+
 class A2U(Upsampler):
     """Affinity-aware upsampling with all the choices of Sec. 4, "Alternative Implementations".
 
@@ -100,7 +103,8 @@ class A2U(Upsampler):
 
     def affinity(self, guide: Tensor) -> Tensor:
         """q = sum over channels of (U*X) o (V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
-        u_x, v_x = (encode(guide, kernels(guide), self.ratio) for kernels in (self.u, self.v))  # (N, C, S*d, h, w)
+        kernels = torch.cat([self.u(guide), self.v(guide)], dim=1)  # (N or 1, 2*S*d, G, e, e)
+        u_x, v_x = encode(guide, kernels, self.ratio).chunk(2, dim=2)  # each (N, C, S*d, h, w)
         shape = u_x.shape
         u_x = self.norm_u(u_x.flatten(1, 2))  # (N, C*S*d, h, w)
         v_x = self.norm_v(v_x.flatten(1, 2))
@@ -218,12 +222,19 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
     if batch > 1:  # kernels of their own for every sample become a grouped convolution with N*C groups
         x = x.reshape(1, batch * c, height, width)
-    # One output at a time: oneDNN is several times faster where a group has one (make bench).
+    # oneDNN is fast where a group has one output; several convolutions then cost less than one, if they are few.
+    together = 1 if outputs <= FEW_OUTPUTS else outputs
     encoded = [
-        F.conv2d(x, kernel.reshape(-1, 1, size, size), stride=stride, padding=(size - 1) // 2, groups=batch * c)
-        for kernel in kernels.unbind(dim=1)
+        F.conv2d(
+            x,
+            part.transpose(1, 2).reshape(-1, 1, size, size),
+            stride=stride,
+            padding=(size - 1) // 2,
+            groups=batch * c,
+        )
+        for part in kernels.split(together, dim=1)
     ]
-    return torch.stack([each.view(n, c, *each.shape[-2:]) for each in encoded], dim=2)
+    return torch.cat([each.view(n, c, together, *each.shape[-2:]) for each in encoded], dim=2)
 
 
 def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init: str) -> nn.Module:

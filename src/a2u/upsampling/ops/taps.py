@@ -28,20 +28,21 @@ def backward(
     grad = _by_phase(grad, geometry)  # (N, G, P, C/G, h, w)
     grad_windows = torch.zeros_like(windows, dtype=torch.promote_types(x.dtype, torch.float32)) if need_x else None
     grad_weights = torch.empty_like(weights) if need_kernel else None
-    for tap in range(geometry.taps):
-        seen = _seen(windows, tap, geometry)
-        for phase in range(geometry.up**2):  # one by one, so that the products below stay the size of the small map
-            part, weight = grad[:, :, phase], weights[:, :, tap, phase]  # (N, G, C/G, h, w) and (N, G, h, w)
-            if grad_windows is not None:
-                # dL/dx gathers kernel * dL/dy from every output that saw this position
-                _seen(grad_windows, tap, geometry).addcmul_(part, weight.unsqueeze(2))
-            if grad_weights is not None:
-                # dL/dkernel is the correlation of dL/dy with what the tap saw, over channels
-                torch.sum(part * seen, dim=2, out=grad_weights[:, :, tap, phase])
+    parts = grad.unbind(2)  # (N, G, C/G, h, w) each
+    for tap, weight in enumerate(weights.unsqueeze(4).unbind(2)):  # (N, G, P, 1, h, w) each
+        if grad_windows is not None:
+            # dL/dx gathers kernel * dL/dy from every output that saw this position
+            target = _seen(grad_windows, tap, geometry)
+            for part, phase_weight in zip(parts, weight.unbind(2), strict=True):
+                target.addcmul_(part, phase_weight)
+        if grad_weights is not None:
+            # dL/dkernel is the correlation of dL/dy with what the tap saw, over channels
+            grad_weights[:, :, tap] = (grad * _seen(windows, tap, geometry).unsqueeze(2)).sum(dim=3)
     grad_x = grad_kernel = None
     if grad_windows is not None:
         height, width = x.shape[2:]
-        inner = grad_windows[..., padding : padding + height, padding : padding + width]
+        rows = grad_windows.transpose(-1, -2).flatten(-2)  # (N, G, C/G, H, W), with the border
+        inner = rows[..., padding : padding + height, padding : padding + width]
         grad_x = inner.to(x.dtype).reshape(x.shape)
     if grad_weights is not None:
         up = geometry.up
@@ -51,8 +52,15 @@ def backward(
 
 
 def _windows(x: Tensor, geometry: Geometry) -> Tensor:
-    """x with its border of zeros, by groups: (N, G, C/G, H + 2*padding, W + 2*padding), rows contiguous."""
-    return pad(x.contiguous(), [geometry.padding] * 4).unflatten(1, (geometry.groups, -1))
+    """x with a border of zeros, by groups, of every row first the columns that are multiples of s, and so on.
+
+    (N, G, C/G, H, s, W/s), contiguous: what a tap sees of a row lies side by side.
+    """
+    padding, step = geometry.padding, geometry.stride
+    rest = -(x.shape[3] + 2 * padding) % step
+    bordered = pad(x.contiguous(), [padding, padding + rest, padding, padding])
+    columns = bordered.unflatten(3, (-1, step)).transpose(3, 4).contiguous()
+    return columns.unflatten(1, (geometry.groups, -1))
 
 
 def _by_phase(enlarged: Tensor, geometry: Geometry) -> Tensor:
@@ -70,7 +78,6 @@ def _weights(kernel: Tensor, geometry: Geometry) -> Tensor:
 def _seen(windows: Tensor, tap: int, geometry: Geometry) -> Tensor:
     """View of `windows` that window position `tap` sees from each of the h x w positions."""
     row, column = divmod(tap, geometry.kernel_size)
-    stride = geometry.stride
-    rows = slice(row, row + stride * (geometry.h - 1) + 1, stride)
-    columns = slice(column, column + stride * (geometry.w - 1) + 1, stride)
-    return windows[..., rows, columns]
+    step = geometry.stride
+    rows = slice(row, row + step * (geometry.h - 1) + 1, step)
+    return windows[..., rows, column % step, column // step : column // step + geometry.w]
