@@ -1,7 +1,7 @@
 """Batch norm of maps with fewer channels than a vector register has places, channels last, on a CPU.
 
-PyTorch's takes three to five times as long there (8 x 4 x 64 x 64: 0.8 ms forward against 0.2 ms), and networks of width
-1/8, those of the lite scale, have such maps at full resolution. Here rows of W*C numbers are what is added up.
+PyTorch's takes three to five times as long there (8 x 4 x 64 x 64: 0.8 ms forward against 0.2 ms), and networks of
+width 1/8, those of the lite scale, have such maps at full resolution. Here rows of W*C numbers are what is added up.
 """
 
 from typing import Any
@@ -23,7 +23,9 @@ class BatchNorm(nn.BatchNorm2d):
         ):
             return super().forward(x)
         y, mean, variance = _Narrow.apply(x, self.weight, self.bias, self.eps)
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         assert self.momentum is not None
         count = x.numel() // x.shape[1]
         self.num_batches_tracked.add_(1)

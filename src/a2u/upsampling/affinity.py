@@ -25,7 +25,6 @@ from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
 from a2u.upsampling.whole import Average, GroupNorm
 
-
 FEW_OUTPUTS = 2  # of U and V together for a channel: those of rank 1 without point-wise sets
 
 

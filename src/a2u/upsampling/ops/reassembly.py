@@ -4,6 +4,7 @@ The up-kernel's r x r outputs of one input position read the same window, so nei
 the input is ever stored. What is computed, and how, stands in geometry.py and in one file for each back end.
 """
 
+import subprocess
 import warnings
 from functools import cache
 from types import ModuleType
@@ -13,10 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from a2u.upsampling.ops import matmul, taps
+from a2u.upsampling.ops import compiled, taps
 from a2u.upsampling.ops.geometry import Geometry
-
-MANY_CHANNELS = 24  # in a group: from here on products of small matrices are faster (make bench)
 
 
 def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
@@ -88,23 +87,40 @@ class _Reassemble(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
         ctx.save_for_backward(x, kernel)
         ctx.geometry = geometry
-        return _back_end(x, geometry).forward(x, kernel, geometry)
+        return _back_end(x).forward(x, kernel, geometry)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, kernel = ctx.saved_tensors
         need_x, need_kernel, _ = ctx.needs_input_grad
-        return *_back_end(x, ctx.geometry).backward(grad, x, kernel, ctx.geometry, need_x, need_kernel), None
+        return *_back_end(x).backward(grad, x, kernel, ctx.geometry, need_x, need_kernel), None
 
 
-def _back_end(x: Tensor, geometry: Geometry) -> ModuleType:
+def _back_end(x: Tensor) -> ModuleType:
     """What is fastest for x; all give the same (tests/upsampling/test_reassembly.py runs each)."""
+    if x.device.type == "cpu" and x.dtype in compiled.REALS:
+        return _compiled() or taps
     if x.device.type == "cuda" and x.dtype != torch.float64:  # whose sums must not be in float32
         return _fused() or taps
-    if x.device.type == "cpu" and x.shape[1] // geometry.groups >= MANY_CHANNELS:
-        return matmul
     return taps
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    """The C back end, where there is a compiler; else None, with a warning."""
+    try:
+        for real in compiled.REALS.values():
+            compiled.library(real)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
+        warnings.warn(
+            f"reassembly runs without its compiled code, three to five times as long: {reason}. Install a C compiler, "
+            "or name one in the variable CC.",
+            stacklevel=2,
+        )
+        return None
+    return compiled
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Reassembly window position by window position, on whole maps: any device, best where there are few channels."""
+"""Reassembly window position by window position, on whole maps: any device and type, PyTorch alone."""
 
 import torch
 from torch import Tensor

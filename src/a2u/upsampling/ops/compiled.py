@@ -1,0 +1,142 @@
+"""Reassembly on a CPU by reassembly.c, which the system's C compiler makes at first use (about a second, then kept).
+
+Maps are taken with their channels last, and copied where they are not. Threads share the rows of a result; they do not
+wait for each other at every step, so another program on the same cores costs no more than its share.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from a2u.upsampling.ops.geometry import Geometry
+
+SOURCE = Path(__file__).with_name("reassembly.c")
+# Sums may be taken in any order, which vectors need; nothing is assumed about infinities and NaN.
+FLAGS = ("-O3", "-march=native", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math", "-shared", "-fPIC")
+REALS = {torch.float32: "float", torch.float64: "double"}
+ROWS_AT_LEAST = 16  # of a thread: fewer are done sooner than handed over
+
+
+class _Geometry(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_long)
+        for name in ["groups", "channels", "height", "width", "y_height", "y_width", "size", "up", "stride", "padding"]
+    )
+
+
+def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
+    n, c = x.shape[:2]
+    layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+    x, kernel = _channels_last(x), kernel.contiguous()
+    size = (n, c, geometry.up * geometry.h, geometry.up * geometry.w)
+    y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+    _run("forward", x, y, geometry, (x, kernel, y), n * geometry.groups * y.shape[2])
+    return y.contiguous(memory_format=layout)
+
+
+def backward(
+    grad: Tensor, x: Tensor, kernel: Tensor, geometry: Geometry, need_x: bool, need_kernel: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    grad, x, kernel = _channels_last(grad), _channels_last(x), kernel.contiguous()
+    maps = x.shape[0] * geometry.groups
+    grad_x = torch.empty_like(x) if need_x else None
+    grad_kernel = torch.empty_like(kernel) if need_kernel else None
+    if grad_x is not None:
+        _run("backward_x", x, grad, geometry, (grad, kernel, grad_x), maps * x.shape[2])
+    if grad_kernel is not None:
+        _run("backward_kernel", x, grad, geometry, (grad, x, grad_kernel), maps * grad.shape[2])
+    return grad_x, grad_kernel
+
+
+def _run(name: str, x: Tensor, y: Tensor, geometry: Geometry, tensors: tuple[Tensor, ...], rows: int) -> None:
+    """Call a function of reassembly.c for all `rows` of its result, in as many threads as PyTorch has."""
+    sizes = _Geometry(
+        geometry.groups,
+        x.shape[1] // geometry.groups,
+        *x.shape[2:],
+        *y.shape[2:],
+        geometry.kernel_size,
+        geometry.up,
+        geometry.stride,
+        geometry.padding,
+    )
+    function = getattr(library(REALS[x.dtype]), name)
+    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
+
+    def part(first: int, last: int) -> None:
+        function(ctypes.byref(sizes), *pointers, ctypes.c_long(first), ctypes.c_long(last))
+
+    threads = min(torch.get_num_threads(), max(1, rows // ROWS_AT_LEAST))
+    if threads == 1:
+        part(0, rows)
+        return
+    pieces = 4 * threads  # several a thread, or all would wait for the one that was interrupted
+    bounds = [rows * piece // pieces for piece in range(pieces + 1)]
+    for done in _pool(os.getpid(), threads).map(part, bounds[:-1], bounds[1:]):
+        assert done is None
+
+
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Of this process: threads do not survive a fork."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="reassembly")
+
+
+@cache
+def library(real: str) -> ctypes.CDLL:
+    """reassembly.c for numbers of the C type `real`, compiled for this processor.
+
+    Raises:
+        OSError, subprocess.CalledProcessError: there is no C compiler, or it fails.
+    """
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise OSError("no C compiler (cc, gcc, clang) was found")
+    mark = hashlib.sha256("\n".join([SOURCE.read_text(), real, compiler, *FLAGS, _processor()]).encode()).hexdigest()
+    path = _cache_folder() / f"reassembly-{mark[:16]}.so"
+    if not path.is_file():
+        part = path.with_name(f"{path.stem}-{os.getpid()}.part")  # so that no other process sees half a file
+        command = [compiler, *FLAGS, f"-DREAL={real}", str(SOURCE), "-o", str(part)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        os.replace(part, path)
+    return ctypes.CDLL(str(path))
+
+
+def _processor() -> str:
+    """What -march=native depends on: folders may be shared by machines."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    kept = [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]
+    return "\n".join([platform.machine(), platform.processor(), *sorted(set(kept))])
+
+
+def _cache_folder() -> Path:
+    """Where compiled code is kept: of this user alone, since it will be run."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = Path(home) / "a2u"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return _own_folder()
+
+
+@cache
+def _own_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="a2u-"))
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    return maps.contiguous(memory_format=torch.channels_last)
