@@ -25,8 +25,6 @@ from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
 from a2u.upsampling.whole import Average, GroupNorm
 
-FEW_OUTPUTS = 2  # of U and V together for a channel: those of rank 1 without point-wise sets
-
 
 class A2U(Upsampler):
     """Affinity-aware upsampling with all the choices of Sec. 4, "Alternative Implementations".
@@ -102,14 +100,17 @@ class A2U(Upsampler):
 
     def affinity(self, guide: Tensor) -> Tensor:
         """q = sum over channels of (U*X) o (V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
-        kernels = torch.cat([self.u(guide), self.v(guide)], dim=1)  # (N or 1, 2*S*d, G, e, e)
-        u_x, v_x = encode(guide, kernels, self.ratio).chunk(2, dim=2)  # each (N, C, S*d, h, w)
-        shape = u_x.shape
-        u_x = self.norm_u(u_x.flatten(1, 2))  # (N, C*S*d, h, w)
-        v_x = self.norm_v(v_x.flatten(1, 2))
+        u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
+        if (
+            u.shape[1] == 1
+        ):  # oneDNN is fast where a channel has one output, so that two convolutions cost less than one
+            u_x, v_x = encode(guide, u, self.ratio), encode(guide, v, self.ratio)
+        else:
+            u_x, v_x = encode(guide, torch.cat([u, v], dim=1), self.ratio).chunk(2, dim=2)
+        u_x, v_x = _normalised(self.norm_u, u_x), _normalised(self.norm_v, v_x)  # (N, C, S*d, h, w)
         if self.sigmoid_u:
             u_x = u_x.sigmoid()
-        return self.scale * (u_x * v_x).view(shape).sum(dim=1)
+        return self.scale * (u_x * v_x).sum(dim=1)
 
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """w = conv(P, q), shuffled to the target resolution and normalised: (N, k*k, r*h, r*w)."""
@@ -221,19 +222,21 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
     if batch > 1:  # kernels of their own for every sample become a grouped convolution with N*C groups
         x = x.reshape(1, batch * c, height, width)
-    # oneDNN is fast where a group has one output; several convolutions then cost less than one, if they are few.
-    together = 1 if outputs <= FEW_OUTPUTS else outputs
-    encoded = [
-        F.conv2d(
-            x,
-            part.transpose(1, 2).reshape(-1, 1, size, size),
-            stride=stride,
-            padding=(size - 1) // 2,
-            groups=batch * c,
-        )
-        for part in kernels.split(together, dim=1)
-    ]
-    return torch.cat([each.view(n, c, together, *each.shape[-2:]) for each in encoded], dim=2)
+    y = F.conv2d(
+        x,
+        kernels.transpose(1, 2).reshape(-1, 1, size, size),
+        stride=stride,
+        padding=(size - 1) // 2,
+        groups=batch * c,
+    )
+    return y.view(n, c, outputs, *y.shape[-2:])
+
+
+def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:
+    """(N, C, S*d, h, w), normalised as the C*S*d channels of one map."""
+    if isinstance(norm, nn.Identity):
+        return encoded
+    return norm(encoded.flatten(1, 2)).view(encoded.shape)
 
 
 def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init: str) -> nn.Module:
