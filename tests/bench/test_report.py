@@ -1,0 +1,91 @@
+"""make bench: plain formulations equal ours, lines tell met from missed, the table, what is published."""
+
+import json
+
+import pytest
+import torch
+
+from a2u.bench import plain, report
+from a2u.bench.measure import Line, peak_mb, seconds
+from a2u.config import BenchConfig
+from a2u.errors import ConfigError
+from a2u.models.matting import MattingUNet
+from a2u.upsampling import affinity
+
+
+def test_plain_reassembly_is_ours():
+    x, up = torch.randn(2, 6, 5, 7).double(), torch.randn(2, 18, 10, 14).double()
+    torch.testing.assert_close(plain.reassemble_up(x, up, 3, 2), affinity.reassemble_up(x, up, 3, 2))
+    x, down = torch.randn(2, 6, 10, 14).double(), torch.randn(2, 72, 5, 7).double()
+    torch.testing.assert_close(plain.reassemble_down(x, down, 6, 2), affinity.reassemble_down(x, down, 6, 2))
+
+
+@pytest.mark.parametrize(("samples", "outputs", "shared"), [(1, 1, 1), (1, 8, 6), (3, 1, 1), (3, 2, 2)])
+def test_plain_encoding_is_ours(samples, outputs, shared):
+    x, kernels = torch.randn(3, 6, 9, 8).double(), torch.randn(samples, outputs, shared, 5, 5).double()
+    torch.testing.assert_close(plain.encode(x, kernels, 2), affinity.encode(x, kernels, 2))
+
+
+def test_the_plain_network_is_ours_and_really_plain():
+    model = MattingUNet("a2u", {"paired": True, "normalise_uv": True}, width=0.125).double().eval()
+    x = torch.randn(2, 4, 64, 64).double()
+    with torch.no_grad():
+        expected = model(x)
+        with plain.operators():
+            assert affinity.encode is plain.encode
+            torch.testing.assert_close(model(x), expected)
+    assert affinity.encode is not plain.encode
+
+
+def test_a_line_says_whether_its_target_is_met():
+    assert Line("", "", "s", ours=1, reference=4, target=4).met
+    assert not Line("", "", "s", ours=1, reference=3.9, target=4).met
+    assert Line("", "", "1/s", ours=10, reference=2, target=5).met
+    assert not Line("", "", "1/s", ours=9, reference=2, target=5).met
+    assert Line("", "", "MB", ours=5, target=6).met
+    assert not Line("", "", "s", ours=7, target=6).met
+    assert Line("", "", "s", ours=1, reference=2).met is None
+
+
+def test_peak_memory_is_what_is_held_at_once():
+    def work():
+        first = torch.ones(2**20)  # 4 MB, let go before the 16 MB
+        del first
+        second = torch.ones(2**22)
+        return second.sum()
+
+    assert 15 < peak_mb(work) < 19
+
+
+def test_works_take_turns():
+    turns = []
+    seconds(lambda: turns.append("a"), lambda: turns.append("b"), repeats=2)
+    assert turns == ["a", "b"] * 3
+
+
+def test_table_json_and_exit_status(tmp_path, monkeypatch, capsys):
+    lines = [
+        Line("reassembly", "up", "s", 0.1, 1.0, target=4, work="0.2 GB", ceiling=0.25),
+        Line("start-up", "help", "s", 4.0, target=3),
+    ]
+    monkeypatch.setattr(report.importlib, "import_module", lambda name: type("Part", (), {"lines": lambda: lines}))
+    assert report.bench(BenchConfig(parts=["startup"], outputs=str(tmp_path))) == 1
+    table = capsys.readouterr().out
+    assert "10.0x" in table
+    assert "25%" in table
+    assert "NO" in table
+    result = json.loads((tmp_path / "bench" / "cpu.json").read_text())
+    assert [line["ratio"] for line in result["lines"]] == [10.0, None]
+    assert {"commit", "dirty", "machine", "versions"} <= result["provenance"].keys()
+    with pytest.raises(report.BenchError, match=r"reassembly.* are missing"):
+        report.bench(BenchConfig(outputs=str(tmp_path), publish=True))
+
+
+def test_parts_that_do_not_exist_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="speed; there are: startup"):
+        report.bench(BenchConfig(parts=["speed"], outputs=str(tmp_path)))
+
+
+@pytest.mark.parametrize("part", report.PARTS)
+def test_every_part_can_be_measured(part):
+    assert callable(__import__(f"a2u.bench.{part}", fromlist=["lines"]).lines)

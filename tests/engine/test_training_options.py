@@ -1,0 +1,101 @@
+"""Options of a training step: what they leave as it is, what they change, what they refuse."""
+
+import pytest
+import torch
+
+from a2u.config import compose
+from a2u.engine.identity import identity
+from a2u.engine.run import check, prepare
+from a2u.errors import ConfigError
+from a2u.models.layers import NormActivation
+
+SMALL = ["scale=smoke", "dataset.cache=null", "upsampler=a2u", "runtime.progress=false", "model.dropout=0"]
+
+
+def gradients(*overrides, batch_size=4):
+    """Of the first step."""
+    cfg = compose([*SMALL, f"trainer.batch_size={batch_size}", *overrides])
+    parts = prepare(cfg)
+    parts.task.training_mode(cfg, parts.model)
+    batch = next(parts.task.batches(cfg, epoch=0, done=0))
+    loss = parts.task.step(cfg, parts.model)(batch)
+    return loss, {name: value.grad for name, value in parts.model.named_parameters() if value.grad is not None}
+
+
+def assert_same(found, expected, tolerance):
+    torch.testing.assert_close(found[0], expected[0], rtol=tolerance, atol=tolerance)
+    assert found[1].keys() == expected[1].keys()
+    for name, value in expected[1].items():
+        torch.testing.assert_close(found[1][name], value, rtol=tolerance, atol=tolerance, msg=name)
+
+
+@pytest.mark.parametrize("option", ["runtime.channels_last=false", "runtime.recompute=true"])
+def test_layout_and_memory_change_rounding_alone(option):
+    assert_same(gradients(option), gradients(), tolerance=2e-3)
+
+
+def test_recompute_reaches_the_norms():
+    cfg = compose([*SMALL, "runtime.recompute=true"])
+    parts = prepare(cfg)
+    parts.task.training_mode(cfg, parts.model)
+    norms = [part for part in parts.model.modules() if isinstance(part, NormActivation)]
+    assert norms
+    assert all(norm.recompute for norm in norms)
+
+
+def test_parts_of_a_batch_add_up_where_norms_are_fixed(monkeypatch):
+    """With norms in evaluation, samples do not see each other: a batch is the mean of its parts."""
+    from a2u.engine.matting import Matting
+
+    monkeypatch.setattr(Matting, "training_mode", lambda self, cfg, model: model.eval())
+    assert_same(gradients("trainer.accumulate=2"), gradients(), tolerance=1e-4)
+
+
+def test_parts_of_a_batch_normalise_by_themselves():
+    assert gradients("trainer.accumulate=2")[0] != gradients()[0]
+
+
+def test_bfloat16_is_near_and_keeps_weights_single():
+    loss, grads = gradients("trainer.precision=bfloat16")
+    expected, _ = gradients()
+    assert loss.dtype == torch.float32
+    assert loss != expected
+    torch.testing.assert_close(loss, expected, rtol=0.05, atol=0)
+    assert all(grad.dtype == torch.float32 for grad in grads.values())
+
+
+def test_only_what_changes_numbers_belongs_to_a_runs_identity():
+    plain = identity(compose(SMALL))
+    for option in ("runtime.channels_last=false", "runtime.recompute=true", "runtime.compile=true"):
+        assert identity(compose([*SMALL, option])) == plain
+    for option in ("trainer.accumulate=2", "trainer.precision=bfloat16"):
+        assert identity(compose([*SMALL, option])) != plain
+    for default in ("trainer.accumulate=1", "trainer.precision=float32"):  # runs from before there were these options
+        assert identity(compose([*SMALL, default])) == plain
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.batch_size=4", "trainer.accumulate=3"], "accumulate must divide trainer.batch_size.*3 and 4"),
+        (["trainer.accumulate=0"], "trainer.accumulate must be at least 1"),
+        (
+            ["trainer.batch_size=4", "trainer.accumulate=4", "model.aspp=true"],
+            "trainer.accumulate=4, one sample a part.*pyramid pooling",
+        ),
+    ],
+)
+def test_impossible_parts_are_refused(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        check(compose([*SMALL, *overrides]))
+
+
+@pytest.mark.slow
+def test_a_compiled_step_gives_the_same():
+    """The loop of fit wraps the network so."""
+    cfg = compose([*SMALL, "trainer.batch_size=4"])
+    parts = prepare(cfg)
+    parts.task.training_mode(cfg, parts.model)
+    batch = next(parts.task.batches(cfg, epoch=0, done=0))
+    compiled = parts.task.step(cfg, torch.compile(parts.model))(batch)
+    torch.testing.assert_close(compiled, gradients()[0], rtol=1e-4, atol=1e-4)

@@ -1,0 +1,94 @@
+"""Norms of our own, held against PyTorch's in double precision: what they give, every gradient, running statistics."""
+
+import pytest
+import torch
+from torch import nn
+
+from a2u.bench.measure import peak_mb
+from a2u.models.layers import NormActivation
+from a2u.models.matting import MattingUNet
+from a2u.models.narrow import BatchNorm
+
+SCALES = torch.tensor([1.0, -0.7, 0.3, 2.0, 0.5, -1.5, 0.9, 1.1])
+
+
+def filled(norm, channels):
+    with torch.no_grad():
+        norm.weight.copy_(SCALES[:channels])
+        norm.bias.copy_(torch.linspace(-1, 1, channels))
+    return norm
+
+
+def results(model, norm, x, grad):
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    y = model(x)
+    y.backward(grad)
+    counted = norm.num_batches_tracked.double()
+    return y.detach(), x.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var, counted
+
+
+def inputs(channels, dtype, size=(3, 6, 5)):
+    torch.manual_seed(0)
+    n, h, w = size
+    x, grad = (torch.randn(n, channels, h, w, dtype=dtype) for _ in "xy")
+    return x.contiguous(memory_format=torch.channels_last), grad
+
+
+@pytest.mark.parametrize("channels", [1, 4, 7])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_a_narrow_norm_is_pytorchs(channels, dtype, tolerance):
+    x, grad = inputs(channels, dtype)
+    ours = filled(BatchNorm(channels).to(dtype), channels)
+    theirs = filled(nn.BatchNorm2d(channels).to(dtype), channels)
+    for found, expected in zip(results(ours, ours, x, grad), results(theirs, theirs, x, grad), strict=True):
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+    ours.eval(), theirs.eval()
+    torch.testing.assert_close(ours(x), theirs(x), rtol=tolerance, atol=tolerance)
+
+
+def test_a_narrow_norm_is_really_another_computation():
+    """Or the test above would compare PyTorch with itself."""
+    x, _ = inputs(4, torch.float32)
+    assert "Narrow" in type(BatchNorm(4)(x).grad_fn).__name__
+    assert "Narrow" not in type(BatchNorm(4)(x.contiguous()).grad_fn).__name__
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-5)])
+def test_a_norm_that_keeps_its_output_alone_gives_the_same(dtype, tolerance, last):
+    x, grad = inputs(8, dtype)
+    x = x if last else x.contiguous()
+    models = [NormActivation(8).to(dtype) for _ in "ab"]
+    for model in models:
+        filled(model[0], 8)
+    models[0].recompute = True
+    found, expected = (results(model, model[0], x, grad) for model in models)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+def test_a_scale_of_zero_is_not_divided_by():
+    x, grad = inputs(8, torch.float64)
+    models = [NormActivation(8).double() for _ in "ab"]
+    for model in models:
+        filled(model[0], 8)
+        with torch.no_grad():
+            model[0].weight[3] = 0
+    models[0].recompute = True
+    found, expected = (results(model, model[0], x, grad) for model in models)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_a_training_step_holds_less():
+    x = torch.randn(2, 4, 128, 128)
+
+    def step(recompute):
+        torch.manual_seed(0)
+        model = MattingUNet(width=0.5)
+        for part in model.modules():
+            if isinstance(part, NormActivation):
+                part.recompute = recompute
+        return lambda: model(x).mean().backward()
+
+    assert peak_mb(step(True)) < 0.85 * peak_mb(step(False))
