@@ -15,8 +15,6 @@ from a2u.bench.measure import peak_mb
 from a2u.upsampling.ops import compiled, reassemble_down, reassemble_up, reassembly, taps
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # its kernels then run on a CPU, as Python
 
 
 @pytest.fixture(scope="session")

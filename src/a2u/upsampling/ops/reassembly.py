@@ -99,6 +99,8 @@ class _Reassemble(torch.autograd.Function):
 
 def _back_end(x: Tensor) -> ModuleType:
     """What is fastest for x; all give the same (tests/upsampling/test_reassembly.py runs each)."""
+    if torch.compiler.is_compiling():
+        return taps  # plain PyTorch, which torch.compile can fuse
     if x.device.type == "cpu" and x.dtype in compiled.REALS:
         return _compiled() or taps
     if x.device.type == "cuda" and x.dtype != torch.float64:  # whose sums must not be in float32
