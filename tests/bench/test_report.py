@@ -31,7 +31,7 @@ def test_the_plain_network_is_ours_and_really_plain():
     x = torch.randn(2, 4, 64, 64).double()
     with torch.no_grad():
         expected = model(x)
-        with plain.operators():
+        with plain.network():
             assert affinity.encode is plain.encode
             torch.testing.assert_close(model(x), expected)
     assert affinity.encode is not plain.encode

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Work = Callable[[], Any]
-MMAP_THRESHOLD = -3  # glibc's number for mallopt
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's numbers for mallopt ...
+GROWN = 2**25  # ... and what the first grows to by itself, in bytes, the second to twice as much
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,25 @@ def peak_mb(work: Work) -> float:
     """Most memory that `work` holds beyond what the process held before it, in MB (2**20 bytes), after a warm-up.
 
     Resident memory as Linux counts it, so buffers that libraries allocate by themselves are in it. Freed memory is
-    handed back at once for the rest of the process, or what `work` reuses would not be seen.
+    handed back at once meanwhile, or what `work` reuses would not be seen.
 
     Raises:
         OSError: the system does not let a process reset its peak (anything but Linux).
     """
     libc = ctypes.CDLL("libc.so.6")
     libc.mallopt(MMAP_THRESHOLD, 2**16)
-    work()
-    gc.collect()
-    libc.malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now
-    before = _status("VmRSS")
-    work()
-    return (_status("VmHWM") - before) / 1024
+    try:
+        work()
+        gc.collect()
+        libc.malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now
+        before = _status("VmRSS")
+        work()
+        return (_status("VmHWM") - before) / 1024
+    finally:
+        # or every later array would cost the system's handing out of pages
+        libc.mallopt(MMAP_THRESHOLD, GROWN)
+        libc.mallopt(TRIM_THRESHOLD, 2 * GROWN)
 
 
 def _status(key: str) -> int:

@@ -1,13 +1,16 @@
-"""Reassembly and kernels of U and V as one writes them first, and the matting network made of these."""
+"""Reassembly, encoding and residual blocks as one writes them first, and the matting network made of these."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from a2u.models.decoder import OneChannelConv
+from a2u.models.layers import BasicBlock
 from a2u.upsampling import affinity
+from a2u.upsampling.initialise import LEAKY_SLOPE
 
 
 def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
@@ -42,14 +45,26 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     return y.view(n, c, outputs, *y.shape[-2:])
 
 
+def block_sum(block: BasicBlock, x: Tensor, y: Tensor) -> Tensor:
+    """The end of a residual block, with a map for the sum and one for its activation."""
+    return F.leaky_relu(block.conv2(y) + block.projection(x), LEAKY_SLOPE)
+
+
 @contextmanager
-def operators() -> Iterator[None]:
-    """Inside, A2U computes plainly, in every network."""
-    ours = {name: getattr(affinity, name) for name in ("reassemble_up", "reassemble_down", "encode")}
-    for name in ours:
-        setattr(affinity, name, globals()[name])
+def network() -> Iterator[None]:
+    """Inside, A2U and the network around it compute plainly."""
+    plainly = [
+        (affinity, "reassemble_up", reassemble_up),
+        (affinity, "reassemble_down", reassemble_down),
+        (affinity, "encode", encode),
+        (BasicBlock, "_sum", block_sum),
+        (OneChannelConv, "forward", nn.Conv2d.forward),
+    ]
+    ours = [(owner, name, getattr(owner, name)) for owner, name, _ in plainly]
+    for owner, name, function in plainly:
+        setattr(owner, name, function)
     try:
         yield
     finally:
-        for name, function in ours.items():
-            setattr(affinity, name, function)
+        for owner, name, function in ours:
+            setattr(owner, name, function)

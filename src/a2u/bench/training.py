@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
+from a2u.bench import plain
 from a2u.bench.measure import Line, peak_mb, seconds
 from a2u.engine.run import channels_last
 from a2u.models.layers import NormActivation
@@ -17,22 +18,24 @@ CROP, SAMPLES = 512, 2  # of the paper; pyramid pooling needs two samples
 
 def lines() -> Iterator[Line]:
     step = f"{SAMPLES} x 256 x 256, dynamic-cs"
-    plain, *others = seconds(
+    without, *others = seconds(
         _step(256), _step(256, last=True), _step(256, fused=True), _step(256, recompute=True), _step(256, bf16=True),
         repeats=2,
     )  # fmt: skip
     names = ("channels last", "fused Adam", "norms that keep one map", "autocast to bfloat16")
     for name, taken in zip(names, others, strict=True):
-        yield Line("training step", f"{step}, {name}", "s", taken, plain, plain="the step without the option")
-    small, large = peak_mb(_step(CROP, last=True, recompute=True)), peak_mb(_step(CROP, last=True))
-    yield Line(
-        group="training step",
-        what=f"peak a sample at crop {CROP}, norms that keep one map",
-        unit="MB",
-        ours=small / SAMPLES,
-        reference=large / SAMPLES,
-        plain="norm and activation that keep both",
-    )
+        yield Line("training step", f"{step}, {name}", "s", taken, without, plain="the step without the option")
+    with plain.network():
+        large = peak_mb(_step(CROP))
+    for name, recompute in (("sums in place", False), ("sums in place, norms that keep one map", True)):
+        yield Line(
+            group="training step",
+            what=f"peak a sample at crop {CROP}, {name}",
+            unit="MB",
+            ours=peak_mb(_step(CROP, last=True, recompute=recompute)) / SAMPLES,
+            reference=large / SAMPLES,
+            plain="the network written plainly",
+        )
 
 
 def _step(
