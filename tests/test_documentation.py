@@ -63,6 +63,9 @@ def test_commands(command, tmp_path, request):
     if command.startswith("make"):
         words = shlex.split(command)
         target, *variables = words[1:]
+        if target == "bench":
+            check_bench(environment, tmp_path)
+            return
         if target in ("test", "tensorboard"):  # this very run; a server
             words, variables = ["make", "--dry-run", target, f"PYTHON={sys.executable}"], []
         else:
@@ -87,6 +90,16 @@ def test_commands(command, tmp_path, request):
         words = [sys.executable, str(ROOT / script), *overrides, *here]
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+def check_bench(environment, tmp_path):
+    """One part; whether it is fast enough is not for tests to say."""
+    given = f"BENCH=parts=[startup] outputs='{tmp_path}'"
+    words = ["make", "bench", given, f"PYTHON={sys.executable}"]
+    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert "measuring startup" in ended.stderr
+    assert "scripts/train.py --help" in ended.stdout
+    assert json.loads((tmp_path / "bench" / "cpu.json").read_text())["parts"] == ["startup"]
 
 
 def check_data_command(words, environment, tmp_path):

@@ -377,8 +377,8 @@ class RuntimeConfig:
     outputs: str = "outputs"
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     threads: int | None = None  # of PyTorch; null: its own choice
-    channels_last: bool = True  # memory layout of maps: faster on a CPU, and on a GPU's tensor cores
-    recompute: bool = False  # norms keep their output alone for the backward pass: less memory, a little slower
+    channels_last: bool = True  # memory layout of maps: faster on a CPU (docs/performance.md)
+    recompute: bool = False  # batch norms of the U-Net keep their output alone for the backward pass: memory for time
     compile: bool = False  # the training step by torch.compile: needs a C++ compiler on a CPU, and a minute to start
     evaluation_threads: int | None = None  # reading and measuring beside the network; null: as many as PyTorch has
     workers: int | None = None  # data-loading processes; null: none on a CPU, up to 8 beside a GPU

@@ -34,9 +34,8 @@ def network_input(image: np.ndarray, trimap: np.ndarray) -> torch.Tensor:
 
 def stack_input(image: torch.Tensor, trimap: torch.Tensor) -> torch.Tensor:
     """`network_input` of tensors: ([N,] 3, H, W) float32 RGB in 0..1, ([N,] 1, H, W) 0, 128, 255 -> ([N,] 4, H, W)."""
-    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD], device=image.device)[
-        ..., None, None
-    ]  # (3, 1, 1) each
+    statistics = torch.tensor([IMAGENET_MEAN, IMAGENET_STD], device=image.device)
+    mean, deviation = statistics[..., None, None]  # (3, 1, 1) each
     result = image.new_empty(*image.shape[:-3], 4, *image.shape[-2:])
     torch.sub(image, mean, out=result[..., :3, :, :]).div_(deviation)
     torch.div(trimap, 255, out=result[..., 3:, :, :])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from a2u.config import compose
+from a2u.engine.fit import lay_out_as_parameters
 from a2u.engine.identity import identity
 from a2u.engine.run import check, prepare
 from a2u.errors import ConfigError
@@ -78,6 +79,7 @@ def test_only_what_changes_numbers_belongs_to_a_runs_identity():
     ("overrides", "message"),
     [
         (["trainer.batch_size=4", "trainer.accumulate=3"], "accumulate must divide trainer.batch_size.*3 and 4"),
+        (["runtime.recompute=true", "trainer.precision=bfloat16"], "too few digits"),
         (["trainer.accumulate=0"], "trainer.accumulate must be at least 1"),
         (
             ["trainer.batch_size=4", "trainer.accumulate=4", "model.aspp=true"],
@@ -88,6 +90,37 @@ def test_only_what_changes_numbers_belongs_to_a_runs_identity():
 def test_impossible_parts_are_refused(overrides, message):
     with pytest.raises(ConfigError, match=message):
         check(compose([*SMALL, *overrides]))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_resume_in_another_memory_layout_steps_as_adam_does(last):
+    """The fused Adam reads weights and moments as they lie in memory."""
+    torch.manual_seed(0)
+    start, grads = torch.randn(6, 5, 3, 3), torch.randn(2, 6, 5, 3, 3)
+
+    def parameter(channels_last):
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        return torch.nn.Parameter(start.clone().contiguous(memory_format=layout))
+
+    def step(weight, optimizer, grad):
+        weight.grad = torch.empty_like(weight).copy_(grad)
+        optimizer.step()
+
+    plain = parameter(last)
+    expected = torch.optim.Adam([plain], lr=0.1)
+    first = parameter(last)
+    before = torch.optim.Adam([first], lr=0.1, fused=True)
+    for weight, optimizer in ((plain, expected), (first, before)):
+        step(weight, optimizer, grads[0])
+    resumed = parameter(not last)
+    with torch.no_grad():
+        resumed.copy_(first)
+    after = torch.optim.Adam([resumed], lr=0.1, fused=True)
+    after.load_state_dict(before.state_dict())
+    lay_out_as_parameters(after)
+    for weight, optimizer in ((plain, expected), (resumed, after)):
+        step(weight, optimizer, grads[1])
+    torch.testing.assert_close(resumed, plain, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow

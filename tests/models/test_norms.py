@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from a2u.bench.measure import peak_mb
+from a2u.bench.measure import peak_mb, peaks_are_known
 from a2u.models.layers import NormActivation
 from a2u.models.matting import MattingUNet
 from a2u.models.narrow import BatchNorm
@@ -80,6 +80,7 @@ def test_a_scale_of_zero_is_not_divided_by():
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.skipif(not peaks_are_known(), reason="the system does not tell the most memory held")
 def test_a_training_step_holds_less():
     x = torch.randn(2, 4, 128, 128)
 

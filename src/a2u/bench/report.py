@@ -5,7 +5,7 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from a2u.config import BenchConfig
 from a2u.engine.provenance import REPOSITORY, commit, machine, versions
 from a2u.errors import A2UError, ConfigError
 from a2u.files import write_json
-from a2u.reproduce.render import as_text
+from a2u.reproduce.render import as_markdown, as_text
+from a2u.reproduce.table import with_section, write
 
 PARTS = ("startup", "reassembly", "metrics", "samples", "network", "training", "tiles")  # modules of a2u.bench
 HEADER = ("part", "what", "ours", "plain", "ratio", "target", "met", "work", "of ceiling")
@@ -71,6 +72,16 @@ def table(lines: Sequence[Line]) -> str:
     return as_text(list(HEADER), [_cells(line) for line in lines])
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """The table of published measurements, and in a sentence where they come from."""
+    names = {entry.name for entry in fields(Line)}
+    lines = [Line(**{key: value for key, value in line.items() if key in names}) for line in result["lines"]]
+    came = result["provenance"]
+    where = f"{came['machine']['cpu']}, {came['machine']['cores']} cores, PyTorch {came['versions']['torch']}"
+    source = f"commit {came['commit'][:7]}, {came['started'][:10]}"
+    return f"{as_markdown(list(HEADER), [_cells(line) for line in lines])}\n{where}; {source}.\n"
+
+
 def _cells(line: Line) -> list[str]:
     met = {None: "", True: "yes", False: "NO"}[line.met]
     ratio = "" if line.ratio is None else f"{line.ratio:.1f}x"
@@ -102,5 +113,9 @@ def _publish(path: Path) -> int:
         raise BenchError(f"the measurements {path} are not published: {why}; run make bench again.")
     to = REPOSITORY / "results" / "bench" / path.name
     write_json(to, result)
+    page = REPOSITORY / "docs" / "performance.md"
+    if page.is_file():
+        marker = to.relative_to(REPOSITORY).as_posix()
+        write(page, with_section(page.read_text(encoding="utf-8"), marker, markdown(result)))
     print(f"published to {to.relative_to(REPOSITORY)}")
     return 0

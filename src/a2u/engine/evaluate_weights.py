@@ -14,7 +14,7 @@ from tqdm import tqdm
 from a2u.config import plain
 from a2u.engine.identity import dataset_identity, finished
 from a2u.engine.provenance import commit, provenance
-from a2u.engine.run import TASKS, check_parts, check_tile, choose_device, evaluation_threads
+from a2u.engine.run import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.systems import load_system, weights_mark
 from a2u.engine.task import Picture
 from a2u.files import write_json
@@ -44,6 +44,8 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     task = TASKS[system.task](cfg.dataset, cfg.metrics, device, evaluation_threads(cfg))
     task.train_names = list(system.train_names)
     task.tile = cfg.runtime.tile
+    if cfg.runtime.channels_last:
+        channels_last(system.model)
     system.model.to(device)
     mark = _mark(cfg, system.mark)
     folder = _evaluations(cfg) / f"{system.name}-{mark[:8]}"

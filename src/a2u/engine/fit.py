@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
@@ -145,12 +145,21 @@ def _scalars(loss: float, optimizer: Optimizer, model: nn.Module, rate: float) -
     }
 
 
+def lay_out_as_parameters(optimizer: Optimizer) -> None:
+    """PyTorch's fused Adam walks through memory: moments saved in another layout would meet the wrong weights."""
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[key] = torch.empty_like(parameter).copy_(value)
+
+
 def _restore(
     checkpoint: dict[str, Any], model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, trained: Trained
 ) -> int:
     """Put everything back as the checkpoint has it; return the number of steps done."""
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])
+    lay_out_as_parameters(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])
     torch.set_rng_state(checkpoint["random"])
     device = next(model.parameters()).device

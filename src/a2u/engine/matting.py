@@ -77,6 +77,11 @@ class Matting(Task):
             )
         learns = any(True for _ in model.parameters())
         samples, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
+        if cfg.runtime.recompute and cfg.trainer.precision is Precision.bfloat16:
+            raise ConfigError(
+                "runtime.recompute=true undoes norms, for which trainer.precision=bfloat16 has too few digits: leave "
+                "one of the two out."
+            )
         one_sample = "trainer.batch_size=1" if samples == 1 else f"trainer.accumulate={accumulate}, one sample a part,"
         for_each = "" if accumulate == 1 else f" times {accumulate}"
         if samples % accumulate:

@@ -61,11 +61,6 @@ class Reconstruction(Task):
                 f"trainer.batch_size={cfg.trainer.batch_size} is more than the {len(self.train)} training pictures "
                 "there are; lower it, or raise dataset.limit_train."
             )
-        if self.device.type == "cpu":
-            # Measured: 1.0 to 1.8 times as fast a step as contiguous, by row.
-            for parameter in model.parameters():
-                if parameter.dim() == 4:
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer:
         trainer = cfg.trainer

@@ -18,19 +18,17 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-        if not (
-            self.training and last and x.shape[1] < FEW and x.device.type == "cpu" and x.dtype == self.weight.dtype
-        ):
+        narrow = self.training and last and x.shape[1] < FEW and x.device.type == "cpu"
+        mean, variance, momentum, batches = self.running_mean, self.running_var, self.momentum, self.num_batches_tracked
+        if not (narrow and self.affine and x.dtype == self.weight.dtype):
             return super().forward(x)
-        y, mean, variance = _Narrow.apply(x, self.weight, self.bias, self.eps)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
+        if mean is None or variance is None or momentum is None or batches is None:
+            return super().forward(x)
+        y, batch_mean, batch_variance = _Narrow.apply(x, self.weight, self.bias, self.eps)
         count = x.numel() // x.shape[1]
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum)
+        batches.add_(1)
+        mean.lerp_(batch_mean, momentum)
+        variance.lerp_(batch_variance * (count / (count - 1)), momentum)
         return y
 
 

@@ -101,9 +101,8 @@ class A2U(Upsampler):
     def affinity(self, guide: Tensor) -> Tensor:
         """q = sum over channels of (U*X) o (V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
         u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
-        if (
-            u.shape[1] == 1
-        ):  # oneDNN is fast where a channel has one output, so that two convolutions cost less than one
+        # oneDNN is fast where a channel has one output: two convolutions then cost less than one
+        if u.shape[1] == 1:
             u_x, v_x = encode(guide, u, self.ratio), encode(guide, v, self.ratio)
         else:
             u_x, v_x = encode(guide, torch.cat([u, v], dim=1), self.ratio).chunk(2, dim=2)
@@ -118,9 +117,8 @@ class A2U(Upsampler):
         n, _, h, w = q.shape
         q = q.view(n, self.sets, self.rank, h * w)
         kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
-        kernel = kernel.transpose(1, 2).reshape(
-            n, -1, h, w
-        )  # channel (position in the k x k window)*r*r + sub-position
+        # channel (position in the k x k window)*r*r + sub-position
+        kernel = kernel.transpose(1, 2).reshape(n, -1, h, w)
         return self._normalise(F.pixel_shuffle(kernel, self.ratio))
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:

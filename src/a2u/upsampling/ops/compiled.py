@@ -4,10 +4,12 @@ Maps are taken with their channels last, and copied where they are not. Threads 
 wait for each other at every step, so another program on the same cores costs no more than its share.
 """
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -24,7 +26,7 @@ SOURCE = Path(__file__).with_name("reassembly.c")
 # Sums may be taken in any order, which vectors need; nothing is assumed about infinities and NaN.
 FLAGS = ("-O3", "-march=native", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math", "-shared", "-fPIC")
 REALS = {torch.float32: "float", torch.float64: "double"}
-ROWS_AT_LEAST = 16  # of a thread: fewer are done sooner than handed over
+ROWS_AT_LEAST = 8  # of a piece of work: fewer are done sooner than handed over
 
 
 class _Geometry(ctypes.Structure):
@@ -71,19 +73,18 @@ def _run(name: str, x: Tensor, y: Tensor, geometry: Geometry, tensors: tuple[Ten
         geometry.padding,
     )
     function = getattr(library(REALS[x.dtype]), name)
-    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
 
-    def part(first: int, last: int) -> None:
+    def part(first: int, last: int) -> None:  # which keeps the tensors for as long as it runs, whoever stops waiting
+        pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
         function(ctypes.byref(sizes), *pointers, ctypes.c_long(first), ctypes.c_long(last))
 
-    threads = min(torch.get_num_threads(), max(1, rows // ROWS_AT_LEAST))
-    if threads == 1:
+    threads = torch.get_num_threads()
+    pieces = min(4 * threads, rows // ROWS_AT_LEAST)  # several a thread, or all would wait for one that is interrupted
+    if threads == 1 or pieces <= 1:
         part(0, rows)
         return
-    pieces = 4 * threads  # several a thread, or all would wait for the one that was interrupted
     bounds = [rows * piece // pieces for piece in range(pieces + 1)]
-    for done in _pool(os.getpid(), threads).map(part, bounds[:-1], bounds[1:]):
-        assert done is None
+    list(_pool(os.getpid(), threads).map(part, bounds[:-1], bounds[1:]))  # until all are done
 
 
 @cache
@@ -99,16 +100,24 @@ def library(real: str) -> ctypes.CDLL:
     Raises:
         OSError, subprocess.CalledProcessError: there is no C compiler, or it fails.
     """
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
+    found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found is None:
         raise OSError("no C compiler (cc, gcc, clang) was found")
-    mark = hashlib.sha256("\n".join([SOURCE.read_text(), real, compiler, *FLAGS, _processor()]).encode()).hexdigest()
+    command = [*shlex.split(found), *FLAGS, f"-DREAL={real}", str(SOURCE)]
+    mark = hashlib.sha256("\n".join([SOURCE.read_text(), *command[:-1], _processor()]).encode()).hexdigest()
     path = _cache_folder() / f"reassembly-{mark[:16]}.so"
-    if not path.is_file():
-        part = path.with_name(f"{path.stem}-{os.getpid()}.part")  # so that no other process sees half a file
-        command = [compiler, *FLAGS, f"-DREAL={real}", str(SOURCE), "-o", str(part)]
-        subprocess.run(command, check=True, capture_output=True, text=True)
+    if path.is_file():
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:  # damaged: made again below
+            pass
+    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")  # so that nobody sees half a file
+    os.close(handle)
+    try:
+        subprocess.run([*command, "-o", part], check=True, capture_output=True, text=True)
         os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)
     return ctypes.CDLL(str(path))
 
 
@@ -125,8 +134,9 @@ def _cache_folder() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = Path(home) / "a2u"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.stat()
+        if about.st_uid == os.getuid() and not about.st_mode & 0o022 and os.access(folder, os.W_OK):
             return folder
     except OSError:
         pass
@@ -135,7 +145,9 @@ def _cache_folder() -> Path:
 
 @cache
 def _own_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="a2u-"))
+    folder = tempfile.mkdtemp(prefix="a2u-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _channels_last(maps: Tensor) -> Tensor:

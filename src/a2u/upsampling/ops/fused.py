@@ -21,7 +21,8 @@ def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
     size = (n, c, geometry.up * geometry.h, geometry.up * geometry.w)
     y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
     grid = _grid(y.shape[2] * y.shape[3], c // geometry.groups, n * geometry.groups)
-    _forward[grid](x, kernel, y, *x.stride(), *kernel.stride(), *y.stride(), **_sizes(x, y, geometry))
+    with torch.cuda.device_of(x):  # Triton starts kernels on the current one
+        _forward[grid](x, kernel, y, *x.stride(), *kernel.stride(), *y.stride(), **_sizes(x, y, geometry))
     return y
 
 
@@ -35,11 +36,13 @@ def backward(
     if grad_x is not None:
         grid = _grid(x.shape[2] * x.shape[3], c // geometry.groups, n * geometry.groups)
         strides = (*grad_x.stride(), *kernel.stride(), *grad.stride())
-        _backward_x[grid](grad_x, kernel, grad, *strides, **sizes)
+        with torch.cuda.device_of(x):
+            _backward_x[grid](grad_x, kernel, grad, *strides, **sizes)
     if grad_kernel is not None:
         outputs, _, batch = _grid(grad.shape[2] * grad.shape[3], 1, n * geometry.groups)
         strides = (*x.stride(), *grad_kernel.stride(), *grad.stride())
-        _backward_kernel[(outputs, geometry.taps, batch)](x, grad_kernel, grad, *strides, **sizes)
+        with torch.cuda.device_of(x):
+            _backward_kernel[(outputs, geometry.taps, batch)](x, grad_kernel, grad, *strides, **sizes)
     return grad_x, grad_kernel
 
 
@@ -71,20 +74,20 @@ def _forward(
     size: tl.constexpr, up: tl.constexpr, step: tl.constexpr, padding: tl.constexpr,
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    sample, group = tl.program_id(2) // groups, tl.program_id(2) % groups
+    sample, group = (tl.program_id(2) // groups).to(tl.int64), (tl.program_id(2) % groups).to(tl.int64)
     at = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)  # output positions
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    row, column = at // y_width, at % y_width
+    row, column = (at // y_width).to(tl.int64), (at % y_width).to(tl.int64)
     inside, some = at < y_height * y_width, c < channels
-    x += sample.to(tl.int64) * xn + (group * channels + c)[:, None].to(tl.int64) * xc
-    y += sample.to(tl.int64) * yn + (group * channels + c)[:, None].to(tl.int64) * yc
-    kernel += sample.to(tl.int64) * kn + group * size * size * kc + row * kh + column * kw
+    x += sample * xn + (group * channels + c)[:, None] * xc
+    y += sample * yn + (group * channels + c)[:, None] * yc
+    kernel += sample * kn + row * kh + column * kw
     total = tl.zeros((CHANNELS, POSITIONS), tl.float32)
     for tap in range(size * size):
         i = row // up * step + tap // size - padding
         j = column // up * step + tap % size - padding
         seen = inside & (i >= 0) & (i < height) & (j >= 0) & (j < width)
-        weight = tl.load(kernel + tap * kc, mask=inside, other=0.0).to(tl.float32)
+        weight = tl.load(kernel + (group * size * size + tap) * kc, mask=inside, other=0.0).to(tl.float32)
         value = tl.load(x + (i * xh + j * xw)[None, :], mask=some[:, None] & seen[None, :], other=0.0)
         total += value.to(tl.float32) * weight[None, :]
     tl.store(y + (row * yh + column * yw)[None, :], total.to(y.dtype.element_ty), mask=some[:, None] & inside[None, :])
@@ -98,14 +101,14 @@ def _backward_x(
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     # dL/dx gathers kernel * dL/dy from every output that saw this position
-    sample, group = tl.program_id(2) // groups, tl.program_id(2) % groups
+    sample, group = (tl.program_id(2) // groups).to(tl.int64), (tl.program_id(2) % groups).to(tl.int64)
     at = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)  # positions of x
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    row, column = at // width, at % width
+    row, column = (at // width).to(tl.int64), (at % width).to(tl.int64)
     inside, some = at < height * width, c < channels
-    grad_x += sample.to(tl.int64) * xn + (group * channels + c)[:, None].to(tl.int64) * xc
-    grad += sample.to(tl.int64) * yn + (group * channels + c)[:, None].to(tl.int64) * yc
-    kernel += sample.to(tl.int64) * kn + group * size * size * kc
+    grad_x += sample * xn + (group * channels + c)[:, None] * xc
+    grad += sample * yn + (group * channels + c)[:, None] * yc
+    kernel += sample * kn
     total = tl.zeros((CHANNELS, POSITIONS), tl.float32)
     for tap in range(size * size):
         i, j = row + padding - tap // size, column + padding - tap % size  # step * grid position
@@ -113,7 +116,8 @@ def _backward_x(
             to_row, to_column = i // step * up + phase // up, j // step * up + phase % up
             saw = inside & (i >= 0) & (j >= 0) & (i % step == 0) & (j % step == 0)
             saw = saw & (to_row < y_height) & (to_column < y_width)
-            weight = tl.load(kernel + tap * kc + to_row * kh + to_column * kw, mask=saw, other=0.0).to(tl.float32)
+            at_weight = (group * size * size + tap) * kc + to_row * kh + to_column * kw
+            weight = tl.load(kernel + at_weight, mask=saw, other=0.0).to(tl.float32)
             value = tl.load(
                 grad + (to_row * yh + to_column * yw)[None, :], mask=some[:, None] & saw[None, :], other=0.0
             )
@@ -130,22 +134,22 @@ def _backward_kernel(
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     # dL/dkernel is the correlation of dL/dy with what the tap saw, over channels
-    sample, group = tl.program_id(2) // groups, tl.program_id(2) % groups
+    sample, group = (tl.program_id(2) // groups).to(tl.int64), (tl.program_id(2) % groups).to(tl.int64)
     tap = tl.program_id(1)
     at = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)  # output positions
-    row, column = at // y_width, at % y_width
+    row, column = (at // y_width).to(tl.int64), (at % y_width).to(tl.int64)
     inside = at < y_height * y_width
     i = row // up * step + tap // size - padding
     j = column // up * step + tap % size - padding
     seen = inside & (i >= 0) & (i < height) & (j >= 0) & (j < width)
-    x += sample.to(tl.int64) * xn + (i * xh + j * xw)[None, :]
-    grad += sample.to(tl.int64) * yn + (row * yh + column * yw)[None, :]
+    x += sample * xn + (i * xh + j * xw)[None, :]
+    grad += sample * yn + (row * yh + column * yw)[None, :]
     total = tl.zeros((POSITIONS,), tl.float32)
     for first in range(0, channels, CHANNELS):
         c = first + tl.arange(0, CHANNELS)
         mask = (c < channels)[:, None] & seen[None, :]
-        channel = (group * channels + c)[:, None].to(tl.int64)
+        channel = (group * channels + c)[:, None]
         value = tl.load(x + channel * xc, mask=mask, other=0.0).to(tl.float32)
         total += tl.sum(value * tl.load(grad + channel * yc, mask=mask, other=0.0).to(tl.float32), axis=0)
-    place = grad_kernel + sample.to(tl.int64) * kn + (group * size * size + tap) * kc + row * kh + column * kw
+    place = grad_kernel + sample * kn + (group * size * size + tap) * kc + row * kh + column * kw
     tl.store(place, total.to(grad_kernel.dtype.element_ty), mask=inside)
