@@ -28,13 +28,19 @@ def blocks(language):
     ]
 
 
-COMMANDS = [
-    pytest.param(line.split("  #")[0].strip(), id=f"{page}: {line.split('  #')[0].strip()}")
-    for page, block in blocks("sh")
-    for line in block.splitlines()
-    # activating an environment has no meaning here; test_the_documented_operator runs the command of its page
-    if line.strip() and not line.startswith(". ") and "upsampler=blur" not in line
-]
+def commands():
+    """Every command with the page that shows it, once: several pages may show the same."""
+    found = {}
+    for page, block in blocks("sh"):
+        for line in block.splitlines():
+            command = line.split("  #")[0].strip()
+            # activating an environment has no meaning here; test_the_documented_operator runs the command of its page
+            if command and not line.startswith(". ") and "upsampler=blur" not in line:
+                found.setdefault(command, page)
+    return found
+
+
+COMMANDS = [pytest.param(command, id=f"{page}: {command}") for command, page in commands().items()]
 
 
 ROWS = {"table1": "conv_nearest,maxpool_maxunpool", "table5": "trimap_only,closed_form", "table6": "trimap_only"}
