@@ -228,6 +228,7 @@ class SampleConfig(SamplingConfig):
     shear: float = 10.0  # degrees, +-
     trimap_max: int = 29  # ellipses of independent size 1..trimap_max erode the known regions
     jitter: bool = True  # hue, saturation and value of the foreground
+    version: int = 2  # of the way samples are drawn; part of a run's identity, since its samples are
 
 
 @dataclass

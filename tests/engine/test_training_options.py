@@ -1,5 +1,7 @@
 """Options of a training step: what they leave as it is, what they change, what they refuse."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -80,6 +82,7 @@ def test_only_what_changes_numbers_belongs_to_a_runs_identity():
     [
         (["trainer.batch_size=4", "trainer.accumulate=3"], "accumulate must divide trainer.batch_size.*3 and 4"),
         (["runtime.recompute=true", "trainer.precision=bfloat16"], "too few digits"),
+        (["sample.version=1"], "sample.version is 1, and this program draws samples of version 2"),
         (["trainer.accumulate=0"], "trainer.accumulate must be at least 1"),
         (
             ["trainer.batch_size=4", "trainer.accumulate=4", "model.aspp=true"],
@@ -124,6 +127,7 @@ def test_a_resume_in_another_memory_layout_steps_as_adam_does(last):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler on a CPU")
 def test_a_compiled_step_gives_the_same():
     """The loop of fit wraps the network so."""
     cfg = compose([*SMALL, "trainer.batch_size=4"])

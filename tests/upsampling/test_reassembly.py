@@ -170,7 +170,7 @@ def test_any_number_of_channels_and_threads(needs_compiler, channels, dtype):
 @pytest.fixture
 def forget_compiled():
     def forget():
-        compiled.library.cache_clear()
+        compiled.load.cache_clear()
         reassembly._compiled.cache_clear()
 
     forget()
@@ -189,9 +189,9 @@ def test_without_a_compiler_it_runs_all_the_same(monkeypatch, tmp_path, forget_c
 
 def test_a_damaged_compiled_file_is_made_again(needs_compiler, monkeypatch, tmp_path, forget_compiled):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compiled.library("float")
+    compiled.load("float")
     (made,) = (tmp_path / "a2u").iterdir()
-    compiled.library.cache_clear()
+    compiled.load.cache_clear()
     made.unlink()
     made.write_bytes(b"no code")
     x, kernel = torch.randn(1, 2, 3, 4), torch.randn(1, 9, 6, 8)
@@ -203,7 +203,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(needs_compiler, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "a2u").mkdir()
     (tmp_path / "a2u").chmod(0o777)
-    compiled.library("float")
+    compiled.load("float")
     assert not list((tmp_path / "a2u").iterdir())
 
 

@@ -22,6 +22,7 @@ from a2u.config import (
 )
 from a2u.data import EpochSampler, TrainingSamples, build_data
 from a2u.data.finish import finish
+from a2u.data.samples import SAMPLES_VERSION
 from a2u.data.types import Composite, MattingData
 from a2u.engine.ahead import mapping
 from a2u.engine.evaluate import evaluate, seen_in_training
@@ -50,6 +51,7 @@ class Matting(Task):
         "trainer": MattingTrainerConfig,
         "metrics": MattingEvaluationConfig,
     }
+    reduced = False  # the network runs in bfloat16
     goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
     best_by, higher_is_better = "sad", False  # the authors keep the epoch with the lowest SAD
 
@@ -84,6 +86,11 @@ class Matting(Task):
             )
         one_sample = "trainer.batch_size=1" if samples == 1 else f"trainer.accumulate={accumulate}, one sample a part,"
         for_each = "" if accumulate == 1 else f" times {accumulate}"
+        if cfg.sample.version != SAMPLES_VERSION:
+            raise ConfigError(
+                f"sample.version is {cfg.sample.version}, and this program draws samples of version {SAMPLES_VERSION}; "
+                "check out the commit that a result of that version names."
+            )
         if samples % accumulate:
             raise ConfigError(
                 f"trainer.accumulate must divide trainer.batch_size, so that parts are of one size; got {accumulate} "
@@ -156,15 +163,13 @@ class Matting(Task):
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=cfg.trainer.precision is Precision.bfloat16)
+        self.reduced = cfg.trainer.precision is Precision.bfloat16
 
         def backward(batch: dict[str, Any]) -> Tensor:
             model.zero_grad(set_to_none=True)
             total = torch.zeros((), device=self.device)
             for part in _parts(batch, cfg.trainer.accumulate):
-                with autocast:
-                    prediction = model(part["input"])
-                loss = _loss(prediction.float(), part) * (len(prediction) / len(batch["input"]))
+                loss = self.loss(model, part) * (len(part["input"]) / len(batch["input"]))
                 loss.backward()
                 total += loss.detach()
             return total
@@ -172,7 +177,10 @@ class Matting(Task):
         return backward
 
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
-        return _loss(model(batch["input"]), batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
+            prediction = model(batch["input"])
+        of_layers = {key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")}
+        return matting_loss(prediction.float() if self.reduced else prediction, **of_layers)
 
     def origin(self, batch: dict[str, Any]) -> str:
         return f"foregrounds {', '.join(batch['name'])}"
@@ -202,12 +210,8 @@ class Matting(Task):
         return self.data.checksum()
 
 
-def _loss(prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-    return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
-
-
 def _parts(batch: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
-    """The batch's tensors in `count` parts of equal size, the last ones smaller where it does not come out even."""
+    """The batch's tensors in `count` parts of equal size."""
     tensors = {key: value.chunk(count) for key, value in batch.items() if isinstance(value, Tensor)}
     for values in zip(*tensors.values(), strict=True):
         yield dict(zip(tensors, values, strict=True))

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from a2u.upsampling.ops.geometry import Geometry
+from a2u.upsampling.ops.geometry import Geometry, layout
 
 SOURCE = Path(__file__).with_name("reassembly.c")
 # Sums may be taken in any order, which vectors need; nothing is assumed about infinities and NaN.
@@ -38,12 +38,11 @@ class _Geometry(ctypes.Structure):
 
 def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
     n, c = x.shape[:2]
-    layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
-    x, kernel = _channels_last(x), kernel.contiguous()
+    given, x, kernel = layout(x), _channels_last(x), kernel.contiguous()
     size = (n, c, geometry.up * geometry.h, geometry.up * geometry.w)
     y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
     _run("forward", x, y, geometry, (x, kernel, y), n * geometry.groups * y.shape[2])
-    return y.contiguous(memory_format=layout)
+    return y.contiguous(memory_format=given)
 
 
 def backward(
@@ -72,7 +71,7 @@ def _run(name: str, x: Tensor, y: Tensor, geometry: Geometry, tensors: tuple[Ten
         geometry.stride,
         geometry.padding,
     )
-    function = getattr(library(REALS[x.dtype]), name)
+    function = getattr(load(REALS[x.dtype]), name)
 
     def part(first: int, last: int) -> None:  # which keeps the tensors for as long as it runs, whoever stops waiting
         pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
@@ -94,7 +93,7 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
 
 
 @cache
-def library(real: str) -> ctypes.CDLL:
+def load(real: str) -> ctypes.CDLL:
     """reassembly.c for numbers of the C type `real`, compiled for this processor.
 
     Raises:

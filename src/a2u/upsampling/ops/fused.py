@@ -9,17 +9,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from a2u.upsampling.ops.geometry import Geometry
+from a2u.upsampling.ops.geometry import Geometry, layout
 
 POSITIONS, CHANNELS = 128, 16  # of a program
 
 
 def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
     n, c = x.shape[:2]
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    layout = torch.channels_last if last else torch.contiguous_format
     size = (n, c, geometry.up * geometry.h, geometry.up * geometry.w)
-    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
+    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout(x))
     grid = _grid(y.shape[2] * y.shape[3], c // geometry.groups, n * geometry.groups)
     with torch.cuda.device_of(x):  # Triton starts kernels on the current one
         _forward[grid](x, kernel, y, *x.stride(), *kernel.stride(), *y.stride(), **_sizes(x, y, geometry))
@@ -39,10 +37,10 @@ def backward(
         with torch.cuda.device_of(x):
             _backward_x[grid](grad_x, kernel, grad, *strides, **sizes)
     if grad_kernel is not None:
-        outputs, _, batch = _grid(grad.shape[2] * grad.shape[3], 1, n * geometry.groups)
+        outputs = triton.cdiv(grad.shape[2] * grad.shape[3], POSITIONS)
         strides = (*x.stride(), *grad_kernel.stride(), *grad.stride())
         with torch.cuda.device_of(x):
-            _backward_kernel[(outputs, geometry.taps, batch)](x, grad_kernel, grad, *strides, **sizes)
+            _backward_kernel[(outputs, geometry.taps, n * geometry.groups)](x, grad_kernel, grad, *strides, **sizes)
     return grad_x, grad_kernel
 
 

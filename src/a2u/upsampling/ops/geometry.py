@@ -12,6 +12,7 @@ tensors as `reassemble_up` and `reassemble_down` take them, x and kernel of one 
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -31,9 +32,7 @@ class Geometry(NamedTuple):
         return self.kernel_size**2
 
 
-def phases(enlarged: Tensor, geometry: Geometry, groups: int) -> Tensor:
-    """(N, G*M, r*h, r*w) -> view (N, G, M, h, w, r, r): the sub-positions of a block become dimensions."""
-    n, _, height, width = enlarged.shape
-    up = geometry.up
-    blocks = enlarged.view(n, groups, -1, height // up, up, width // up, up)
-    return blocks.permute(0, 1, 2, 3, 5, 4, 6)
+def layout(x: Tensor) -> torch.memory_format:
+    """Of a result: that of x; rows side by side where x has neither, or is both."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format

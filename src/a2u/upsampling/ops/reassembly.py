@@ -114,7 +114,7 @@ def _compiled() -> ModuleType | None:
     """The C back end, where there is a compiler; else None, with a warning."""
     try:
         for real in compiled.REALS.values():
-            compiled.library(real)
+            compiled.load(real)
     except (OSError, subprocess.SubprocessError) as error:
         reason = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
         warnings.warn(

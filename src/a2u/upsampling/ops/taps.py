@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from a2u.upsampling.ops.geometry import Geometry, phases
+from a2u.upsampling.ops.geometry import Geometry
 
 
 def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
@@ -16,7 +16,7 @@ def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
     for tap in range(taps):
         y.addcmul_(_seen(windows, tap, geometry).unsqueeze(2), weights[:, :, tap].unsqueeze(3))
     enlarged = x.new_empty(n, c, geometry.up * h, geometry.up * w)
-    phases(enlarged, geometry, groups).permute(0, 1, 5, 6, 2, 3, 4).copy_(y.unflatten(2, (geometry.up, geometry.up)))
+    _phases(enlarged, geometry).copy_(y.unflatten(2, (geometry.up, geometry.up)).permute(0, 1, 4, 5, 6, 2, 3))
     return enlarged
 
 
@@ -65,14 +65,19 @@ def _windows(x: Tensor, geometry: Geometry) -> Tensor:
 
 def _by_phase(enlarged: Tensor, geometry: Geometry) -> Tensor:
     """(N, C, r*h, r*w) -> (N, G, P, C/G, h, w), contiguous."""
-    blocks = phases(enlarged.contiguous(), geometry, geometry.groups).permute(0, 1, 5, 6, 2, 3, 4)
-    return blocks.flatten(2, 3).contiguous()
+    return _phases(enlarged.contiguous(), geometry).permute(0, 1, 5, 6, 2, 3, 4).flatten(2, 3).contiguous()
 
 
 def _weights(kernel: Tensor, geometry: Geometry) -> Tensor:
     """(N, G, T, P, h, w), contiguous."""
-    blocks = phases(kernel.contiguous(), geometry, geometry.groups)
-    return blocks.permute(0, 1, 2, 5, 6, 3, 4).flatten(3, 4).contiguous()
+    return _phases(kernel.contiguous(), geometry).permute(0, 1, 2, 5, 6, 3, 4).flatten(3, 4).contiguous()
+
+
+def _phases(enlarged: Tensor, geometry: Geometry) -> Tensor:
+    """(N, G*M, r*h, r*w) -> view (N, G, M, h, w, r, r): the sub-positions of a block become dimensions."""
+    up = geometry.up
+    blocks = enlarged.view(enlarged.shape[0], geometry.groups, -1, geometry.h, up, geometry.w, up)
+    return blocks.permute(0, 1, 2, 3, 5, 4, 6)
 
 
 def _seen(windows: Tensor, tap: int, geometry: Geometry) -> Tensor:
