@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from helpers.memory import peak_mb
 from helpers.runs import smoke
 from torch import nn
 
-from a2u.bench.measure import peak_mb
 from a2u.config import compose
 from a2u.engine.evaluate import predict
 from a2u.engine.run import check, make_model
@@ -97,7 +97,7 @@ def test_nothing_is_left_of_an_image_in_the_network():
 
 def test_tiles_need_a_fraction_of_the_memory():
     model, x = narrow("experiment=table2/a2u_dynamic_cs_d_norm"), torch.randn(1, 4, 512, 768)
-    with torch.inference_mode():
+    with torch.no_grad():
         whole, tiled = peak_mb(lambda: model(x)), peak_mb(lambda: model.tiled(x, 128))
     assert tiled < whole / 2
 
