@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch.nn.functional import pixel_shuffle
 
 from a2u.config import FiguresConfig, compose, split_command_line
 from a2u.data import build_data
@@ -262,7 +263,8 @@ def test_a_feature_map_is_the_last_operators_output(row, index, outputs, column,
         if row == "a2u_dynamic_cs_d_norm":
             windows = F.unfold(x, 3, padding=1).view(1, x.shape[1], 9, *x.shape[2:])
             windows = windows.repeat_interleave(2, dim=3).repeat_interleave(2, dim=4)
-            output = (windows * guide[:, None]).sum(dim=2)
+            kernel = pixel_shuffle(guide.flatten(1, 2), 2)
+            output = (windows * kernel[:, None]).sum(dim=2)
         else:
             output = F.interpolate(x, scale_factor=2, mode=row)
     height, width = case.trimap.shape
@@ -318,7 +320,8 @@ def test_initial_kernels_are_those_of_the_seeds_network_and_learned_ones_of_the_
     ):
         with torch.inference_mode():
             guide, operator = model.stages[-1].shortcut(padded(case)), model.upsamplers[-1]
-            expected = operator.up_kernel(guide, operator.affinity(guide))[0, :, :height, :width]
+            kernel = operator.up_kernel(guide, operator.affinity(guide))
+            expected = pixel_shuffle(kernel.flatten(1, 2), 2)[0, :, :height, :width]
         kernels = up_kernels(shown, case)
         assert kernels.shape == (9, height, width)
         np.testing.assert_array_equal(kernels, expected)

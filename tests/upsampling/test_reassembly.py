@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.memory import peak_mb
+from torch.nn.functional import pixel_shuffle
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -108,6 +109,23 @@ def test_down_equals_a_loop(back_end, size, k, groups, ratio):
         rtol=1e-12,
         atol=1e-12,
     )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
+@pytest.mark.parametrize(("k", "groups", "ratio"), [(1, 1, 2), (3, 2, 2), (3, 1, 3), (3, 1, 1)])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_kernel_by_sub_position_is_one_before_its_pixel_shuffle(back_end, size, k, groups, ratio, last):
+    """Values and gradients; also where window positions lie innermost in memory, as a convolution leaves them."""
+    x = torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
+    flat = torch.randn(2, groups * k * k * ratio**2, *size, dtype=torch.float64)
+    flat = flat.to(memory_format=torch.channels_last if last else torch.contiguous_format).requires_grad_()
+    grad = torch.randn(2, 4, ratio * size[0], ratio * size[1], dtype=torch.float64)
+    shuffled = reassemble_up(x, pixel_shuffle(flat, ratio), k, groups, ratio)
+    by_sub_position = reassemble_up(x, flat.unflatten(1, (-1, ratio**2)), k, groups, ratio)
+    found, expected = (
+        (y, *torch.autograd.grad(y, (x, flat), grad, retain_graph=True)) for y in (by_sub_position, shuffled)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("k", "groups"), [(1, 1), (3, 2)])
@@ -227,24 +245,27 @@ def test_sixteen_bits_are_rounded_once():
 
 @pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed")
 @pytest.mark.parametrize(
-    ("function", "shape", "k", "groups", "ratio"),
+    ("function", "shape", "k", "groups", "ratio", "by_sub_position"),
     [
-        (reassemble_up, (2, 6, 5, 7), 3, 2, 2),
-        (reassemble_up, (1, 20, 9, 13), 5, 1, 2),  # more than a program's channels and positions
-        (reassemble_up, (1, 3, 3, 2), 3, 1, 3),
-        (reassemble_down, (2, 6, 6, 8), 6, 2, 2),
-        (reassemble_down, (1, 3, 6, 9), 9, 1, 3),
+        (reassemble_up, (2, 6, 5, 7), 3, 2, 2, False),
+        (reassemble_up, (2, 6, 5, 7), 3, 2, 2, True),
+        (reassemble_up, (1, 20, 9, 13), 5, 1, 2, True),  # more than a program's channels and positions
+        (reassemble_up, (1, 3, 3, 2), 3, 1, 3, False),
+        (reassemble_up, (1, 3, 3, 2), 3, 1, 3, True),
+        (reassemble_down, (2, 6, 6, 8), 6, 2, 2, False),
+        (reassemble_down, (1, 3, 6, 9), 9, 1, 3, False),
     ],
 )
 @pytest.mark.parametrize("last", [False, True])
-def test_triton_kernels_equal_the_taps(function, shape, k, groups, ratio, last):
+def test_triton_kernels_equal_the_taps(function, shape, k, groups, ratio, by_sub_position, last):
     from a2u.upsampling.ops import fused
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     n, c, h, w = shape
     size = (h * ratio, w * ratio) if function is reassemble_up else (h // ratio, w // ratio)
     x = torch.randn(shape, device=device)
-    kernel = torch.randn(n, groups * k * k, *size, device=device)
+    inner = (ratio**2, h, w) if by_sub_position else size
+    kernel = torch.randn(n, groups * k * k, *inner, device=device)
     grad = torch.randn(n, c, *size, device=device)
     if last:
         x, grad = (each.contiguous(memory_format=torch.channels_last) for each in (x, grad))
@@ -344,6 +365,11 @@ def test_memory_of_a_step_stays_far_below_an_unfold(back_end, last):
             lambda: reassemble_up(torch.zeros(2, 3, 3), torch.zeros(1, 9, 6, 6), 3),
             "reassembly takes x",
         ),
+        (
+            lambda: reassemble_up(torch.zeros(1, 2, 3, 3), torch.zeros(1, 9, 2, 3, 3), 3),
+            r"must be \(1, 9, 4, 3, 3\)",
+        ),
+        (lambda: reassemble_down(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 1, 2, 2), 2), r"must be \(1, 4, 2, 2\)"),
         (lambda: reassemble_down(torch.zeros(1, 2, 4, 4), torch.zeros(1, 9, 2, 2), 3), "even"),
         (
             lambda: reassemble_down(torch.zeros(1, 2, 5, 4), torch.zeros(1, 4, 2, 2), 2),

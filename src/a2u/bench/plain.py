@@ -16,6 +16,7 @@ from a2u.upsampling.initialise import LEAKY_SLOPE
 def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
     """Unfold, enlarge to the nearest, multiply, sum. Arguments as for `a2u.upsampling.ops.reassemble_up`."""
     n, c, h, w = x.shape
+    kernel = F.pixel_shuffle(kernel.flatten(1, 2), ratio) if kernel.dim() == 5 else kernel
     windows = F.unfold(x, kernel_size, padding=kernel_size // 2).view(n, c * kernel_size**2, h, w)
     windows = F.interpolate(windows, scale_factor=ratio, mode="nearest")
     windows = windows.view(n, groups, c // groups, kernel_size**2, ratio * h, ratio * w)

@@ -112,14 +112,13 @@ class A2U(Upsampler):
         return self.scale * (u_x * v_x).sum(dim=1)
 
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
-        """w = conv(P, q), shuffled to the target resolution and normalised: (N, k*k, r*h, r*w)."""
+        """w = conv(P, q), normalised, by sub-position: (N, k*k, r*r, h, w)."""
         p = self.p_up(guide)  # (N or 1, k*k*r*r / S, d)
         n, _, h, w = q.shape
         q = q.view(n, self.sets, self.rank, h * w)
         kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
-        # channel (position in the k x k window)*r*r + sub-position
-        kernel = kernel.transpose(1, 2).reshape(n, -1, h, w)
-        return self._normalise(F.pixel_shuffle(kernel, self.ratio))
+        # output (position in the k x k window)*r*r/S + sub-position
+        return self._normalise(kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w))
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
@@ -54,6 +53,6 @@ class Carafe(Upsampler):
         initialise(self)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        kernel = self.encode(self.compress(x))  # (N, r*r*k*k, h, w)
-        kernel = F.pixel_shuffle(kernel, self.ratio).softmax(dim=1)  # (N, k*k, r*h, r*w)
+        kernel = self.encode(self.compress(x))  # (N, k*k*r*r, h, w)
+        kernel = kernel.unflatten(1, (-1, self.ratio**2)).softmax(dim=1)  # (N, k*k, r*r, h, w), by sub-position
         return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)

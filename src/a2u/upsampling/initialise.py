@@ -14,6 +14,8 @@ Scheme = Literal["xavier", "pytorch"]
 
 def xavier_(weight: Tensor) -> Tensor:
     """Xavier-normal with the leaky-ReLU gain (released program), in place. weight: (out, in, h, w)."""
+    if weight.is_meta:  # no values; PyTorch would import its compiler, which takes a second
+        return weight
     return nn.init.xavier_normal_(weight, gain=_GAIN)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn.functional import pixel_shuffle
 
 from a2u.data.types import Composite
 from a2u.models.matting import MattingUNet
@@ -54,6 +55,7 @@ def up_kernels(model: MattingNetwork, case: Composite) -> np.ndarray:
     guide = last_upsampling(model, case).guide
     with torch.inference_mode():
         kernel = guide if operator.paired else operator.up_kernel(guide, operator.affinity(guide))
+        kernel = pixel_shuffle(kernel.flatten(1, 2), operator.ratio)
     height, width = case.trimap.shape
     return kernel[0, :, :height, :width].float().cpu().numpy()
 

@@ -30,46 +30,49 @@ ROWS_AT_LEAST = 8  # of a piece of work: fewer are done sooner than handed over
 
 
 class _Geometry(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_long)
-        for name in ["groups", "channels", "height", "width", "y_height", "y_width", "size", "up", "stride", "padding"]
+    _fields_ = (
+        *((name, ctypes.c_long) for name in ("groups", "channels", "height", "width", "h", "w")),
+        *((name, ctypes.c_long) for name in ("size", "up", "stride", "padding")),
+        ("kernel", ctypes.c_long * 6),  # from one number of kernel to the next, in each of its directions
     )
 
 
 def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
     n, c = x.shape[:2]
-    given, x, kernel = layout(x), _channels_last(x), kernel.contiguous()
+    given, x = layout(x), _channels_last(x)
     size = (n, c, geometry.up * geometry.h, geometry.up * geometry.w)
     y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
-    _run("forward", x, y, geometry, (x, kernel, y), n * geometry.groups * y.shape[2])
+    _run("forward", x, kernel, geometry, (x, kernel, y), n * geometry.groups * y.shape[2])
     return y.contiguous(memory_format=given)
 
 
 def backward(
     grad: Tensor, x: Tensor, kernel: Tensor, geometry: Geometry, need_x: bool, need_kernel: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    grad, x, kernel = _channels_last(grad), _channels_last(x), kernel.contiguous()
+    grad, x = _channels_last(grad), _channels_last(x)
     maps = x.shape[0] * geometry.groups
     grad_x = torch.empty_like(x) if need_x else None
     grad_kernel = torch.empty_like(kernel) if need_kernel else None
     if grad_x is not None:
-        _run("backward_x", x, grad, geometry, (grad, kernel, grad_x), maps * x.shape[2])
+        _run("backward_x", x, kernel, geometry, (grad, kernel, grad_x), maps * x.shape[2])
     if grad_kernel is not None:
-        _run("backward_kernel", x, grad, geometry, (grad, x, grad_kernel), maps * grad.shape[2])
+        _run("backward_kernel", x, grad_kernel, geometry, (grad, x, grad_kernel), maps * grad.shape[2])
     return grad_x, grad_kernel
 
 
-def _run(name: str, x: Tensor, y: Tensor, geometry: Geometry, tensors: tuple[Tensor, ...], rows: int) -> None:
+def _run(name: str, x: Tensor, kernel: Tensor, geometry: Geometry, tensors: tuple[Tensor, ...], rows: int) -> None:
     """Call a function of reassembly.c for all `rows` of its result, in as many threads as PyTorch has."""
     sizes = _Geometry(
         geometry.groups,
         x.shape[1] // geometry.groups,
         *x.shape[2:],
-        *y.shape[2:],
+        geometry.h,
+        geometry.w,
         geometry.kernel_size,
         geometry.up,
         geometry.stride,
         geometry.padding,
+        (ctypes.c_long * 6)(*kernel.stride()),
     )
     function = getattr(load(REALS[x.dtype]), name)
 

@@ -67,7 +67,7 @@ def _sizes(x: Tensor, y: Tensor, geometry: Geometry) -> dict[str, int]:
 
 @triton.jit
 def _forward(
-    x, kernel, y, xn, xc, xh, xw, kn, kc, kh, kw, yn, yc, yh, yw,
+    x, kernel, y, xn, xc, xh, xw, kn, kc, kh, ka, kw, kb, yn, yc, yh, yw,
     height, width, y_height, y_width, channels, groups,
     size: tl.constexpr, up: tl.constexpr, step: tl.constexpr, padding: tl.constexpr,
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
@@ -79,7 +79,7 @@ def _forward(
     inside, some = at < y_height * y_width, c < channels
     x += sample * xn + (group * channels + c)[:, None] * xc
     y += sample * yn + (group * channels + c)[:, None] * yc
-    kernel += sample * kn + row * kh + column * kw
+    kernel += sample * kn + row // up * kh + row % up * ka + column // up * kw + column % up * kb
     total = tl.zeros((CHANNELS, POSITIONS), tl.float32)
     for tap in range(size * size):
         i = row // up * step + tap // size - padding
@@ -93,7 +93,7 @@ def _forward(
 
 @triton.jit
 def _backward_x(
-    grad_x, kernel, grad, xn, xc, xh, xw, kn, kc, kh, kw, yn, yc, yh, yw,
+    grad_x, kernel, grad, xn, xc, xh, xw, kn, kc, kh, ka, kw, kb, yn, yc, yh, yw,
     height, width, y_height, y_width, channels, groups,
     size: tl.constexpr, up: tl.constexpr, step: tl.constexpr, padding: tl.constexpr,
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
@@ -114,7 +114,8 @@ def _backward_x(
             to_row, to_column = i // step * up + phase // up, j // step * up + phase % up
             saw = inside & (i >= 0) & (j >= 0) & (i % step == 0) & (j % step == 0)
             saw = saw & (to_row < y_height) & (to_column < y_width)
-            at_weight = (group * size * size + tap) * kc + to_row * kh + to_column * kw
+            at_weight = (group * size * size + tap) * kc
+            at_weight += i // step * kh + phase // up * ka + j // step * kw + phase % up * kb
             weight = tl.load(kernel + at_weight, mask=saw, other=0.0).to(tl.float32)
             value = tl.load(
                 grad + (to_row * yh + to_column * yw)[None, :], mask=some[:, None] & saw[None, :], other=0.0
@@ -126,7 +127,7 @@ def _backward_x(
 
 @triton.jit
 def _backward_kernel(
-    x, grad_kernel, grad, xn, xc, xh, xw, kn, kc, kh, kw, yn, yc, yh, yw,
+    x, grad_kernel, grad, xn, xc, xh, xw, kn, kc, kh, ka, kw, kb, yn, yc, yh, yw,
     height, width, y_height, y_width, channels, groups,
     size: tl.constexpr, up: tl.constexpr, step: tl.constexpr, padding: tl.constexpr,
     POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
@@ -149,5 +150,6 @@ def _backward_kernel(
         channel = (group * channels + c)[:, None]
         value = tl.load(x + channel * xc, mask=mask, other=0.0).to(tl.float32)
         total += tl.sum(value * tl.load(grad + channel * yc, mask=mask, other=0.0).to(tl.float32), axis=0)
-    place = grad_kernel + sample * kn + (group * size * size + tap) * kc + row * kh + column * kw
+    place = grad_kernel + sample * kn + (group * size * size + tap) * kc
+    place += row // up * kh + row % up * ka + column // up * kw + column % up * kb
     tl.store(place, total.to(grad_kernel.dtype.element_ty), mask=inside)

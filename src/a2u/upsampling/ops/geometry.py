@@ -6,8 +6,9 @@ At grid position (i, j), for sub-position p of P and window position t of T = k*
     y[c, p, i, j] = sum over t of kernel[t, p, i, j] * x[c, s*i + row(t) - padding, s*j + column(t) - padding].
 
 Up: P = r*r, s = 1. Down: P = 1, s = r. A back end is a module with `forward(x, kernel, geometry)`, which returns y,
-and `backward(grad, x, kernel, geometry, need_x, need_kernel)`, which returns both gradients, None where not needed;
-tensors as `reassemble_up` and `reassemble_down` take them, x and kernel of one type.
+and `backward(grad, x, kernel, geometry, need_x, need_kernel)`, which returns both gradients, None where not needed.
+Maps are (N, C, H, W); kernel is (N, G*T, h, r, w, r), sub-positions as rows and columns (r = 1 where P is), whatever
+its layout in memory, and of x's type.
 """
 
 from typing import NamedTuple

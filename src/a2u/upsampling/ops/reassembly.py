@@ -27,7 +27,8 @@ def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, 
 
     Args:
         x: (N, C, h, w).
-        kernel: (N, groups*k*k, r*h, r*w), channel (group*k + row)*k + column.
+        kernel: (N, groups*k*k, r*h, r*w), channel (group*k + row)*k + column; or by sub-position,
+            (N, groups*k*k, r*r, h, w), which a pixel shuffle would make the same and need not. In any memory layout.
         kernel_size: k, odd.
         groups: number of channel groups; divides C.
         ratio: r.
@@ -41,9 +42,15 @@ def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, 
     n, c, h, w = _check(x, kernel, kernel_size, groups, ratio)
     if kernel_size % 2 == 0:
         raise ValueError(f"reassemble_up centres its window, so kernel_size must be odd; got {kernel_size}.")
-    _check_size(kernel, (n, groups * kernel_size**2, ratio * h, ratio * w), x)
+    taps = groups * kernel_size**2
+    if kernel.dim() == 5:
+        _check_size(kernel, (n, taps, ratio**2, h, w), x)
+        blocks = kernel.unflatten(2, (ratio, ratio)).permute(0, 1, 4, 2, 5, 3)
+    else:
+        _check_size(kernel, (n, taps, ratio * h, ratio * w), x)
+        blocks = kernel.unflatten(3, (w, ratio)).unflatten(2, (h, ratio))
     geometry = Geometry(kernel_size, groups, up=ratio, stride=1, padding=kernel_size // 2, h=h, w=w)
-    return _Reassemble.apply(x, kernel.to(x.dtype), geometry)
+    return _Reassemble.apply(x, blocks.to(x.dtype), geometry)
 
 
 def reassemble_down(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
@@ -78,7 +85,7 @@ def reassemble_down(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1
     h, w = height // ratio, width // ratio
     _check_size(kernel, (n, groups * kernel_size**2, h, w), x)
     geometry = Geometry(kernel_size, groups, up=1, stride=ratio, padding=(kernel_size - ratio) // 2, h=h, w=w)
-    return _Reassemble.apply(x, kernel.to(x.dtype), geometry)
+    return _Reassemble.apply(x, kernel[:, :, :, None, :, None].to(x.dtype), geometry)
 
 
 class _Reassemble(torch.autograd.Function):
@@ -131,7 +138,7 @@ def _fused() -> ModuleType | None:
     """The Triton back end, once it has compiled and given the right values here; else None, with a warning."""
     geometry = Geometry(3, 1, up=2, stride=1, padding=1, h=5, w=3)
     # Not drawn: a run's random numbers must not depend on whether this was asked
-    x, kernel = (torch.arange(math.prod(size)).sin().view(size).cuda() for size in ((1, 2, 5, 3), (1, 9, 10, 6)))
+    x, kernel = (torch.arange(math.prod(size)).sin().view(size).cuda() for size in ((1, 2, 5, 3), (1, 9, 5, 2, 3, 2)))
     try:
         from a2u.upsampling.ops import fused
 
@@ -145,10 +152,10 @@ def _fused() -> ModuleType | None:
 
 
 def _check(x: Tensor, kernel: Tensor, kernel_size: int, groups: int, ratio: int) -> tuple[int, int, int, int]:
-    if x.dim() != 4 or kernel.dim() != 4:
+    if x.dim() != 4 or kernel.dim() not in (4, 5):
         raise ValueError(
-            f"reassembly takes x (N, C, H, W) and kernel (N, groups*k*k, H', W'); "
-            f"got x {tuple(x.shape)} and kernel {tuple(kernel.shape)}."
+            f"reassembly takes x (N, C, H, W) and kernel (N, groups*k*k, H', W') or, upwards, by sub-position "
+            f"(N, groups*k*k, r*r, H, W); got x {tuple(x.shape)} and kernel {tuple(kernel.shape)}."
         )
     if kernel_size < 1 or groups < 1 or ratio < 1:
         raise ValueError(f"kernel_size, groups and ratio must be at least 1; got {kernel_size}, {groups} and {ratio}.")

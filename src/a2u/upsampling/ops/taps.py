@@ -45,9 +45,8 @@ def backward(
         inner = rows[..., padding : padding + height, padding : padding + width]
         grad_x = inner.to(x.dtype).reshape(x.shape)
     if grad_weights is not None:
-        up = geometry.up
-        blocks = grad_weights.unflatten(3, (up, up)).permute(0, 1, 2, 5, 3, 6, 4)  # (N, G, T, h, r, w, r)
-        grad_kernel = blocks.reshape(kernel.shape)
+        sub_positions = (geometry.up, geometry.up)
+        grad_kernel = grad_weights.unflatten(3, sub_positions).permute(0, 1, 2, 5, 3, 6, 4).flatten(1, 2)
     return grad_x, grad_kernel
 
 
@@ -70,7 +69,8 @@ def _by_phase(enlarged: Tensor, geometry: Geometry) -> Tensor:
 
 def _weights(kernel: Tensor, geometry: Geometry) -> Tensor:
     """(N, G, T, P, h, w), contiguous."""
-    return _phases(kernel.contiguous(), geometry).permute(0, 1, 2, 5, 6, 3, 4).flatten(3, 4).contiguous()
+    kernel = kernel.unflatten(1, (geometry.groups, -1))  # (N, G, T, h, r, w, r)
+    return kernel.permute(0, 1, 2, 4, 6, 3, 5).flatten(3, 4).contiguous()
 
 
 def _phases(enlarged: Tensor, geometry: Geometry) -> Tensor:
