@@ -6,11 +6,14 @@ from omegaconf import DictConfig
 
 from a2u.engine.evaluate_weights import evaluate_weights
 from a2u.engine.main import main
+from a2u.engine.processes import is_first
 from a2u.reproduce.render import evaluation
 
 
 def work(cfg: DictConfig) -> None:
     result = evaluate_weights(cfg)
+    if not is_first():
+        return
     for warning in result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     print(evaluation(result))

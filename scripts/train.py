@@ -3,12 +3,15 @@
 from omegaconf import DictConfig
 
 from a2u.engine.main import main
+from a2u.engine.processes import is_first
 from a2u.engine.run import run
 from a2u.reproduce.render import one_result
 
 
 def train(cfg: DictConfig) -> None:
-    print(one_result(run(cfg)))
+    result = run(cfg)
+    if is_first():
+        print(one_result(result))
 
 
 if __name__ == "__main__":

@@ -325,6 +325,7 @@ class TrainerConfig:
     schedule: Schedule = Schedule.multistep
     milestones: list[int] = field(default_factory=lambda: [20, 26])  # epochs after which lr is multiplied by gamma
     gamma: float = 0.1
+    clip_norm: float | None = None  # gradients are scaled down to this norm, all of them together, where it is larger
     evaluate_every: int = 1  # epochs; also before the rate falls and after the last epoch. 0: the last one alone
 
 

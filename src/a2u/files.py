@@ -13,8 +13,11 @@ from a2u.errors import A2UError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; flush it and put it in `path`'s place if the block succeeds."""
+def replacing(path: Path, earlier: Path | None = None) -> Iterator[Path]:
+    """Give a temporary path beside `path`; flush it and put it in `path`'s place if the block succeeds.
+
+    earlier: where to keep the file that was `path` until then; None: nowhere.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -24,8 +27,26 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
+        if earlier is not None and path.is_file():
+            path.replace(earlier)
         temporary.replace(path)
+        _flush_folder(path.parent)
     finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """A new name outlives a power failure only once its folder is on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left behind half-written; nobody may be writing to `folder`."""
+    for temporary in folder.glob(".*.*.*"):
         temporary.unlink(missing_ok=True)
 
 

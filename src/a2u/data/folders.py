@@ -89,6 +89,9 @@ class PictureFiles:
     def __getitem__(self, index: int) -> np.ndarray:
         return read_colour(self._files[index])
 
+    def name(self, index: int) -> str:
+        return self._files[index].name
+
 
 class CompositeFiles:
     """Test cases read on demand; their sizes are compared at once, from the file headers."""

@@ -24,8 +24,8 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
 
     Index i shows foreground number i mod n of a permutation that is drawn anew every n samples,
     so every foreground is seen equally often. A sample is a dict of the parts of
-    `a2u.data.transforms.Sample`, as tensors, and the `name` of its foreground; `a2u.data.finish` makes of
-    a batch of them what a network is trained on.
+    `a2u.data.transforms.Sample`, as tensors, the `name` of its foreground, and its `origin` in words, with
+    every picture's name; `a2u.data.finish` makes of a batch of them what a network is trained on.
     """
 
     def __init__(self, data: MattingData, cfg: SampleConfig, seed: int, samples_per_epoch: int) -> None:
@@ -53,10 +53,11 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
         layer, second = self._layers[first], None
         if layers > 1 and rng.random() < self._cfg.combine_probability:
             second = self._layers[int(first + rng.integers(1, layers)) % layers]
-        background = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
-        sample = make_sample(layer, second, background, rng, self._cfg)
+        behind = int(rng.integers(len(self._backgrounds)))
+        sample = make_sample(layer, second, self._backgrounds[behind], rng, self._cfg)
         parts = {key: torch.from_numpy(part) for key, part in sample._asdict().items() if part is not None}
-        return {**parts, "name": layer.name}
+        foregrounds = layer.name if second is None else f"{layer.name} over {second.name}"
+        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._backgrounds.name(behind)}"}
 
     def _foreground(self, epoch: int, index: int) -> int:
         round_, position = divmod(index, len(self._layers))

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from a2u.data.images import write_png
 from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import Composite, Composites
+from a2u.engine import processes
 from a2u.engine.ahead import mapping
 from a2u.errors import A2UError
 from a2u.inputs import network_input
@@ -99,14 +100,16 @@ def evaluate(
     """The four metrics of every test case.
 
     The network predicts in the thread of the caller. Others read the next cases meanwhile, and measure and write the
-    latest predictions: the numbers and their order do not depend on how many there are.
+    latest predictions. Of several processes each evaluates a part of the test set, and all know all metrics afterwards.
+    The numbers and their order do not depend on how many threads or processes there are.
 
     Args:
         model: network; put into evaluation mode, and every part back into its own.
         test: the test cases.
         cfg: `metrics` of a configuration (whose program, rounding).
         predictions: folder for the predicted alphas as PNG, or None.
-        seen: called after each image with (images done, images, case, prediction), in the order of the test set.
+        seen: called after each image with (images done, images, case, prediction), in the order of the test set; of
+            several processes each sees its own images.
         threads: that read, measure and write; 1: everything in line. Each has about two cases in memory.
         tile: as for `predict`.
     """
@@ -124,12 +127,16 @@ def evaluate(
             write_png(predictions / f"{case.name}.png", prediction)
         return case, prediction, values
 
+    share, found = processes.share_of(len(test)), []
     with mapping(threads) as each:
-        cases = each(test.__getitem__, range(len(test)))
+        cases = each(test.__getitem__, share)
         for done, (case, prediction, values) in enumerate(each(measured, map(predicted, cases)), start=1):
-            metrics.add(case.name, values)
+            found.append((case.name, values))
             if seen is not None:
-                seen(done, len(test), case, prediction)
+                seen(done, len(share), case, prediction)
+    for part in processes.gathered(found):
+        for name, values in part:
+            metrics.add(name, values)
     for module, mode in modes.items():
         module.training = mode
     return metrics

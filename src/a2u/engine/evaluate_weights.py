@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from a2u.config import plain
+from a2u.engine import processes
 from a2u.engine.identity import dataset_identity, finished
 from a2u.engine.provenance import commit, provenance
 from a2u.engine.run import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
@@ -33,6 +34,11 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: weights are missing, or dataset or metrics are of another task than the network.
         DataError: the dataset cannot be used.
     """
+    with processes.joined(choose_device(cfg.runtime.device)):
+        return _evaluate_weights(cfg)
+
+
+def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
@@ -50,13 +56,16 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     mark = _mark(cfg, system.mark)
     folder = _evaluations(cfg) / f"{system.name}-{mark[:8]}"
     predictions = folder / "predictions" if cfg.runtime.save_predictions else None
-    with tqdm(total=task.test_images, unit="image", disable=not cfg.runtime.progress, dynamic_ncols=True) as bar:
+    shown = cfg.runtime.progress and processes.is_first()
+    with tqdm(total=task.test_images, unit="image", disable=not shown, dynamic_ncols=True) as bar:
 
         def seen(done: int, total: int, picture: Picture | None) -> None:
+            bar.total = total  # of this process
             bar.update(done - bar.n)
 
         metrics = task.evaluate(system.model, predictions, seen)
-    task.write_details(folder / "metrics.csv")
+    if processes.is_first():
+        task.write_details(folder / "metrics.csv")
     result = {
         "name": system.name,
         "weights": cfg.weights,
@@ -76,11 +85,13 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
             task.checksum(),
             device=str(device),
             threads=torch.get_num_threads(),
+            processes=processes.count(),
             test_images=task.test_images,
         ),
         "folder": str(folder),
     }
-    write_json(folder / "result.json", result)
+    if processes.is_first():
+        write_json(folder / "result.json", result)
     return result
 
 

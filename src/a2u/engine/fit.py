@@ -4,8 +4,10 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -13,12 +15,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 from a2u.config import Schedule
+from a2u.engine import processes
 from a2u.engine.checkpoint import save_checkpoint
 from a2u.engine.identity import Places
-from a2u.engine.log import RunLog
+from a2u.engine.log import QuietLog
 from a2u.engine.provenance import commit
 from a2u.engine.task import Task
 from a2u.errors import A2UError
+
+DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u.data.samples
 
 
 class DivergedError(A2UError, ArithmeticError):
@@ -41,7 +46,7 @@ def fit(
     task: Task,
     checkpoint: dict[str, Any] | None,
     places: Places,
-    log: RunLog,
+    log: QuietLog,
     evaluate: Callable[[int], dict[str, float]],
 ) -> Trained:
     """Train `model` in place for trainer.epochs epochs, from `checkpoint` if there is one.
@@ -50,16 +55,16 @@ def fit(
         cfg: configuration of the run.
         model: on its device.
         task: prepared for training.
-        checkpoint: what load_checkpoint returned for the run's last.pt, or None.
-        places: where checkpoints go: last.pt after every epoch and now and then between, best.pt at the best score.
+        checkpoint: what latest_checkpoint returned, or None.
+        places: where checkpoints go: last.pt after every epoch and now and then between, the one before it kept;
+            best.pt at the best score.
         log: scalars and progress.
         evaluate: called with the number of steps done; returns the metrics on the test set.
 
     Raises:
-        DivergedError: the loss is NaN or infinite.
+        DivergedError: the loss is NaN or infinite. What it takes to look into that was saved in diverged.pt.
     """
     trainer = cfg.trainer
-    device = next(model.parameters()).device
     epoch_steps, steps = task.steps_per_epoch, trainer.epochs * task.steps_per_epoch
     optimizer = task.optimizer(cfg, model)
     scheduler = make_scheduler(cfg, optimizer, epoch_steps)
@@ -69,35 +74,38 @@ def fit(
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 
-    def save(path: Any) -> None:
+    def save(path: Path, before: Path | None = None, **further: Any) -> None:
         trained.wall_seconds = earlier + time.monotonic() - started
+        if not processes.is_first():
+            return
         save_checkpoint(
             path,
             cfg,
             task.train_names,
+            before,
             model=model.state_dict(),
             optimizer=optimizer.state_dict(),
             scheduler=scheduler.state_dict(),
             step=step,
             scores=trained.scores,
             wall_seconds=trained.wall_seconds,
-            random=torch.get_rng_state(),
-            random_cuda=torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
             commits=trained.commits,
+            **further,
         )
 
     task.training_mode(cfg, model)
-    backward = task.step(cfg, torch.compile(model) if cfg.runtime.compile else model)  # type: ignore[arg-type]
+    network = processes.parallel(model)
+    backward = task.step(cfg, torch.compile(network) if cfg.runtime.compile else network)  # type: ignore[arg-type]
     for epoch in range(step // epoch_steps, trainer.epochs):
         log.resume()
         for batch in task.batches(cfg, epoch, done=step % epoch_steps):
-            value = float(backward(batch))
+            torch.manual_seed(step_seed(cfg.seed, step))
+            value = float(processes.mean(backward(batch)))
             if not math.isfinite(value):
-                where = [f"learning rate {optimizer.param_groups[-1]['lr']:.3g}", task.origin(batch)]
-                raise DivergedError(
-                    f"the loss became {value} at step {step + 1} ({', '.join(filter(None, where))}); lower "
-                    f"trainer.lr. The last checkpoint is {places.last}."
-                )
+                save(places.diverged, batch=batch, loss=value)
+                raise DivergedError(_divergence(value, step, optimizer, task.origin(batch), places))
+            if trainer.clip_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), trainer.clip_norm)
             optimizer.step()
             scheduler.step()
             step += 1
@@ -106,13 +114,13 @@ def fit(
                 log.scalars(step, _scalars(value, optimizer, model, log.samples_per_second(step)))
             # The end of an epoch is saved after its evaluation, or a resume would skip that.
             if step % epoch_steps and time.monotonic() - saved > cfg.runtime.checkpoint_seconds:
-                save(places.last)
+                save(places.last, places.earlier)
                 saved = time.monotonic()
         if _is_due(epoch + 1, trainer):
             trained.scores.append({"epoch": epoch + 1, **evaluate(step)})
             if task.best(trained.scores) is trained.scores[-1]:
                 save(places.best)
-        save(places.last)
+        save(places.last, places.earlier)
         saved = time.monotonic()
     trained.samples_per_second = log.samples_per_second(step)
     return trained
@@ -127,6 +135,25 @@ def make_scheduler(cfg: DictConfig, optimizer: Optimizer, epoch_steps: int) -> L
     if trainer.schedule == Schedule.multistep:
         return MultiStepLR(optimizer, [epoch * epoch_steps for epoch in trainer.milestones], trainer.gamma)
     return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """For what a network draws in a step (dropout), so that a resume needs no state of a generator.
+
+    Each process of a job draws its own.
+    """
+    key = np.random.SeedSequence(seed, spawn_key=(DRAWS_OF_STEPS, step, processes.rank()))
+    return int(key.generate_state(1, np.uint64)[0])
+
+
+def _divergence(loss: float, step: int, optimizer: Optimizer, origin: str, places: Places) -> str:
+    rate = optimizer.param_groups[-1]["lr"]
+    of = [origin for origin in processes.gathered(origin) if origin]
+    return (
+        f"the loss became {loss} at step {step + 1}, learning rate {rate:.3g}{', on ' if of else ''}{'; '.join(of)}. "
+        f"Lower trainer.lr or set trainer.clip_norm. The network before that step, its optimizer and the batch are in "
+        f"{places.diverged}; the last checkpoint is {places.last}."
+    )
 
 
 def _is_due(epoch: int, trainer: DictConfig) -> bool:
@@ -161,10 +188,6 @@ def _restore(
     optimizer.load_state_dict(checkpoint["optimizer"])
     lay_out_as_parameters(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])
-    torch.set_rng_state(checkpoint["random"])
-    device = next(model.parameters()).device
-    if device.type == "cuda" and checkpoint["random_cuda"] is not None:
-        torch.cuda.set_rng_state(checkpoint["random_cuda"], device)
     trained.commits = checkpoint["commits"]
     trained.scores, trained.wall_seconds = checkpoint["scores"], checkpoint["wall_seconds"]
     return checkpoint["step"]

@@ -19,7 +19,7 @@ CACHES = ("cache", "cache_mb", "decoded", "decoded_mb", "download")
 # Newer than earlier runs, which are what they were where these have the values that change nothing.
 LATER: dict[str, dict[str, Any]] = {
     "dataset": {"trimap": None, "split": "train"},
-    "trainer": {"accumulate": 1, "precision": "float32"},
+    "trainer": {"accumulate": 1, "precision": "float32", "clip_norm": None},
 }
 
 
@@ -72,6 +72,15 @@ class Places:
     @property
     def last(self) -> Path:
         return self.folder / "last.pt"
+
+    @property
+    def earlier(self) -> Path:
+        """The checkpoint before the last one."""
+        return self.folder / "earlier.pt"
+
+    @property
+    def diverged(self) -> Path:
+        return self.folder / "diverged.pt"
 
     @property
     def best(self) -> Path:

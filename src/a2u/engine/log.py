@@ -9,23 +9,15 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from a2u.engine.identity import Places
+from a2u.files import replacing
 
 
-class RunLog:
-    """Scalars, pictures and progress of one run.
+class QuietLog:
+    """Of a process that is not the first of its job: keeps time, says nothing."""
 
-    progress.json holds {phase, step, steps, loss, samples_per_second, seconds_left}; a table runner reads it.
-    """
-
-    def __init__(self, places: Places, steps: int, first_step: int, batch_size: int, terminal: bool) -> None:
-        places.folder.mkdir(parents=True, exist_ok=True)
-        self._progress, self._history = places.progress, places.history
-        self._steps, self._first, self._batch_size = steps, first_step, batch_size
-        self._cut_history(first_step)
-        self.board = SummaryWriter(str(places.folder / "tensorboard"), purge_step=first_step + 1)
-        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal, dynamic_ncols=True)
+    def __init__(self, first_step: int, batch_size: int) -> None:
+        self._first, self._batch_size = first_step, batch_size
         self._training_seconds, self._tick = 0.0, time.monotonic()
-        self._written = 0.0
 
     def samples_per_second(self, step: int) -> float:
         return (step - self._first) * self._batch_size / max(self._training_seconds, 1e-9)
@@ -38,6 +30,37 @@ class RunLog:
         """One training step is done; `step` counts from 1."""
         now = time.monotonic()
         self._training_seconds, self._tick = self._training_seconds + now - self._tick, now
+
+    def scalars(self, step: int, values: dict[str, float]) -> None: ...
+
+    def evaluating(self, step: int, done: int, total: int) -> None: ...
+
+    def metrics(self, step: int, values: dict[str, float]) -> None: ...
+
+    def strip(self, step: int, name: str, picture: Tensor) -> None:
+        """A strip of pictures, (3, H, W) in 0..1."""
+
+    def close(self) -> None: ...
+
+
+class RunLog(QuietLog):
+    """Scalars, pictures and progress of one run.
+
+    progress.json holds {phase, step, steps, loss, samples_per_second, seconds_left}; a table runner reads it.
+    """
+
+    def __init__(self, places: Places, steps: int, first_step: int, batch_size: int, terminal: bool) -> None:
+        super().__init__(first_step, batch_size)
+        places.folder.mkdir(parents=True, exist_ok=True)
+        self._progress, self._history = places.progress, places.history
+        self._steps = steps
+        self._cut_history(first_step)
+        self.board = SummaryWriter(str(places.folder / "tensorboard"), purge_step=first_step + 1)
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal, dynamic_ncols=True)
+        self._written = 0.0
+
+    def step(self, step: int, loss: float) -> None:
+        super().step(step, loss)
         self._bar.update(1)
         if time.monotonic() - self._written > 0.5:
             rate = self.samples_per_second(step)
@@ -65,7 +88,6 @@ class RunLog:
             self.board.add_scalar(f"test/{name}", value, step)
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
-        """A strip of pictures, (3, H, W) in 0..1."""
         self.board.add_image(name, picture.clamp(0, 1), step)
 
     def close(self) -> None:
@@ -80,6 +102,7 @@ class RunLog:
         """Drop lines that a killed run wrote after its last checkpoint."""
         if not self._history.is_file():
             return
-        header, *lines = self._history.read_text(encoding="utf-8").splitlines() or [""]
-        kept = [line for line in lines if line and int(line.split(",", 1)[0]) <= step]
-        self._history.write_text("".join(f"{line}\n" for line in [header, *kept] if kept), encoding="utf-8")
+        whole = [line for line in self._history.read_text(encoding="utf-8").splitlines(keepends=True) if "\n" in line]
+        kept = [line for line in whole[1:] if int(line.split(",", 1)[0]) <= step]
+        with replacing(self._history) as temporary:
+            temporary.write_text("".join([*whole[:1], *kept] if kept else []), encoding="utf-8")

@@ -24,6 +24,7 @@ from a2u.data import EpochSampler, TrainingSamples, build_data
 from a2u.data.finish import finish
 from a2u.data.samples import SAMPLES_VERSION
 from a2u.data.types import Composite, MattingData
+from a2u.engine import processes
 from a2u.engine.ahead import mapping
 from a2u.engine.evaluate import evaluate, seen_in_training
 from a2u.engine.provenance import available_cores
@@ -64,7 +65,7 @@ class Matting(Task):
         self.test_images = len(data.test)
         self.metrics: MattingMetrics | None = None  # of the latest evaluation
         with mapping(threads) as each:
-            for _ in each(data.test.__getitem__, range(len(data.test))):
+            for _ in each(data.test.__getitem__, processes.share_of(len(data.test))):
                 pass
 
     @staticmethod
@@ -78,30 +79,35 @@ class Matting(Task):
                 f"got {cfg.sample.crop}."
             )
         learns = any(True for _ in model.parameters())
-        samples, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
+        batch, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
+        shares = accumulate * processes.count()
         if cfg.runtime.recompute and cfg.trainer.precision is Precision.bfloat16:
             raise ConfigError(
                 "runtime.recompute=true undoes norms, for which trainer.precision=bfloat16 has too few digits: leave "
                 "one of the two out."
             )
-        one_sample = "trainer.batch_size=1" if samples == 1 else f"trainer.accumulate={accumulate}, one sample a part,"
-        for_each = "" if accumulate == 1 else f" times {accumulate}"
+        one_sample = "trainer.batch_size=1"
+        if batch > 1:
+            one_sample = f"trainer.batch_size={batch} with trainer.accumulate={accumulate}, one sample a part,"
+        if processes.count() > 1:
+            one_sample = f"trainer.batch_size={batch} by {shares} processes and parts, one sample each,"
+        for_each = "" if shares == 1 else f" times {shares}"
         if cfg.sample.version != SAMPLES_VERSION:
             raise ConfigError(
                 f"sample.version is {cfg.sample.version}, and this program draws samples of version {SAMPLES_VERSION}; "
                 "check out the commit that a result of that version names."
             )
-        if samples % accumulate:
+        if batch % accumulate:
             raise ConfigError(
                 f"trainer.accumulate must divide trainer.batch_size, so that parts are of one size; got {accumulate} "
-                f"and {samples}."
+                f"and {batch}."
             )
-        if learns and samples == accumulate and cfg.sample.crop == model.multiple:
+        if learns and batch == shares and cfg.sample.crop == model.multiple:
             raise ConfigError(
                 f"{one_sample} cannot be trained on crops of {cfg.sample.crop}, which are 1x1 maps at the "
                 "bottom of the network, where a norm has one value to normalise; raise one of the two."
             )
-        if samples == accumulate and any(isinstance(part, ASPP) for part in model.modules()):
+        if batch == shares and any(isinstance(part, ASPP) for part in model.modules()):
             instead = ", or model.aspp=false" if "aspp" in cfg.model else ""
             raise ConfigError(
                 f"{one_sample} cannot be trained with pyramid pooling: its global pooling branch normalises "
@@ -147,19 +153,21 @@ class Matting(Task):
                 part.requires_grad_(False)
 
     def batches(self, cfg: DictConfig, epoch: int, done: int) -> Iterator[dict[str, Any]]:
+        size, share = cfg.trainer.batch_size, processes.share_of_batch(cfg.trainer.batch_size)
+        keys = EpochSampler(len(self.samples), epoch, done * size, processes.rank(), processes.count())
         loader = DataLoader(
             self.samples,
-            cfg.trainer.batch_size,
-            sampler=EpochSampler(len(self.samples), epoch, start=done * cfg.trainer.batch_size),
+            share,
+            sampler=keys,
             num_workers=_workers(cfg, self.device),
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_one_thread,
             generator=torch.Generator(),  # the loader's own draws must not move the global generator
         )
         for batch in _with_plain_errors(loader):
-            names = batch.pop("name")
-            crops = {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
-            yield {"name": names} | finish(crops)
+            tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
+            crops = {key: value.to(self.device, non_blocking=True) for key, value in tensors.items()}
+            yield {"origin": batch["origin"]} | finish(crops)
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""
@@ -168,9 +176,11 @@ class Matting(Task):
         def backward(batch: dict[str, Any]) -> Tensor:
             model.zero_grad(set_to_none=True)
             total = torch.zeros((), device=self.device)
-            for part in _parts(batch, cfg.trainer.accumulate):
-                loss = self.loss(model, part) * (len(part["input"]) / len(batch["input"]))
-                loss.backward()
+            parts = list(_parts(batch, cfg.trainer.accumulate))
+            for part in parts:
+                with processes.holding_back(model, part is not parts[-1]):
+                    loss = self.loss(model, part) / len(parts)
+                    loss.backward()
                 total += loss.detach()
             return total
 
@@ -183,11 +193,11 @@ class Matting(Task):
         return matting_loss(prediction.float() if self.reduced else prediction, **of_layers)
 
     def origin(self, batch: dict[str, Any]) -> str:
-        return f"foregrounds {', '.join(batch['name'])}"
+        return ", ".join(batch["origin"])
 
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
         def one(done: int, total: int, case: Composite, prediction: np.ndarray) -> None:
-            seen(done, total, _strip(case, prediction) if done <= STRIPS else None)
+            seen(done, total, _strip(case, prediction) if done <= STRIPS and processes.is_first() else None)
 
         assert isinstance(model, MattingNetwork)
         self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile)

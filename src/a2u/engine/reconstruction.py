@@ -19,6 +19,7 @@ from a2u.config import (
 from a2u.data import build_data
 from a2u.data.digits import PictureData
 from a2u.data.images import write_png
+from a2u.engine import processes
 from a2u.engine.capture import CapturedStep
 from a2u.engine.task import Picture, Seen, Task
 from a2u.errors import ConfigError
@@ -67,38 +68,48 @@ class Reconstruction(Task):
         return SGD(model.parameters(), trainer.lr, momentum=trainer.momentum, weight_decay=trainer.weight_decay)
 
     def batches(self, cfg: DictConfig, epoch: int, done: int) -> Iterator[Tensor]:
-        """(batch, 1, size, size) uint8, in an order drawn anew every epoch from (seed, epoch) alone."""
+        """(batch, 1, size, size) uint8, in an order drawn anew every epoch from (seed, epoch) alone.
+
+        Of several processes each takes its share of every batch.
+        """
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(cfg.seed * 2**20 + epoch))
         order = order.to(self.device)
         size = cfg.trainer.batch_size
+        processes.share_of_batch(size)
         for step in range(done, self.steps_per_epoch):
-            yield self.train[order[step * size : (step + 1) * size]]
+            batch = order[step * size : (step + 1) * size]
+            yield self.train[batch[processes.rank() :: processes.count()]]
 
     def loss(self, model: nn.Module, batch: Tensor) -> Tensor:
         pictures = unit(batch)
         return nn.functional.l1_loss(model(pictures), pictures)
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and processes.count() == 1:
             return CapturedStep(model, lambda batch: self.loss(model, batch))
         return super().step(cfg, model)
 
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
         metrics, training = ImageMetrics(), model.training
         model.eval()
-        for start in range(0, len(self.test), EVALUATION_BATCH):
+        starts, found = range(0, len(self.test), EVALUATION_BATCH), []
+        for batch in processes.share_of(len(starts)):  # each process its batches
+            start = starts[batch]
             pictures = unit(self.test[start : start + EVALUATION_BATCH])
             with torch.inference_mode():
                 reconstructed = model(pictures)
             if self.how.clamp:
                 reconstructed = reconstructed.clamp(0, 1)
-            metrics.update(reconstructed, pictures)
-            seen(metrics.count, len(self.test), _strip(pictures, reconstructed) if start == 0 else None)
+            found.append(metrics.measured(reconstructed, pictures))
+            seen(start + len(pictures), len(self.test), _strip(pictures, reconstructed) if start == 0 else None)
             if predictions is not None:
                 for index, picture in enumerate(reconstructed, start):
                     values = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8)
                     write_png(predictions / f"{index:05d}.png", values.cpu().numpy())
         model.train(training)
+        for part in processes.gathered(found):
+            for sums in part:
+                metrics.add(sums)
         return metrics.mean()
 
     def checksum(self) -> str:

@@ -1,7 +1,9 @@
 """One run, from a configuration to a result file."""
 
 import datetime
+import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,20 +12,24 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from a2u.config import UntrainedConfig, plain
-from a2u.engine.checkpoint import load_checkpoint
+from a2u.config import Norm, UntrainedConfig, plain
+from a2u.data import prepare_data
+from a2u.engine import processes
+from a2u.engine.checkpoint import latest_checkpoint
 from a2u.engine.fit import Trained, fit
 from a2u.engine.identity import Places, finished, identity
-from a2u.engine.log import RunLog
+from a2u.engine.log import QuietLog, RunLog
 from a2u.engine.matting import Matting
+from a2u.engine.processes import agreed
 from a2u.engine.provenance import commit, provenance
 from a2u.engine.reconstruction import Reconstruction
 from a2u.engine.task import Picture, Task
 from a2u.errors import ConfigError
-from a2u.files import locked, write_json
+from a2u.files import locked, sweep, write_json
 from a2u.models import build_model
 from a2u.models.build import count_parameters
 from a2u.models.network import MattingNetwork
+from a2u.models.synchronised import synchronise
 
 TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
 
@@ -48,15 +54,19 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         A2UError: the configuration or the data cannot be used, another process is running the same, or training
             diverged; the message says why.
     """
-    done = _done(cfg)
-    if done:
-        return done
-    code = commit()
-    _use_threads(cfg)
-    parts = prepare(cfg)
-    places = Places.of(cfg)
-    with locked(places.folder / "lock", f"{cfg.table}/{cfg.row} seed {cfg.seed}"):
-        return _done(cfg) or _run(cfg, parts, places, code)
+    with processes.joined(choose_device(cfg.runtime.device)):
+        done = agreed(lambda: _done(cfg))
+        if done:
+            return done
+        code = commit()
+        _use_threads(cfg)
+        parts = prepare(cfg)
+        places = Places.of(cfg)
+        with ExitStack() as stack:
+            lock = locked(places.folder / "lock", f"{cfg.table}/{cfg.row} seed {cfg.seed}")
+            agreed(lambda: stack.enter_context(lock))
+            agreed(lambda: sweep(places.folder))
+            return agreed(lambda: _done(cfg)) or _run(cfg, parts, places, code)
 
 
 def prepare(cfg: DictConfig) -> Parts:
@@ -68,6 +78,9 @@ def prepare(cfg: DictConfig) -> Parts:
     check(cfg)
     device = choose_device(cfg.runtime.device)
     model = make_model(cfg)
+    if processes.count() > 1:
+        agreed(lambda: prepare_data(cfg.dataset))  # by one, or each would fill the cache
+        synchronise(model)
     task = TASKS[cfg.task.name](cfg.dataset, cfg.metrics, device, evaluation_threads(cfg))
     task.prepare_training(cfg, model)
     task.tile = cfg.runtime.tile
@@ -80,25 +93,33 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
     model, task = parts.model, parts.task
     steps = cfg.trainer.epochs * task.steps_per_epoch
-    checkpoint = load_checkpoint(places.last) if places.last.is_file() and not cfg.runtime.force else None
-    log = RunLog(
-        places,
-        steps=steps,
-        first_step=checkpoint["step"] if checkpoint else 0,
-        batch_size=cfg.trainer.batch_size,
-        terminal=cfg.runtime.progress,
-    )
+    checkpoint = None if cfg.runtime.force else latest_checkpoint(places)
+    done, size = checkpoint["step"] if checkpoint else 0, cfg.trainer.batch_size
+    log = RunLog(places, steps, done, size, cfg.runtime.progress) if processes.is_first() else QuietLog(done, size)
     trained = Trained()
     try:
         tested = _Tester(cfg, parts, places, log, checkpoint["scores"] if checkpoint else [])
-        torch.manual_seed(cfg.seed)  # dropout starts the same whatever the operator drew for its initial values
         if steps:
             trained = fit(cfg, model, task, checkpoint, places, log, tested)
         if tested.last is None:  # nothing to train, or killed between the last epoch and the result
             tested(steps)
     finally:
         log.close()
-    assert tested.last is not None
+    return agreed(lambda: _write_result(cfg, parts, places, code, trained, tested.last, started, clock))
+
+
+def _write_result(
+    cfg: DictConfig,
+    parts: Parts,
+    places: Places,
+    code: tuple[str, bool],
+    trained: Trained,
+    metrics: dict[str, float] | None,
+    started: str,
+    clock: float,
+) -> dict[str, Any]:
+    assert metrics is not None
+    task = parts.task
     # The authors keep the epoch that is best on the test set; here that is a second column, never the result.
     best = task.best(trained.scores) if len(trained.scores) > 1 else None
     one_commit = set(trained.commits) <= {code[0]}
@@ -108,8 +129,8 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
         "dataset": cfg.dataset.name,
         "scale": cfg.scale,
         "seed": cfg.seed,
-        "params": count_parameters(model),
-        "metrics": tested.last,
+        "params": count_parameters(parts.model),
+        "metrics": metrics,
         "best": best,
         "curve": trained.scores,
         **task.further(),
@@ -123,10 +144,11 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
             commits=trained.commits,
             device=str(parts.device),
             threads=torch.get_num_threads(),
+            processes=processes.count(),
             channels_last=cfg.runtime.channels_last,
             tf32=parts.device.type == "cuda" and torch.backends.cudnn.allow_tf32,
             samples_per_second=round(trained.samples_per_second, 2),
-            steps=steps,
+            steps=cfg.trainer.epochs * task.steps_per_epoch,
             train_images=task.train_images,
             test_images=task.test_images,
         ),
@@ -164,14 +186,25 @@ def check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if value is not None and value < least:
             raise ConfigError(f"{key} must be at least {least}; got {value}.")
-    for key in ("trainer.lr", "trainer.encoder_lr_ratio"):
+    for key in ("trainer.lr", "trainer.encoder_lr_ratio", "trainer.clip_norm"):
         value = OmegaConf.select(cfg, key)
         if value is not None and value <= 0:
             raise ConfigError(f"{key} must be positive; got {value}.")
     with torch.device("meta"):
         model = make_model(cfg)
     TASKS[cfg.task.name].check(cfg, model)
+    if processes.count() > 1:
+        _check_shared(cfg)
     check_tile(cfg.runtime.tile, model)
+
+
+def _check_shared(cfg: DictConfig) -> None:
+    """What several processes cannot do: their batch norms are a kind of their own. Raises ConfigError."""
+    processes.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
+    if cfg.runtime.recompute:
+        raise ConfigError("runtime.recompute=true has no meaning for several processes: leave it out.")
+    if OmegaConf.select(cfg, "model.norm") is Norm.inplace_abn:
+        raise ConfigError("model.norm=inplace_abn knows its own process alone: set model.norm=batch.")
 
 
 def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
@@ -217,9 +250,14 @@ def channels_last(model: nn.Module) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" is the GPU where there is one. Raises ConfigError where the device does not exist."""
+    """ "auto" is the GPU where there is one; of several processes each takes one of its machine.
+
+    Raises ConfigError where the device does not exist.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and processes.started_by_torchrun():
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -252,7 +290,7 @@ class _Tester:
     """
 
     def __init__(
-        self, cfg: DictConfig, parts: Parts, places: Places, log: RunLog, scores: list[dict[str, float]]
+        self, cfg: DictConfig, parts: Parts, places: Places, log: QuietLog, scores: list[dict[str, float]]
     ) -> None:
         self.cfg, self.parts, self.places, self.log = cfg, parts, places, log
         self.scores = list(scores)
@@ -268,9 +306,10 @@ class _Tester:
         predictions = folder / "predictions" if self.cfg.runtime.save_predictions else None
         self.last = task.evaluate(self.parts.model, predictions, seen)
         self.scores.append(self.last)
-        task.write_details(folder / "metrics.csv")
-        if task.best(self.scores) is self.last:
-            task.write_details(folder / "metrics_best.csv")
+        if processes.is_first():
+            task.write_details(folder / "metrics.csv")
+            if task.best(self.scores) is self.last:
+                task.write_details(folder / "metrics_best.csv")
         self.log.metrics(step, self.last)
         return self.last
 

@@ -5,6 +5,8 @@ A prediction is measured as the network leaves it: values beyond 0..1 are not cl
 """
 
 import math
+import operator
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import conv2d
@@ -76,6 +78,16 @@ def mae(pred: torch.Tensor, target: torch.Tensor) -> float:
     return _one_batch(pred, target)["mae"]
 
 
+class Sums(NamedTuple):
+    """Of a batch of images, what their means follow from."""
+
+    images: int
+    pixels: int
+    squared: float  # difference, over pixels
+    absolute: float  # difference, over pixels
+    similarity: float  # over images
+
+
 class ImageMetrics:
     """The metrics of a test set, batch by batch: however the images are divided into batches, the means are the same.
 
@@ -91,13 +103,23 @@ class ImageMetrics:
     """
 
     def __init__(self) -> None:
-        self.count = 0
-        self._pixels = 0
-        self._squared = self._absolute = self._similarity = 0.0  # sums, the last one over images
+        self.sums = Sums(0, 0, 0.0, 0.0, 0.0)
 
-    @torch.no_grad()
+    @property
+    def count(self) -> int:
+        return self.sums.images
+
     def update(self, pred: torch.Tensor, target: torch.Tensor) -> None:
         """Measure a batch; arguments and errors as for `psnr`. A batch that is refused leaves no trace in the mean."""
+        self.add(self.measured(pred, target))
+
+    def add(self, sums: "Sums") -> None:
+        """Take in what was `measured`."""
+        self.sums = Sums(*map(operator.add, self.sums, sums))
+
+    @torch.no_grad()
+    def measured(self, pred: torch.Tensor, target: torch.Tensor) -> "Sums":
+        """A batch by itself, not taken in; arguments and errors as for `psnr`."""
         _check(pred, target)
         images = max(1, CHUNK // target[0].numel())
         sums = torch.zeros(3, dtype=torch.float64, device=target.device)
@@ -111,22 +133,19 @@ class ImageMetrics:
                 "The network's prediction holds values that are NaN, infinite or too large to be squared; "
                 "its weights cannot be used."
             )
-        self.count += len(target)
-        self._pixels += target.numel()
-        self._squared += squared
-        self._absolute += absolute
-        self._similarity += similarity
+        return Sums(len(target), target.numel(), squared, absolute, similarity)
 
     def mean(self) -> dict[str, float]:
         """{"psnr", "ssim", "rmse", "mae"} of all images so far; DataError where there are none."""
-        if not self.count:
+        images, pixels, squared, absolute, similarity = self.sums
+        if not images:
             raise DataError("There is no mean: no image was measured; check that the test set holds images.")
-        root = math.sqrt(self._squared / self._pixels)
+        root = math.sqrt(squared / pixels)
         return {
             "psnr": -20 * math.log10(root) if root else math.inf,
-            "ssim": self._similarity / self.count,
+            "ssim": similarity / images,
             "rmse": root,
-            "mae": self._absolute / self._pixels,
+            "mae": absolute / pixels,
         }
 
 

@@ -99,11 +99,14 @@ class Items(Generic[Item]):
             self.memory[index] = item
         return self.memory[index]
 
+    def name(self, index: int) -> str:
+        return f"{self.kind}_{index:04d}"
+
     def load(self, index: int) -> Item:
         """The item from the disk cache, or made and put there."""
         if self.folder is None:
             return self.make(index)
-        path = self.folder / f"{self.kind}_{index:04d}.npz"
+        path = self.folder / f"{self.name(index)}.npz"
         try:
             with np.load(path, allow_pickle=False) as archive:  # the archive's CRC covers every array
                 return self.restore(index, dict(archive))

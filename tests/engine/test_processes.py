@@ -1,0 +1,192 @@
+"""Several processes do what one does: the same samples, losses, metrics; only the first writes."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.runs import smoke
+
+from a2u.config import compose
+from a2u.engine import processes
+from a2u.engine.checkpoint import load_checkpoint
+from a2u.engine.evaluate_weights import evaluate_weights
+from a2u.engine.fit import step_seed
+from a2u.engine.identity import Places
+from a2u.engine.matting import Matting
+from a2u.engine.run import check, run
+from a2u.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+TRAINING = ["trainer.epochs=2", "trainer.iterations=10", "trainer.batch_size=4", "runtime.log_every=1"]
+
+
+def given(outputs, *overrides):
+    """The command line of `helpers.runs.smoke`."""
+    places = [f"runtime.outputs='{outputs}'", f"dataset.cache='{outputs / 'cache'}'"]
+    return ["scale=smoke", *places, "runtime.progress=false", "runtime.threads=1", *overrides]
+
+
+def start(script, arguments):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTEST_XDIST_WORKER"}
+    return subprocess.Popen(
+        [*TORCHRUN, str(script), *arguments],
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def two(script, arguments):
+    process = start(script, arguments)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
+
+
+def losses(places):
+    with places.history.open() as file:
+        return [float(line["loss"]) for line in csv.DictReader(file)]
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path, monkeypatch):
+    options = ["experiment=table2/a2u_dynamic_cs_d_norm", *TRAINING]
+    two(ROOT / "tests" / "helpers" / "fixed_norms.py", given(tmp_path / "two", *options))
+    monkeypatch.setattr(Matting, "training_mode", lambda task, cfg, model: model.eval())
+    run(smoke(tmp_path / "one", *options))
+    found, expected = (losses(Places.of(smoke(tmp_path / name, *options))) for name in ("two", "one"))
+    assert len(expected) == 20
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Trained by two processes, with norms of batches in the U-Net and in the operator; and what they printed."""
+    folder = tmp_path_factory.mktemp("processes")
+    options = ["experiment=table2/indexnet", "model.dropout=0", "trainer.lr=0.001", *TRAINING]
+    said = two(ROOT / "scripts" / "train.py", given(folder / "two", *options))
+    return folder, options, said
+
+
+def test_norms_are_those_of_the_whole_batch(network):
+    folder, options, said = network
+    alone = smoke(folder / "one", *options)
+    result = run(alone)
+    found, expected = (losses(Places.of(smoke(folder / name, *options))) for name in ("two", "one"))
+    assert found[:4] == pytest.approx(expected[:4], abs=1e-6)  # rounding grows, see helpers/fixed_norms.py
+    statistics = [load_checkpoint(Places.of(smoke(folder / name, *options)).last)["model"] for name in ("two", "one")]
+    key = "encoder.stem.1.0.running_mean"
+    torch.testing.assert_close(statistics[0][key], statistics[1][key], rtol=1e-2, atol=1e-3)
+    shared = json.loads(Places.of(smoke(folder / "two", *options)).result.read_text())
+    assert (shared["provenance"]["processes"], result["provenance"]["processes"]) == (2, 1)
+    assert shared["hash"] == result["hash"]
+    assert said.count("table2/indexnet") == 1  # the second process prints nothing
+
+
+def test_two_processes_evaluate_to_the_last_digit_as_one(network):
+    folder, options, _ = network
+    weights = Places.of(smoke(folder / "two", *options)).last
+    dataset = ["dataset=synthetic", "dataset.test_size=64", "dataset.test_images=5"]
+    two(ROOT / "scripts" / "evaluate.py", [f"weights='{weights}'", *dataset, *given(folder / "shared")[1:]])
+    expected = evaluate_weights(
+        compose([f"weights='{weights}'", *dataset, *given(folder / "alone")[1:]], config_name="evaluate")
+    )
+    (found,) = (folder / "shared").rglob("result.json")
+    shared = json.loads(found.read_text())
+    assert len(shared["images"]) == 5
+    for key in ("metrics", "images"):
+        assert shared[key] == json.loads(json.dumps(expected[key])), key
+
+
+def test_two_processes_reconstruct_as_one(tmp_path):
+    options = ["experiment=table1/maxpool_a2u", "dataset.limit_train=40", "dataset.limit_test=600", "trainer.epochs=2"]
+    options += ["trainer.batch_size=20", "runtime.log_every=1"]
+    settings = [word for word in given(tmp_path, *options) if "cache" not in word]
+    two(ROOT / "scripts" / "train.py", [word.replace(str(tmp_path), str(tmp_path / "two")) for word in settings])
+    one = compose([word.replace(str(tmp_path), str(tmp_path / "one")) for word in settings])
+    run(one)
+    (history,) = (tmp_path / "two").rglob("history.csv")
+    with history.open() as file:
+        found = [float(line["loss"]) for line in csv.DictReader(file)]
+    assert found == pytest.approx(losses(Places.of(one)), abs=1e-5)
+
+
+def test_a_killed_process_ends_the_job_with_a_sentence_and_the_job_resumes(tmp_path):
+    options = ["upsampler=nearest", "trainer.epochs=2", "trainer.iterations=40", "trainer.batch_size=4"]
+    options += ["runtime.checkpoint_seconds=0"]
+    places = Places.of(smoke(tmp_path, *options))
+    job = start(ROOT / "scripts" / "train.py", given(tmp_path, *options))
+    while not places.last.exists():
+        assert job.poll() is None, job.stdout.read()
+        time.sleep(0.01)
+    os.kill(process_of_rank(job.pid, 1), signal.SIGKILL)
+    said, _ = job.communicate(timeout=60)
+    assert job.returncode != 0
+    assert "Signal 9 (SIGKILL)" in said or "has lost another one of its job" in said
+    assert not places.result.exists()
+    reached = load_checkpoint(places.last)["step"]
+    assert reached < 80
+    two(ROOT / "scripts" / "train.py", given(tmp_path, *options))
+    assert json.loads(places.result.read_text())["provenance"]["steps"] == 80
+    assert load_checkpoint(places.last)["step"] == 80
+
+
+def process_of_rank(launcher, rank):
+    for entry in Path("/proc").iterdir():
+        try:
+            parent = re.search(r"PPid:\s+(\d+)", (entry / "status").read_text())
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if parent and int(parent[1]) == launcher and f"RANK={rank}".encode() in environment:
+            return int(entry.name)
+    raise AssertionError(f"no process of rank {rank}")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["trainer.batch_size=3"], "trainer.batch_size=3 is the batch of all processes together, and 2 processes"),
+        (["trainer.batch_size=4", "trainer.accumulate=4"], "in trainer.accumulate=4 parts cannot share it equally"),
+        (["trainer.batch_size=2", "model.aspp=true"], "one sample each, cannot be trained with pyramid pooling"),
+        (
+            ["trainer.batch_size=4", "runtime.recompute=true"],
+            "runtime.recompute=true has no meaning for several processes",
+        ),
+    ],
+)
+def test_what_processes_cannot_share_is_refused(tmp_path, monkeypatch, overrides, words):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    with pytest.raises(ConfigError, match=words):
+        check(smoke(tmp_path, "upsampler=nearest", *overrides))
+
+
+@pytest.mark.parametrize("total", [0, 1, 5, 64])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shares_follow_each_other_and_leave_nothing_out(monkeypatch, total, count):
+    monkeypatch.setattr(processes, "count", lambda: count)
+    shares = []
+    for rank in range(count):
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        shares.append(processes.share_of(total))
+    assert [index for share in shares for index in share] == list(range(total))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_one_process_draws_otherwise_in_every_step_and_run():
+    seeds = {step_seed(seed, step) for seed in range(3) for step in range(50)}
+    assert len(seeds) == 150
+    torch.manual_seed(step_seed(0, 7))
+    first = torch.rand(3)
+    torch.manual_seed(step_seed(0, 7))
+    assert torch.equal(torch.rand(3), first)
