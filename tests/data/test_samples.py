@@ -1,6 +1,7 @@
 """Training samples: the same whatever the workers and wherever a run was resumed."""
 
 import itertools
+import re
 from dataclasses import replace
 
 import cv2
@@ -29,6 +30,9 @@ class Recorded(list):
         self.asked.append(index)
         return super().__getitem__(index)
 
+    def name(self, index):
+        return f"picture {index}"
+
 
 def matting_data(layers: int = 5, backgrounds: int = 3) -> MattingData:
     rng = np.random.default_rng(0)
@@ -51,28 +55,35 @@ def matting_data(layers: int = 5, backgrounds: int = 3) -> MattingData:
     )
 
 
+WORDS = ("name", "origin")
+
+
 def samples(data: MattingData | None = None, cfg: SampleConfig = CFG, seed: int = 1, length=12):
     return TrainingSamples(data or matting_data(), cfg, seed, length)
 
 
 def equal(first, second) -> bool:
-    return all(torch.equal(first[key], second[key]) if key != "name" else first[key] == second[key] for key in first)
+    return all(
+        torch.equal(value, second[key]) if isinstance(value, torch.Tensor) else value == second[key]
+        for key, value in first.items()
+    )
 
 
 def test_what_a_sample_holds():
     for index in range(10):
         sample = samples()[0, index]
-        assert {key: tuple(value.shape) for key, value in sample.items() if key != "name"} == {
+        assert {key: tuple(value.shape) for key, value in sample.items() if key not in WORDS} == {
             "foreground": (32, 32, 3),
             "background": (32, 32, 3),
             "alpha": (32, 32),
             "trimap": (32, 32),
             "shifts": (3,),
         }
-        kinds = {key: value.dtype for key, value in sample.items() if key != "name"}
+        kinds = {key: value.dtype for key, value in sample.items() if key not in WORDS}
         assert kinds.pop("shifts") == torch.float32
         assert set(kinds.values()) == {torch.uint8}
         assert sample["name"] in matting_data().layer_names
+        assert re.fullmatch(rf"{sample['name']}( over \w+)? on picture \d", sample["origin"])
         known = sample["trimap"] != 128
         assert torch.equal(sample["alpha"][known], sample["trimap"][known])
 

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from a2u.config import compose, plain
 from a2u.engine import matting as matting_module
-from a2u.engine.checkpoint import load_checkpoint
+from a2u.engine.checkpoint import CheckpointError, load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
 from a2u.engine.run import run
@@ -319,10 +319,95 @@ def test_trimap_only_is_evaluated_without_training(tmp_path):
     assert result["best"] is None
 
 
-def test_a_loss_that_is_no_number_stops_with_step_rate_and_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(matting_module, "matting_loss", lambda pred, **_: pred.sum() * float("nan"))
-    with pytest.raises(DivergedError, match=r"the loss became nan at step 1 \(learning rate .*foregrounds .*; lower"):
-        run(smoke(tmp_path, "upsampler=nearest"))
+def test_a_loss_that_is_no_number_stops_with_step_rate_and_names_and_leaves_what_it_takes_to_look(
+    tmp_path, monkeypatch
+):
+    loss, calls = matting_module.matting_loss, []
+
+    def breaks(pred, **given):
+        calls.append(pred)
+        return loss(pred, **given) * (float("nan") if len(calls) == 6 else 1)
+
+    monkeypatch.setattr(matting_module, "matting_loss", breaks)
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    words = r"the loss became nan at step 6, learning rate \S+, on train_\w+ on background_\d+.*diverged\.pt"
+    with pytest.raises(DivergedError, match=words) as refused:
+        run(cfg)
+    assert "\n" not in str(refused.value)
+    state = load_checkpoint(Places.of(cfg).diverged)
+    assert (state["step"], str(state["loss"])) == (5, "nan")
+    assert all(origin in str(refused.value) for origin in state["batch"]["origin"])
+    model = build_model(cfg)
+    model.load_state_dict(state["model"])
+    assert model.train()(state["batch"]["input"]).isfinite().all()  # the step can be done again
+    assert {"alpha", "unknown", "fg", "bg", "image"} <= set(state["batch"])
+    assert not Places.of(cfg).result.exists()
+    monkeypatch.setattr(matting_module, "matting_loss", loss)
+    assert run(cfg)["metrics"] == run(smoke(tmp_path / "whole", "upsampler=nearest"))["metrics"]  # goes on from step 4
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "gone"])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path, caplog, damage):
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    expected = run(cfg)
+    places = Places.of(cfg)
+    steps = [load_checkpoint(path)["step"] for path in (places.earlier, places.last)]
+    assert steps == [4, 8]
+    content = bytearray(places.last.read_bytes())
+    content[len(content) // 2] ^= 1
+    {
+        "cut": lambda: places.last.write_bytes(content[:-100]),
+        "flipped": lambda: places.last.write_bytes(content),
+        "empty": lambda: places.last.write_bytes(b""),
+        "gone": lambda: places.last.unlink(),  # killed between two renames
+    }[damage]()
+    places.result.unlink()
+    assert run(cfg)["metrics"] == expected["metrics"]
+    if damage != "gone":
+        assert f"{places.last} could not be read as a checkpoint" in caplog.text
+        assert f"goes on from the one before, {places.earlier}, step 4" in caplog.text
+    assert load_checkpoint(places.last)["step"] == 8
+    assert load_checkpoint(places.earlier)["step"] == 4
+
+
+def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    expected = run(cfg)
+    places = Places.of(cfg)
+    places.result.unlink()
+    places.last.write_bytes(b"")
+    places.earlier.write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*starts afresh with runtime\.force=true"):
+        run(cfg)
+    forced = run(OmegaConf.merge(cfg, {"runtime": {"force": True}}))
+    assert forced["metrics"] == expected["metrics"]
+
+
+def test_gradients_are_scaled_down_to_the_norm_asked_for(tmp_path):
+    def after_one_step(*overrides):
+        cfg = smoke(tmp_path, "upsampler=nearest", "trainer.epochs=1", "trainer.iterations=1", *overrides)
+        run(cfg)
+        checkpoint = load_checkpoint(Places.of(cfg).last)
+        moments = [state["exp_avg"] for state in checkpoint["optimizer"]["state"].values()]
+        return float(torch.nn.utils.get_total_norm(moments)) / 0.1  # Adam's first moment is a tenth of the gradient
+
+    plain = after_one_step()
+    assert after_one_step(f"trainer.clip_norm={plain / 4}") == pytest.approx(plain / 4, rel=1e-4)
+    assert after_one_step(f"trainer.clip_norm={plain * 2}") == pytest.approx(plain, rel=1e-6)
+    assert (
+        identity(compose(["trainer.clip_norm=null"]))
+        == identity(compose([]))
+        != identity(compose(["trainer.clip_norm=1"]))
+    )
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    left = Places.of(cfg).folder / ".last.pt.a1b2c3"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    run(cfg)
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(

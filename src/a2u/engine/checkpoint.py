@@ -37,7 +37,8 @@ def save_checkpoint(
 def latest_checkpoint(places: Places) -> dict[str, Any] | None:
     """What a run goes on from: its last checkpoint; the one before where that is damaged, with a warning.
 
-    None where the run has none. Raises CheckpointError where there are some and none is whole.
+    The damaged one is put aside, or the next save would keep it in the place of the whole one. None where the run has
+    no checkpoint. Raises CheckpointError where there are some and none is whole.
     """
     damage: CheckpointError | None = None
     for path in (places.last, places.earlier):
@@ -49,7 +50,14 @@ def latest_checkpoint(places: Places) -> dict[str, Any] | None:
             damage = damage or error
             continue
         if damage:
-            log.warning("%s The run goes on from the one before, %s, step %d.", damage, path, state["step"])
+            places.last.replace(places.damaged)
+            log.warning(
+                "%s It is kept as %s. The run goes on from the one before, %s, step %d.",
+                damage,
+                places.damaged.name,
+                path,
+                state["step"],
+            )
         return state
     if damage:
         raise CheckpointError(f"{damage} The run starts afresh with runtime.force=true.")

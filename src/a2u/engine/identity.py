@@ -79,6 +79,11 @@ class Places:
         return self.folder / "earlier.pt"
 
     @property
+    def damaged(self) -> Path:
+        """Where a last checkpoint that cannot be read is put aside."""
+        return self.folder / "damaged.pt"
+
+    @property
     def diverged(self) -> Path:
         return self.folder / "diverged.pt"
 
