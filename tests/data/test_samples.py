@@ -83,7 +83,7 @@ def test_what_a_sample_holds():
         assert kinds.pop("shifts") == torch.float32
         assert set(kinds.values()) == {torch.uint8}
         assert sample["name"] in matting_data().layer_names
-        assert re.fullmatch(rf"{sample['name']}( over \w+)? on picture \d", sample["origin"])
+        assert re.fullmatch(rf"{sample['name']}( over layer \d)? on picture \d", sample["origin"])
         known = sample["trimap"] != 128
         assert torch.equal(sample["alpha"][known], sample["trimap"][known])
 
