@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from a2u.reproduce import benchmark_page, benchmark_sets
 from a2u.reproduce.caption import caption
+from a2u.reproduce.differences import differences_page
 from a2u.reproduce.published import REFERENCE, lines_of, metrics_of, rows_of
 from a2u.reproduce.render import as_markdown, table_cells
 from a2u.reproduce.rows import paper_parameters
@@ -92,6 +93,15 @@ def test_the_tables_and_the_pages_say_what_the_results_say():
         for shown in pages:
             if marker in shown:
                 assert f"{marker}{expected}<!-- end -->" in shown
+
+
+def test_differences_stand_beside_every_table_of_several_seeds():
+    folders = sorted(path.parent for path in RESULTS.rglob("table.md") if path.parents[2].name not in PAGE_OF)
+    expected = {folder: differences_page(*folder.relative_to(RESULTS).parts, load(folder))[1] for folder in folders}
+    assert expected[LITE]
+    assert {path.parent: path.read_text() for path in RESULTS.rglob("differences.md")} == {
+        folder: page for folder, page in expected.items() if page
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(RESULTS)))

@@ -435,6 +435,7 @@ class TableConfig:
     table: str = "table2"
     rows: list[str] = field(default_factory=list)  # empty: every row
     seeds: int = 1  # seeds 0 .. seeds-1
+    baseline: str | None = None  # row that the others' differences are from, of several seeds; null: the first trained
     jobs: int | None = None  # rows side by side; null: one a CPU core, or one where there is a GPU
     publish: bool = False  # copy finished results to results/ instead of running
     photographs: str | None = None  # folder of the alphamatting.com photographs, for Table 6

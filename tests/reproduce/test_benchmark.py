@@ -264,6 +264,7 @@ def test_an_archive_that_cannot_be_made_is_told(outputs, photographs, capsys):
         (["rows=[gca]"], ConfigError, "table6 has no row 'gca'; its rows: trimap_only, closed_form, knn, ours"),
         (["dataset.trimap=0"], ConfigError, "trimap is 0; it has to be at least 1"),
         (["upsampler=carafe"], ConfigError, "whose rows set upsampler"),
+        (["baseline=knn"], ConfigError, "baseline=knn has no meaning for table6"),
     ],
 )
 def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, photographs, further, error, words):
@@ -382,6 +383,24 @@ def test_publishing(tmp_path, monkeypatch, two_rows):
     markdown = (results / "table6" / "synthetic" / "smoke" / "table.md").read_text()
     assert markdown == page("synthetic", "smoke", measured)[1] == written
     assert (tmp_path / "README.md").read_text() == f"before\n{marker}\n{markdown}<!-- end -->\nafter\n"
+
+
+def test_seeds_of_the_trained_row_are_tested_against_rows_without_chance():
+    def runs(params, *values):
+        return [
+            {"seed": seed, "params": params, "metrics": dict.fromkeys(metrics_of("table6"), value)}
+            | {"provenance": {"wall_seconds": 6, "test_images": 4}}
+            for seed, value in enumerate(values)
+        ]
+
+    near = {"trimap_only": runs(0, 90.0), "knn": runs(0, 20.5), "ours": runs(9, 20.0, 21.0, 22.0)}
+    far = near | {"knn": runs(0, 1.0)}
+    lines = measured_cells("synthetic", {"synthetic_small": near, "synthetic_large": far})[1]
+    assert [(cells[1], cells[5]) for cells in lines] == [
+        ("90.00", "90.00"),
+        ("20.50 ★", "1.00 ★"),
+        ("21.00 ± 1.00 ≈", "21.00 ± 1.00"),
+    ]
 
 
 def test_the_page_warns():

@@ -42,7 +42,7 @@ def cells():
 def test_measured_stands_beside_printed(cells):
     header, lines = cells
     nearest = dict(zip(header, lines[1], strict=True))
-    assert nearest["SAD"] == "4.500 ± 0.707"
+    assert nearest["SAD"] == "4.500 ± 0.707 ★"
     assert nearest["best SAD"] == "4.000 ± 0.707"
     assert nearest["printed SAD"] == "37.51"
     assert nearest["printed MSE"] == "0.0096"
@@ -79,6 +79,17 @@ def test_the_caption_warns_of_test_sets_that_differ():
     words = caption("table2", "synthetic", "lite", results)
     assert "WARNING: rows were evaluated on test sets that differ" in words
     assert "1 to 2 seeds" in words
+
+
+def test_rows_are_marked_and_the_words_below_say_what_marks_mean():
+    results = {"nearest": [result(0, 4.0), result(1, 5.0)], "bilinear": [result(0, 3.0), result(1, 4.1)]}
+    header, lines = table_cells("table2", "synthetic", results, {})
+    marked = [dict(zip(header, cells, strict=True))["SAD"] for cells in lines]
+    assert marked == ["4.500 ± 0.707", "3.550 ± 0.778 ★"]
+    assert "with 2 seeds the test has hardly any power" in caption("table2", "synthetic", "lite", results).lower()
+    one = {row: runs[:1] for row, runs in results.items()}
+    assert "With one seed nothing can be said about noise" in caption("table2", "synthetic", "lite", one)
+    assert not [cell for cells in table_cells("table2", "synthetic", one, {})[1] for cell in cells if "★" in cell]
 
 
 def reconstruction(psnr, curve, row="conv_nearest", seed=0, scale="lite"):

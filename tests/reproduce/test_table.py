@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from a2u.engine.identity import finished
+from a2u.engine.run import prepare
 from a2u.errors import ConfigError, DataError
 from a2u.reproduce import rows as rows_module
 from a2u.reproduce import table as table_module
@@ -51,12 +53,14 @@ def test_rows_and_seeds_then_only_what_is_missing(tmp_path, capsys):
     assert make(outputs, "rows=[nearest,trimap_only]") == 0
     assert results(outputs) == first  # untouched
 
-    assert make(outputs, "rows=[nearest]", "seeds=2") == 0
+    assert make(outputs, "rows=[nearest,trimap_only]", "seeds=2") == 0
     assert {path.name for path in results(outputs)} == {"seed0.json", "seed1.json"}
     assert first.items() <= results(outputs).items()
-    assert "±" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "±" in printed
+    assert "each row minus nearest" in printed
 
-    assert not list(outputs.rglob("table.md"))  # a part does not take the place of the whole table
+    assert not list(outputs.rglob("*.md"))  # a part does not take the place of the whole table
 
 
 def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
@@ -110,6 +114,11 @@ def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
         (["trainer.lrr=1"], ConfigError, "trainer.lrr"),
         (["launcher=moon"], ConfigError, "launcher 'moon'"),
         (["sample.crop=20"], ConfigError, "multiple of 16"),
+        (
+            ["rows=[nearest]", "baseline=carafe"],
+            ConfigError,
+            "baseline=carafe is not among the rows asked for: nearest",
+        ),
     ],
 )
 def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, further, error, words):
@@ -137,7 +146,7 @@ def test_publishing_copies_finished_results_of_a_clean_tree(tmp_path, monkeypatc
     with pytest.raises(PublishError, match="not finished, nothing was published: trimap_only seed 0"):
         publish(*command_line(given))
     make(outputs)
-    for partial in ("rows=[trimap_only]", "trainer.lr=0.5"):
+    for partial in ("rows=[trimap_only]", "trainer.lr=0.5", "baseline=trimap_only"):
         with pytest.raises(PublishError, match="only a whole table is published"):
             publish(*command_line([*given, partial]))
     path = next(iter(results(outputs)))
@@ -156,6 +165,45 @@ def test_publishing_copies_finished_results_of_a_clean_tree(tmp_path, monkeypatc
     table = (copied.parents[1] / "table.md").read_text()
     assert "trimap_only" in table
     assert (tmp_path / "README.md").read_text() == f"before\n{marker}\n{table}<!-- end -->\nafter\n"
+
+
+def test_differences_stand_beside_a_whole_table_of_several_seeds(tmp_path, capsys, monkeypatch):
+    outputs = tmp_path / "outputs"
+    monkeypatch.setattr(rows_module, "rows_of", lambda table: ["trimap_only", "nearest"])
+    folder = outputs / "table2" / "synthetic" / "smoke"
+    assert make(outputs, "seeds=2", "baseline=trimap_only") == 0
+    text = (folder / "differences.txt").read_text()
+    assert "each row minus trimap_only" in text
+    assert capsys.readouterr().out.strip().endswith(text.strip())
+    assert "\n| nearest | " in (folder / "differences.md").read_text()
+    assert make(outputs) == 0
+    assert not list(folder.glob("differences.*"))  # of two seeds, and now the table is of one
+
+    monkeypatch.setattr(table_module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(table_module, "REPOSITORY", tmp_path)
+    for path in results(outputs):
+        content = json.loads(path.read_text())
+        content["provenance"]["dirty"] = False
+        path.write_text(json.dumps(content))
+    assert publish(*command_line(arguments(outputs, "seeds=2"))) == 0
+    published = tmp_path / "results" / "table2" / "synthetic" / "smoke" / "differences.md"
+    assert "each row minus nearest" in published.read_text()
+
+
+@pytest.mark.parametrize("table", ["table1", "table2"])
+def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, table):
+    """What pairs them. That it gives shared parts the same initial values, tests/models hold."""
+    rows = {"table1": ["conv_nearest", "maxpool_a2u"], "table2": ["nearest", "a2u_dynamic_cs_d"]}[table]
+    given = [f"table={table}", *arguments(tmp_path / "outputs", f"rows=[{','.join(rows)}]", "seeds=2")[1:]]
+    given = [word for word in given if table != "table1" or "dataset.cache" not in word]
+    seen = {}
+    for run in rows_module.row_runs(*command_line(given)):
+        batches = list(prepare(run.cfg).task.batches(run.cfg, 1, 0))
+        tensors = [batch if table == "table1" else batch["input"] for batch in batches]
+        seen[run.row, run.seed] = torch.cat(tensors)
+    (first, again), (second, _) = [[seen[row, seed] for seed in (0, 1)] for row in rows]
+    assert torch.equal(first, second)
+    assert not torch.equal(first, again)
 
 
 def test_a_whole_table_through_real_processes(tmp_path):

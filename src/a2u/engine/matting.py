@@ -54,7 +54,7 @@ class Matting(Task):
     }
     reduced = False  # the network runs in bfloat16
     goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
-    best_by, higher_is_better = "sad", False  # the authors keep the epoch with the lowest SAD
+    best_by = "sad"  # the authors keep the epoch with the lowest SAD
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
         cv2.setNumThreads(1)  # images are small; PyTorch has the cores

@@ -40,7 +40,7 @@ class Reconstruction(Task):
         "metrics": ImageEvaluationConfig,
     }
     goes_with = "dataset=mnist5k, mnist or fashion_mnist and metrics=image"
-    best_by, higher_is_better = "psnr", True
+    best_by = "psnr"
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
         data = build_data(dataset)

@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from a2u.metrics import HIGHER_IS_BETTER
+
 Picture = tuple[str, Tensor]  # a name, and (3, H, W) in 0..1
 Seen = Callable[[int, int, Picture | None], None]  # (images evaluated, images, a picture of the latest)
 
@@ -29,8 +31,7 @@ class Task(ABC):
 
     parts: ClassVar[dict[str, type]]  # nodes of a configuration that are the task's own, and their dataclasses
     goes_with: ClassVar[str]  # the choices of those parts, for messages
-    best_by: ClassVar[str]  # the metric that tells the best epoch ...
-    higher_is_better: ClassVar[bool]  # ... and in which direction
+    best_by: ClassVar[str]  # the metric that tells the best epoch
 
     steps_per_epoch: int = 0  # 0: nothing is trained
     train_names: list[str]  # of what the network was trained on, to be recognised among test images
@@ -107,5 +108,5 @@ class Task(ABC):
 
     def best(self, scores: list[dict[str, float]]) -> dict[str, float]:
         """The best of several evaluations, the first of equal ones."""
-        choose = max if self.higher_is_better else min
+        choose = max if self.best_by in HIGHER_IS_BETTER else min
         return choose(scores, key=lambda score: score[self.best_by])

@@ -3,4 +3,16 @@
 from a2u.metrics.image import ImageMetrics
 from a2u.metrics.matting import MattingMetrics, UndefinedMetric, all_metrics, conn, grad, mse, sad
 
-__all__ = ["ImageMetrics", "MattingMetrics", "UndefinedMetric", "all_metrics", "conn", "grad", "mse", "sad"]
+HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})  # of all other metrics, lower
+
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "ImageMetrics",
+    "MattingMetrics",
+    "UndefinedMetric",
+    "all_metrics",
+    "conn",
+    "grad",
+    "mse",
+    "sad",
+]

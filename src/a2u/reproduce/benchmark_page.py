@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from a2u.reproduce.caption import other_programs, scale_words
+from a2u.reproduce.marks import marks_words
 from a2u.reproduce.published import metrics_of, published
-from a2u.reproduce.render import TITLES, Results, as_markdown, as_text, digits_for, spread
+from a2u.reproduce.render import TITLES, Results, as_markdown, as_text, digits_for, metric_cells, scores_of
 
 TABLE = "table6"
 Measured = dict[str, Results]  # test set, such as "synthetic_small" -> row -> its results, one a seed
@@ -36,12 +37,11 @@ def measured_cells(group: str, measured: Measured) -> tuple[list[str], list[list
     metrics, digits = metrics_of(TABLE), digits_for(_all(measured))
     header = ["row", *(f"{_kind(group, test)} {TITLES[name]}" for test in measured for name in metrics)]
     header += ["params", "s/image"]
+    columns = [metric_cells(results, name, digits[name]) for results in measured.values() for name in metrics]
     lines = []
     for row in dict.fromkeys(row for results in measured.values() for row in results):
         cells, of_row = [row], [run for results in measured.values() for run in results[row]]
-        for results in measured.values():
-            values = [[run["metrics"][name] for run in results[row]] for name in metrics]
-            cells += [spread(each, digits[name]) if each else "—" for name, each in zip(metrics, values, strict=True)]
+        cells += [column[row] for column in columns]
         cells.append(f"{of_row[0]['params']:,}" if of_row else "—")
         cells.append(f"{statistics.fmean(map(_seconds, of_row)):.2f}" if of_row else "—")
         lines.append(cells)
@@ -78,6 +78,7 @@ def caption(group: str, scale: str, measured: Measured) -> str:
         "SAD, Grad and Conn are divided by 1,000. s/image is the wall time of an evaluation, reading and measuring "
         f"included, divided by its images ({'; '.join(devices) or 'none yet'})."
     )
+    text += dict.fromkeys(marks_words(scores_of(results, metrics_of(TABLE)[0])) for results in measured.values())
     text += other_programs(every)
     for test, results in measured.items():
         sums = {run["provenance"]["data_sha256"] for runs in results.values() for run in runs}
@@ -87,7 +88,7 @@ def caption(group: str, scale: str, measured: Measured) -> str:
     if undefined:
         text.append(f"Left out of the means, no unknown pixel: {', '.join(undefined)}.")
     text += dict.fromkeys(f"WARNING: {run['row']}: {warning}" for run in every for warning in run["warnings"])
-    return " ".join(text)
+    return " ".join(filter(None, text))
 
 
 def _what(group: str, measured: Measured) -> str:

@@ -13,6 +13,7 @@ from a2u.config import TableConfig, compose, plain
 from a2u.data import build_data
 from a2u.data.alphamatting import BENCHMARK, IMAGES, photographs_folder
 from a2u.engine.checkpoint import CheckpointError
+from a2u.errors import ConfigError
 from a2u.reproduce.rows import RowRun, row_runs
 from a2u.reproduce.submission import check_photographs
 
@@ -78,6 +79,8 @@ def what_is_asked(settings: TableConfig, overrides: Sequence[str]) -> Asked:
         ConfigError: an unknown row or key, or an impossible combination.
         DataError: the photographs are not what they have to be.
     """
+    if settings.baseline is not None:
+        raise ConfigError(f"baseline={settings.baseline} has no meaning for table6, of one trained row: leave it out.")
     runs = row_runs(settings, overrides)
     if "split" in runs[0].cfg.dataset:  # Sec. 6.5: "all the data in the Adobe matting dataset"
         runs = row_runs(settings, ["dataset.split=all", *overrides])

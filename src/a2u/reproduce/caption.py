@@ -3,8 +3,9 @@
 import statistics
 from typing import Any
 
+from a2u.reproduce.marks import marks_words
 from a2u.reproduce.published import QUOTED, metrics_of, printed, printed_on
-from a2u.reproduce.render import TITLES, Results
+from a2u.reproduce.render import TITLES, Results, scores_of
 
 OTHER_SYSTEMS = ("dim", "indexnet_matting", "gca")
 SMOKE = "A few steps, to see that every part works; the numbers mean nothing."
@@ -30,6 +31,7 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
     ]
     if several:
         text.append(f"Over seeds, a row's {TITLES[main]} has a standard deviation of {_deviations(main, several)}.")
+    text.append(marks_words(scores_of(results, main)))
     if len({run["provenance"]["data_sha256"] for run in finished}) > 1:
         text.append("WARNING: rows were evaluated on test sets that differ (data_sha256), and cannot be compared.")
     if len({run["hash"] for run in finished}) < len(finished):
@@ -43,7 +45,7 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
     undefined = sorted({name for run in finished for name in run["undefined"]})
     if undefined:
         text.append(f"Left out of the means, no unknown pixel: {', '.join(undefined)}.")
-    return " ".join(text)
+    return " ".join(filter(None, text))
 
 
 def _what(table: str, dataset: str, results: Results) -> str:

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from a2u.reproduce.marks import marks
+from a2u.reproduce.paired import Scores
 from a2u.reproduce.published import QUOTED, metrics_of, printed, printed_on, published, stated
 
 Results = dict[str, list[dict[str, Any]]]  # row -> its results, one a seed
@@ -18,6 +20,24 @@ def spread(values: Sequence[float], digits: int) -> str:
     """Mean, and ± sample standard deviation where there are several values."""
     mean = f"{statistics.fmean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def scores_of(results: Results, metric: str) -> dict[str, Scores]:
+    """A metric of every row that has results, by seed; of a row that is not trained, its one value."""
+    return {
+        row: {run["seed"]: run["metrics"][metric] for run in runs} if runs[0]["params"] else runs[0]["metrics"][metric]
+        for row, runs in results.items()
+        if runs
+    }
+
+
+def metric_cells(results: Results, metric: str, digits: int) -> dict[str, str]:
+    """A column of a metric: mean, deviation and mark of each row, a dash for a row without results."""
+    marked = marks(scores_of(results, metric), metric)
+    return {
+        row: f"{spread([run['metrics'][metric] for run in runs], digits)} {marked[row]}".rstrip() if runs else "—"
+        for row, runs in results.items()
+    }
 
 
 def digits_for(runs: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -46,11 +66,12 @@ def table_cells(
     header += [f"printed {TITLES[name]}" for name in metrics]
     header += ["printed params"] * printed_parameters + [f"{TITLES[main]} − printed"] * compares
     digits = digits_for(run for runs in results.values() for run in runs)
+    columns = [metric_cells(results, name, digits[name]) for name in metrics]
     lines = []
     for row, runs in results.items():
         in_paper = printed(table, row, dataset)
         cells = [f"{row} (quoted)" if row in QUOTED.get(table, ()) else row]
-        cells += [spread([run["metrics"][name] for run in runs], digits[name]) if runs else "—" for name in metrics]
+        cells += [column[row] for column in columns]
         best = [run["best"][main] for run in runs if run["best"]]
         cells.append(spread(best, digits[main]) if best else "—")
         cells.append(f"{runs[0]['params']:,}" if runs else "—")

@@ -67,6 +67,9 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     for row in cfg.rows:
         if row not in known:
             raise ConfigError(f"{cfg.table} has no row {row!r}; its rows: {', '.join(known)}.")
+    among = cfg.rows or known
+    if cfg.baseline is not None and cfg.baseline not in among:
+        raise ConfigError(f"baseline={cfg.baseline} is not among the rows asked for: {', '.join(among)}.")
     for override in overrides:
         key = override.lstrip("+~").split("=")[0]
         if key in ROWS_OWN:
@@ -78,7 +81,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     if cfg.jobs is not None and cfg.jobs < 1:
         raise ConfigError(f"jobs must be at least 1; got {cfg.jobs}.")
     runs = []
-    for row in [row for row in known if row in (cfg.rows or known)]:
+    for row in [row for row in known if row in among]:
         composed = compose([f"experiment={cfg.table}/{row}", *overrides])
         check(composed)
         for seed in range(cfg.seeds if learns(composed) else 1):  # what is not trained knows no chance

@@ -18,6 +18,7 @@ from a2u.errors import A2UError, ConfigError
 from a2u.files import replacing, write_json
 from a2u.reproduce.caption import caption
 from a2u.reproduce.curves import learning_curves
+from a2u.reproduce.differences import differences_page
 from a2u.reproduce.launch import Failures, launch
 from a2u.reproduce.published import QUOTED, lines_of, rows_of
 from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
@@ -45,7 +46,8 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
 
     A row is done when a result under runtime.outputs carries the same hash of the resolved configuration, in whichever
     table it was run. A whole table without overrides of its rows is also
-    written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}, its learning curves to curves.svg.
+    written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}, its learning curves to curves.svg. With several
+    seeds, how far the rows are from settings.baseline is printed below it and written to differences.{txt,md}.
 
     Raises:
         ConfigError, DataError: before anything is run or written.
@@ -55,12 +57,17 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     runs = row_runs(settings, overrides)
     done, failures = complete(runs, settings)
     text, markdown = render(settings.table, runs, done)
+    differences, as_page = compare(settings, runs, done)
     if is_whole(settings, overrides):  # a part of the table must not take the place of the whole
         folder = runs[0].places.result.parents[1]
         write(folder / "table.txt", text)
         write(folder / "table.md", markdown)
         draw_curves(settings.table, runs, done, folder)
+        write_or_remove(folder / "differences.txt", differences)
+        write_or_remove(folder / "differences.md", as_page)
     print(text)
+    if differences:
+        print(differences)
     return told(failures, sum(run.hash not in done for run in runs), len(runs))
 
 
@@ -103,6 +110,12 @@ def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> t
     return f"{as_text(header, lines)}\n{words}\n", f"{as_markdown(header, lines)}\n{words}\n"
 
 
+def compare(settings: TableConfig, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """Text and Markdown of how far the rows are from settings.baseline; empty where fewer than two seeds are done."""
+    cfg = runs[0].cfg
+    return differences_page(settings.table, cfg.dataset.name, cfg.scale, by_row(runs, done), settings.baseline)
+
+
 def draw_curves(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]], folder: Path) -> None:
     """curves.svg in `folder`; none where the runs were not evaluated often enough for curves."""
     cfg, path = runs[0].cfg, folder / "curves.svg"
@@ -136,6 +149,7 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     for run in runs:
         write_json(folder / run.row / f"seed{run.seed}.json", _as_row(done[run.hash], run))
     publish_page(folder / "table.md", render(settings.table, runs, done)[1])
+    write_or_remove(folder / "differences.md", compare(settings, runs, done)[1])
     draw_curves(settings.table, runs, done, folder)
     print(f"published {len(runs)} results to {folder.relative_to(REPOSITORY)}")
     return 0
@@ -151,11 +165,12 @@ def _as_row(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
 
 
 def refuse_part(settings: TableConfig, overrides: Sequence[str]) -> None:
-    """Raise PublishError unless a whole table is asked for, its rows as their configs say."""
-    if not is_whole(settings, overrides):
+    """Raise PublishError unless a whole table is asked for, its rows as their configs say, and the usual baseline."""
+    if not is_whole(settings, overrides) or settings.baseline is not None:
+        baseline = [] if settings.baseline is None else [f"baseline={settings.baseline}"]
         raise PublishError(
             "only a whole table is published, every row as its config says; leave out ROWS and ARGS "
-            f"(given: {', '.join([*settings.rows, *overrides])})."
+            f"(given: {', '.join([*settings.rows, *baseline, *overrides])})."
         )
 
 
@@ -220,6 +235,14 @@ def _fill_caches(run: RowRun) -> None:
             bar.update(count - bar.n)
 
         prepare_data(run.cfg.dataset, progress)
+
+
+def write_or_remove(path: Path, text: str) -> None:
+    """No text: nothing to say any more, of whatever earlier results did."""
+    if text:
+        write(path, text)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write(path: Path, text: str) -> None:
