@@ -83,7 +83,10 @@ def test_commands(command, tmp_path, request):
             words = ["make", target, *variables, "SCALE=smoke", f"ROWS={rows}", f"PYTHON={sys.executable}"]
             words.append("ARGS=" + " ".join([*given, *(word.replace("'", "") for word in here)]))
     else:
-        _, script, *overrides = shlex.split(command)
+        program, *words = shlex.split(command)
+        several = [word for word in words if word.startswith("--nproc-per-node")] if program == "torchrun" else []
+        script, *overrides = words[len(several) :]
+        python = [sys.executable, "-m", "torch.distributed.run", "--standalone", *several] if several else [sys.executable]
         if "scripts/data.py" in script:
             check_data_command(overrides, environment, tmp_path)
             return
@@ -93,7 +96,7 @@ def test_commands(command, tmp_path, request):
             here = [*here, "dataset.limit_test=2"]
         else:
             here = [*here, "scale=smoke"]
-        words = [sys.executable, str(ROOT / script), *overrides, *here]
+        words = [*python, str(ROOT / script), *overrides, *here]
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
 
