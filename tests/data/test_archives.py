@@ -98,12 +98,13 @@ NAMES = {
     "Train": "would take the place of 'Train'",
     "readme.txt/b.png": "would take the place of 'readme.txt'",
     "Test/names with spaces/E\u0301.txt": "would take the place of",
-    "a\nb": "has a name that cannot be shown",
+    "a\nb": "has a name that is too long or cannot be shown",
+    "a/" * 5000 + "b": "has a name that is too long or cannot be shown",
 }
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: repr(name[:30]))
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_name_that_leads_out_or_stands_for_another_file_is_refused(tmp_path, name, kind):
     archive = tmp_path / f"data.{kind}"
@@ -166,6 +167,14 @@ def test_a_claim_is_enough_to_be_refused(tmp_path):
     refused(tmp_path / "data.tar", "unpacks to more than 1 GB")
 
 
+def test_a_size_below_zero_is_refused(tmp_path):
+    """It would make room under the limit."""
+    entry = tarfile.TarInfo("minus")
+    entry.size = -(2**40)
+    (tmp_path / "data.tar").write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + bytes(2**16))
+    refused(tmp_path / "data.tar", "a header claims -1,099,511,627,776 bytes")
+
+
 def test_a_name_of_gigabytes_is_refused(tmp_path):
     entry = tarfile.TarInfo("././@LongLink")
     entry.type, entry.size = tarfile.GNUTYPE_LONGNAME, 4 * 2**30
@@ -177,6 +186,8 @@ def test_a_name_of_gigabytes_is_refused(tmp_path):
 def test_too_many_entries_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MOST_ENTRIES", 50)
     write_zip(tmp_path / "data.zip", {f"{number}.png": b"" for number in range(100)})
+    refused(tmp_path / "data.zip", "or 50 entries")
+    write_zip(tmp_path / "data.zip", {f"{number}/" * 30 + "a.png": b"" for number in range(3)})
     refused(tmp_path / "data.zip", "or 50 entries")
 
 

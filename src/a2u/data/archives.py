@@ -25,7 +25,8 @@ from a2u.errors import DataError
 GB = 2**30
 RATIO = 20  # bytes unpacked for one packed: pictures are compressed already, so datasets have hardly more than 1
 LEAST_LIMIT = GB  # small archives may be of text
-MOST_ENTRIES = 500_000  # COCO's train2014 has 82,783
+MOST_ENTRIES = 500_000  # files and folders; COCO's train2014 has 82,783
+LONGEST_NAME = 1000  # characters
 LONGEST_HEADER = 2**20  # bytes of a tar entry's name and attributes, which are read into memory
 
 
@@ -86,7 +87,7 @@ def _unpack(archive: Path, folder: Path, limit: int) -> tuple[int, int]:
     with archive.open("rb") as packed, bar:
         for number, entry in enumerate(_entries(packed), start=1):
             size += entry.size
-            if size > limit or number > MOST_ENTRIES:
+            if size > limit or max(number, len(names)) > MOST_ENTRIES:
                 raise DataError(
                     f"it unpacks to more than {limit / GB:.3g} GB or {MOST_ENTRIES:,} entries, as an archive does that "
                     "is made to fill disks; if this one is not, allow more GB with --limit"
@@ -111,13 +112,13 @@ def _checked(entry: Entry, names: dict[str, tuple[str, str]]) -> tuple[str, ...]
     names: those of earlier entries and of the folders they lie in, as a system without capital letters has them, with
         spelling and kind; this entry's are added.
     """
+    if len(entry.name) > LONGEST_NAME or not entry.name.isprintable():
+        raise DataError(f"its entry {entry.name[:80]!r} has a name that is too long or cannot be shown")
     path = PureWindowsPath(entry.name)  # also knows what leads out on Windows
     if entry.kind not in ("file", "folder"):
         raise DataError(f"its entry {entry.name!r} is {entry.kind}, which no dataset needs")
     if path.drive or path.root or ".." in path.parts:
         raise DataError(f"its entry {entry.name!r} leads out of the folder")
-    if not entry.name.isprintable():
-        raise DataError(f"its entry {entry.name!r} has a name that cannot be shown")
     for depth in range(1, len(path.parts) + 1):
         name = "/".join(path.parts[:depth])
         kind = entry.kind if depth == len(path.parts) else "folder"
@@ -154,6 +155,8 @@ def _kind_of_mode(mode: int) -> str:
 def _tar_entries(packed: IO[bytes]) -> Iterator[Entry]:
     with _opened_tar(packed) as archive:
         for member in archive:
+            if member.size < 0:
+                raise tarfile.ReadError(f"a header claims {member.size:,} bytes")
             kind = "file" if member.isreg() else "folder" if member.isdir() else "a device"
             kind = "a link" if member.issym() or member.islnk() else kind
             yield Entry(member.name, member.size, kind, partial(archive.extractfile, member))
