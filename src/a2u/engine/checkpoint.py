@@ -74,7 +74,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = read_content(path)
     except WeightsError as error:
-        raise CheckpointError(f"{error} A last.pt or best.pt of a run is needed.") from error
+        advice = "" if path.exists() else " Give the path of a last.pt or best.pt of a run."
+        raise CheckpointError(f"{error}{advice}") from error
     if not isinstance(state, dict) or any(not isinstance(state.get(key), kind) for key, kind in PARTS.items()):
         raise CheckpointError(f"{path} is not a checkpoint written by this program.")
     if state["format"] != FORMAT:
