@@ -1,10 +1,14 @@
-"""Datasets: compose a test set, verify a folder, draw the generated one. `python scripts/data.py COMMAND --help`"""
+"""Datasets: unpack an archive, compose a test set, verify a folder, draw the generated one.
+
+`python scripts/data.py COMMAND --help`
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
 from a2u.config import SyntheticConfig, compose, options_of
+from a2u.data.archives import GB, unpack
 from a2u.data.compose import make, plan
 from a2u.data.synthetic.sheet import contact_sheet
 from a2u.data.verify import verify
@@ -15,6 +19,7 @@ from a2u.engine.provenance import available_cores
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_unpack(commands.add_parser("unpack", help="unpack a zip or tar file, all of it or nothing"))
     _add_compose(commands.add_parser("compose", help="make the composites of Composition-1k or Distinctions-646"))
     _add_verify(commands.add_parser("verify", help="say what is missing or different in a dataset's folder"))
     pictures = commands.add_parser("pictures", help="contact sheets of the synthetic dataset")
@@ -23,6 +28,20 @@ def main() -> None:
     arguments = parser.parse_args()
     with sentence():
         sys.exit(arguments.run(arguments))
+
+
+def _add_unpack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("archive", type=Path, help="zip, tar, tar.gz, tar.bz2 or tar.xz")
+    parser.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a new or empty folder")
+    parser.add_argument("--limit", type=float, metavar="GB", help="of the files; default: 20 times the archive's size")
+    parser.set_defaults(run=_unpack)
+
+
+def _unpack(arguments: argparse.Namespace) -> int:
+    limit = None if arguments.limit is None else int(arguments.limit * GB)
+    files, size = unpack(arguments.archive, arguments.into, limit)
+    print(f"{arguments.into}: {files:,} files, {size / GB:.3f} GB")
+    return 0
 
 
 def _add_compose(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,10 @@ import torch
 from helpers.reference_weights import reference_state
 
 from a2u.config import CONFIG_DIR, compose
+from a2u.engine.export import export
 from a2u.engine.identity import Places
+from a2u.files import sha256
+from a2u.models.exported import load_exported
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,8 +93,13 @@ def test_commands(command, tmp_path, request):
         if "scripts/data.py" in script:
             check_data_command(overrides, environment, tmp_path)
             return
+        if "scripts/export.py" in script:
+            check_export(environment, tmp_path)
+            return
         if "scripts/evaluate.py" in script:
             weights = released(tmp_path, request) if "system=a2u" in overrides else trained(tmp_path)
+            if "weights=a2u.safetensors" in overrides:
+                weights = exported(weights)
             overrides = [re.sub("^weights=.*", f"weights='{weights}'", word) for word in overrides]
             here = [*here, "dataset.limit_test=2"]
         else:
@@ -111,8 +119,28 @@ def check_bench(environment, tmp_path):
     assert json.loads((tmp_path / "bench" / "cpu.json").read_text())["parts"] == ["startup"]
 
 
+def check_export(environment, tmp_path):
+    to = tmp_path / "a2u.safetensors"
+    words = [sys.executable, str(ROOT / "scripts" / "export.py"), f"weights='{trained(tmp_path)}'", f"to='{to}'"]
+    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert sha256(to) in ended.stdout
+    load_exported(to)
+
+
+def check_unpack(folder, environment, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "data"), "zip", folder)
+    words = [sys.executable, str(ROOT / "scripts" / "data.py"), "unpack", archive, "--into", str(tmp_path / "into")]
+    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert f"{sum(path.is_file() for path in Path(folder).rglob('*'))} files" in ended.stdout
+
+
 def check_data_command(words, environment, tmp_path):
     """scripts/data.py on a copy of the small data set, whose counts are not the released one's."""
+    if words[0] == "unpack":
+        check_unpack(words[words.index("--into") + 1], environment, tmp_path)
+        return
     root = words.index("--root") + 1
     copy = tmp_path / "data"
     shutil.copytree(words[root], copy, copy_function=shutil.copyfile)
@@ -133,6 +161,12 @@ def released(folder, request):
     state = {key: value.float() for key, value in reference_state(shapes).items()}
     torch.save({"state_dict": state}, folder / "a2u.pth")
     return folder / "a2u.pth"
+
+
+def exported(checkpoint):
+    to = checkpoint.with_name("a2u.safetensors")
+    export(checkpoint, to)
+    return to
 
 
 def trained(outputs):

@@ -415,10 +415,18 @@ class EvaluateConfig:
     """configs/evaluate.yaml: a system on a dataset."""
 
     system: System = System.checkpoint
-    weights: str | None = None  # a last.pt or best.pt of ours, or a released .pth or .safetensors file
+    weights: str | None = None  # a last.pt or best.pt of ours, one exported, or a released .pth or .safetensors file
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     metrics: EvaluationConfig = field(default_factory=EvaluationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class ExportConfig:
+    """configs/export.yaml: a checkpoint as a file for others."""
+
+    weights: str = "???"  # a last.pt or best.pt of ours
+    to: str = "???"  # FILE.safetensors; its manifest FILE.json comes to lie beside it
 
 
 @dataclass
@@ -485,6 +493,7 @@ def _register() -> dict[str, type]:
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="export_schema", node=ExportConfig)
     store.store(name="table_schema", node=TableConfig)
     store.store(name="figures_schema", node=FiguresConfig)
     store.store(name="bench_schema", node=BenchConfig)
@@ -519,6 +528,7 @@ def _register() -> dict[str, type]:
     kinds = [
         Config,
         EvaluateConfig,
+        ExportConfig,
         TableConfig,
         FiguresConfig,
         BenchConfig,

@@ -1,6 +1,7 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Files: written so that no reader ever sees half of one, and told apart by their contents."""
 
 import fcntl
+import hashlib
 import json
 import os
 import tempfile
@@ -74,3 +75,9 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's contents, in hexadecimal digits. Raises OSError if it cannot be read."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

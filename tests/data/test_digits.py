@@ -226,6 +226,13 @@ def test_a_broken_archive_is_refused(small, tmp_path, archive, reason, name):
     assert "put a whole copy of the original in its place" in found
 
 
+def test_no_more_is_extracted_than_an_original_holds(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(digits, "LARGEST", max(map(len, small.values())))
+    write(tmp_path, small)
+    (tmp_path / f"{TRAIN}.gz").write_bytes(gzip.compress(bytes(10 * digits.LARGEST)))
+    assert f"({digits.LARGEST + 1} bytes, extracted)" in message(IdxConfig(name="mnist", root=str(tmp_path)))
+
+
 @pytest.mark.parametrize("form", ["gzip", "extracted"])
 @pytest.mark.parametrize("name", [TRAIN, TRAIN_LABELS, TEST, TEST_LABELS])
 def test_one_changed_byte_is_found_in_every_file(small, tmp_path, form, name):

@@ -1,17 +1,10 @@
-"""Checkpoints: what is not ours is refused, and no code runs."""
-
-import pickle
+"""Checkpoints: what is not ours is refused (that no code runs: tests/test_weights.py)."""
 
 import pytest
 import torch
 from helpers.runs import smoke
 
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-
-
-class Malicious:
-    def __reduce__(self):
-        return (print, ("code ran",))
 
 
 def test_round_trip(tmp_path):
@@ -29,17 +22,14 @@ def test_round_trip(tmp_path):
     [
         (lambda path: None, "there is no weights file"),
         (lambda path: path.write_bytes(b""), "could not be read"),
-        (lambda path: path.write_bytes(pickle.dumps(Malicious())), "could not be read"),
-        (lambda path: torch.save({"model": Malicious()}, path), "could not be read"),
         (lambda path: torch.save({"model": {}}, path), "not a checkpoint written by this program"),
     ],
 )
-def test_other_files_are_refused(tmp_path, capsys, write, words):
+def test_other_files_are_refused(tmp_path, write, words):
     path = tmp_path / "weights.pt"
     write(path)
     with pytest.raises(CheckpointError, match=words):
         load_checkpoint(path)
-    assert "code ran" not in capsys.readouterr().out
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path):
@@ -52,7 +42,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "last.pt"
-    save_checkpoint(path, smoke(tmp_path), [], step=1)
+    save_checkpoint(path, smoke(tmp_path), [], model={}, step=1)
 
     def full(*args):
         raise OSError(28, "No space left on device")

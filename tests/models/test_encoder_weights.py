@@ -1,12 +1,16 @@
 """ImageNet weights: torchvision's tensors at the right places."""
 
+import dataclasses
+
 import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
 
 from a2u.errors import ConfigError
-from a2u.models.encoder_weights import load_encoder_weights, resnet_name
+from a2u.files import sha256
+from a2u.models.encoder import Encoder
+from a2u.models.encoder_weights import SOURCES, load_encoder_weights, resnet_name
 from a2u.models.matting import MattingUNet
 
 
@@ -48,9 +52,10 @@ def test_the_encoder_computes_what_torchvisions_resnet_does(resnet, tmp_path, su
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (lambda path, state: None, "there is no file"),
+        (lambda path, state: None, "there is no weights file"),
         (lambda path, state: path.write_bytes(b"not a checkpoint"), "could not be read"),
-        (lambda path, state: torch.save({}, path), "has no tensor conv1.weight"),
+        (lambda path, state: torch.save({}, path), "holds no tensors by name"),
+        (lambda path, state: torch.save({"fc.bias": torch.zeros(1)}, path), "has no tensor conv1.weight"),
         (
             lambda path, state: torch.save(state | {"conv1.weight": torch.zeros(8, 3, 7, 7)}, path),
             "model.width=1 alone",
@@ -64,10 +69,26 @@ def test_a_file_that_does_not_fit_is_named(resnet, tmp_path, prepare, words):
         load_encoder_weights(MattingUNet(), str(path))
 
 
-def test_a_failed_download_says_where_the_file_is_to_be_had(monkeypatch):
+def test_a_failed_download_says_where_the_file_is_to_be_had(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no network")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(ConfigError, match=r"resnet34-b627a593\.pth \(no network\); download the file elsewhere"):
         load_encoder_weights(MattingUNet(width=0.125), "imagenet")
+
+
+def test_torchvisions_file_is_taken_from_where_torch_hub_keeps_it_if_it_is_that_file(resnet, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    kept = tmp_path / "hub" / "checkpoints"
+    kept.mkdir(parents=True)
+    torch.save(resnet.state_dict(), kept / "resnet34-b627a593.pth")
+    with pytest.raises(ConfigError, match=r"resnet34-b627a593\.pth is not torchvision's file: .* begins with b627a593"):
+        load_encoder_weights(MattingUNet(width=0.125), "imagenet")
+    name = f"resnet34-{sha256(kept / 'resnet34-b627a593.pth')[:8]}.pth"
+    (kept / "resnet34-b627a593.pth").rename(kept / name)
+    monkeypatch.setitem(SOURCES, Encoder, dataclasses.replace(SOURCES[Encoder], url=f"https://example.org/{name}"))
+    model = MattingUNet()
+    load_encoder_weights(model, "imagenet")
+    assert torch.equal(model.encoder.stem[0].weight[:, :3], resnet.conv1.weight)

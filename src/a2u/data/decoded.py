@@ -36,7 +36,7 @@ class Decoded:
         image = hashlib.sha256(f"{path.absolute()} {read.__name__}".encode()).hexdigest()[:32]
         kept = self._folder / f"{image}-{stamp.st_size}-{stamp.st_mtime_ns}.npy"
         try:
-            return np.load(kept, mmap_mode="r")
+            return np.load(kept, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):  # not there, or damaged
             pixels = read(path)
         try:
@@ -46,8 +46,8 @@ class Decoded:
                 return pixels
             with replacing(kept) as temporary:
                 with temporary.open("wb") as file:
-                    np.save(file, pixels)
-                return np.load(temporary, mmap_mode="r")
+                    np.save(file, pixels, allow_pickle=False)
+                return np.load(temporary, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             raise DataError(
                 f"{self._folder} cannot keep decoded images ({error.strerror or error}): "

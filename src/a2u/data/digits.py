@@ -47,6 +47,8 @@ SHA256 = {
     },
 }
 
+LARGEST = 16 + 60_000 * 28 * 28  # bytes of an original file, extracted; a gzip file may be made to extract to any size
+
 NAMES = tuple(SHA256["mnist"])  # the same for both datasets
 ANY_FORM = f"{', '.join(NAMES)} (each with or without .gz)"
 REPLACE = "put a whole copy of the original in its place"
@@ -263,7 +265,7 @@ def _verified(source: Path, sha256: str) -> bytes:
     """
     try:
         with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as file:
-            contents = file.read()
+            contents = file.read(LARGEST + 1)
     except EOFError as error:
         raise DataError(f"{source} ends too early, as a broken copy or download does: {REPLACE}") from error
     except gzip.BadGzipFile as error:

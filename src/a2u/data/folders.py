@@ -13,6 +13,7 @@ from a2u.data.decoded import Decoded
 from a2u.data.images import SUFFIXES, image_size, read_colour, read_grey, read_trimap
 from a2u.data.types import Composite, Layer
 from a2u.errors import DataError
+from a2u.files import sha256
 
 File = TypeVar("File")
 
@@ -124,8 +125,7 @@ def checksum(root: Path, files: Sequence[CompositeFile]) -> str:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's contents. Raises DataError if it cannot be read."""
     try:
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 

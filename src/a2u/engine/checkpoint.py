@@ -2,24 +2,25 @@
 
 import json
 import logging
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import plain
 from a2u.engine.identity import Places
-from a2u.errors import A2UError
 from a2u.files import replacing
+from a2u.weights import WeightsError, read_content
 
 FORMAT = 1
+PARTS = {"format": int, "config": str, "train_names": list, "model": dict, "step": int}  # that every checkpoint has
+OF_A_RUN = {"table", "row", "scale", "seed", "model", "upsampler", "dataset", "trainer"}  # in its configuration
 log = logging.getLogger(__name__)
 
 
-class CheckpointError(A2UError, ValueError):
-    """A weights file is missing, damaged or of another kind."""
+class CheckpointError(WeightsError):
+    """A checkpoint of ours is missing or damaged, or a file is none."""
 
 
 def save_checkpoint(
@@ -70,18 +71,30 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: no such file, damaged, or not written by save_checkpoint.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no weights file {path}; give the path of a last.pt or best.pt of a run.")
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch.load does not look at checksums
-        if damaged is not None:
-            raise ValueError(f"the checksum of its part {damaged} is wrong")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"{path} could not be read as a checkpoint ({type(error).__name__}): it is damaged or of another kind."
-        ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a checkpoint written by this program (format {FORMAT}).")
+        state = read_content(path)
+    except WeightsError as error:
+        advice = "" if path.exists() else " Give the path of a last.pt or best.pt of a run."
+        raise CheckpointError(f"{error}{advice}") from error
+    if not isinstance(state, dict) or any(not isinstance(state.get(key), kind) for key, kind in PARTS.items()):
+        raise CheckpointError(f"{path} is not a checkpoint written by this program.")
+    if state["format"] != FORMAT:
+        raise CheckpointError(f"{path} is a checkpoint of format {state['format']}; this program reads {FORMAT}.")
     return state
+
+
+def trained_config(path: Path, checkpoint: dict[str, Any]) -> DictConfig:
+    """The configuration of the run that a checkpoint is of. Raises CheckpointError, which names `path`, without one."""
+    try:
+        config = json.loads(checkpoint["config"])
+        missing = OF_A_RUN - config.keys()
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} holds no configuration of a run ({error}).") from error
+    if missing:
+        raise CheckpointError(f"{path} holds no configuration of a run: {', '.join(sorted(missing))} are missing.")
+    return OmegaConf.create(config)
+
+
+def task_of(trained: DictConfig) -> str:
+    """The task of a run; checkpoints of matting once did not say."""
+    return trained.get("task", "matting")

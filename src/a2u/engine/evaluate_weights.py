@@ -30,7 +30,7 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     training foreground and a test image share a name.
 
     Raises:
-        CheckpointError, ReleasedError: the file is not what the system needs.
+        WeightsError: the file is not what the system needs.
         ConfigError: weights are missing, or dataset or metrics are of another task than the network.
         DataError: the dataset cannot be used.
     """

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycl
 
 from a2u.config import Schedule
 from a2u.engine import processes
-from a2u.engine.checkpoint import save_checkpoint
+from a2u.engine.checkpoint import CheckpointError, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
 from a2u.engine.provenance import commit
@@ -62,6 +62,7 @@ def fit(
         evaluate: called with the number of steps done; returns the metrics on the test set.
 
     Raises:
+        CheckpointError: `checkpoint` is of another network.
         DivergedError: the loss is NaN or infinite. What it takes to look into that was saved in diverged.pt.
     """
     trainer = cfg.trainer
@@ -69,7 +70,13 @@ def fit(
     optimizer = task.optimizer(cfg, model)
     scheduler = make_scheduler(cfg, optimizer, epoch_steps)
     trained = Trained()
-    step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
+    try:
+        step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
+        raise CheckpointError(
+            f"{places.last} is not a checkpoint of this run ({reason}); with runtime.force=true the run starts afresh."
+        ) from error
     trained.commits.append(commit()[0])
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started

@@ -1,9 +1,11 @@
 """From a configuration to a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import torch
 from omegaconf import DictConfig
-from torch import nn
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor, nn
 
 from a2u.config import plain
 from a2u.models.classic import KNN, ClosedForm
@@ -13,6 +15,7 @@ from a2u.models.indexnet_matting import IndexNetMatting
 from a2u.models.matting import MattingUNet
 from a2u.models.reconstruction import ReconstructionNet
 from a2u.models.trimap_only import TrimapOnly
+from a2u.weights import differences
 
 WITH_A_SLOT: dict[str, Callable[..., nn.Module]] = {  # for an upsampling operator
     "resnet34_unet": MattingUNet,
@@ -44,6 +47,24 @@ def build_model(cfg: DictConfig) -> nn.Module:
             f"leave it out, or choose model={' or '.join(WITH_A_SLOT)}."
         )
     return UNTRAINED[network]() if network in UNTRAINED else COMPLETE[network](**options)
+
+
+def build_trained(cfg: DictConfig, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The network of a configuration with the tensors it ended up with, in evaluation mode; draws no random numbers.
+
+    Raises:
+        ValueError: they do not belong together, or the configuration is none of a network.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(cfg)
+        found = differences(tensors, {name: value.shape for name, value in model.state_dict().items()})
+        if found:
+            raise ValueError(f"{found}.")
+        model.load_state_dict(tensors)
+    except (RuntimeError, TypeError, KeyError, AttributeError, OmegaConfBaseException) as error:
+        raise ValueError(str(error)) from error
+    return model.eval()
 
 
 def count_parameters(model: nn.Module) -> int:

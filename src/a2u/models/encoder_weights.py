@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from a2u.errors import ConfigError
+from a2u.files import sha256
 from a2u.models.dim import VGGEncoder
 from a2u.models.encoder import Encoder
 from a2u.models.indexnet_matting import MobileNetEncoder
+from a2u.weights import WeightsError, read_weights
 
 
 @dataclass(frozen=True)
@@ -104,20 +104,32 @@ SOURCES: dict[type, Source] = {
 
 
 def _read(source: str, known: Source) -> dict[str, Tensor]:
-    if source == "imagenet":
-        try:
-            return torch.hub.load_state_dict_from_url(known.url, map_location="cpu", weights_only=True, check_hash=True)
-        except (URLError, OSError, RuntimeError) as error:
-            raise ConfigError(
-                f"the ImageNet weights could not be fetched from {known.url} ({error}); download the file elsewhere "
-                "and set model.encoder_weights to its path, or set model.encoder_weights=none."
-            ) from error
-    path = Path(source)
-    if not path.is_file():
-        raise ConfigError(f"model.encoder_weights: there is no file {source}; give none, imagenet or a file.")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ConfigError(f"model.encoder_weights: {source} could not be read ({error}).") from error
+        return read_weights(_fetched(known.url) if source == "imagenet" else Path(source))
+    except WeightsError as error:
+        raise ConfigError(f"model.encoder_weights={source}: {error}") from error
+
+
+def _fetched(url: str) -> Path:
+    """torchvision's file, where torch.hub keeps it; downloaded first where it is not there.
+
+    Its name ends in the first digits of its SHA-256, which torch.hub compares after a download and we every time.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    digits = path.stem.rpartition("-")[2]
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), digits, progress=False)
+        found = sha256(path)
+    except (OSError, RuntimeError) as error:  # a URLError is an OSError
+        raise ConfigError(
+            f"the ImageNet weights could not be fetched from {url} ({error}); download the file elsewhere "
+            "and set model.encoder_weights to its path, or set model.encoder_weights=none."
+        ) from error
+    if not found.startswith(digits):
+        raise ConfigError(
+            f"{path} is not torchvision's file: its SHA-256 is {found}, expected is one that begins with {digits}; "
+            "remove it, or put a whole copy in its place."
+        )
+    return path

@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from a2u.models.network import MattingNetwork
 from a2u.models.released import a2u, dim, gca, indexnet_matting
-from a2u.models.released.errors import ReleasedError
-from a2u.models.released.read import read_weights
+from a2u.weights import WeightsError, differences, read_weights
 
 __all__ = ["SYSTEMS", "ReleasedError", "load_released", "read_weights", "variant"]
+
+
+class ReleasedError(WeightsError):
+    """Tensors that are not those of the system."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> Matt
     for ours, theirs in sources.items():
         first, *rest = own[ours].shape
         wanted |= dict.fromkeys(theirs, torch.Size([first // len(theirs), *rest]))
-    _compare(given, wanted, system)
+    found = differences(given, wanted)
+    if found:
+        raise ReleasedError(f"these are not the tensors of the released network of system={system}: {found}.")
     state = {ours: torch.cat([how.adjust(name, given) for name in theirs]) for ours, theirs in sources.items()}
     model.to(next(iter(state.values())).dtype).load_state_dict(state, strict=False)  # but for the batch counters
     return model.eval()
@@ -71,16 +76,3 @@ def variant(model: nn.Module, system: str) -> str:
     """Which of a system's released configurations a network is: "a2u_unshared" where U and V are; else `system`."""
     tell = SYSTEMS[system].variant
     return tell(model) if tell else system
-
-
-def _compare(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], system: str) -> None:
-    differences = [f"missing {name}" for name in wanted if name not in given]
-    differences += [f"unknown {name}" for name in given if name not in wanted]
-    differences += [
-        f"{name} is {tuple(given[name].shape)}, expected {tuple(shape)}"
-        for name, shape in wanted.items()
-        if name in given and given[name].shape != shape
-    ]
-    if differences:
-        shown = "; ".join(differences[:20]) + (f"; and {len(differences) - 20} more" if len(differences) > 20 else "")
-        raise ReleasedError(f"these are not the tensors of the released network of system={system}: {shown}.")

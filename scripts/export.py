@@ -1,0 +1,17 @@
+"""Export a checkpoint with a manifest: python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from a2u.engine.export import export
+from a2u.engine.main import main
+
+
+def work(cfg: DictConfig) -> None:
+    manifest = export(Path(cfg.weights), Path(cfg.to))
+    print(f"{cfg.to}: {manifest['params']:,} parameters, SHA-256 {manifest['sha256']}")
+
+
+if __name__ == "__main__":
+    main("export", work)

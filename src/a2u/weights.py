@@ -1,0 +1,134 @@
+"""Weights files from anywhere, read without running what is in them.
+
+A .safetensors file holds tensors alone. Every other file is taken for one of torch.save: a pickle, of which tensors and
+plain values are loaded and nothing else.
+"""
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from a2u.errors import A2UError
+
+# A loss or an epoch stored beside the weights is often a NumPy number; as data these are harmless.
+_SCALARS: list[Any] = [np.dtype, *{type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")}]
+_SCALARS += [(np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+
+ZIP_START = b"PK\x03\x04"
+
+
+class WeightsError(A2UError, ValueError):
+    """A weights file is missing, damaged, of another kind, or names code."""
+
+
+def read_content(path: Path) -> Any:
+    """Whatever a weights file holds, of tensors (on the CPU), numbers, strings, lists and dictionaries.
+
+    Damage is noticed in files of torch.save since PyTorch 1.6, which have checksums; other files have none.
+
+    Raises:
+        WeightsError: no such file, damaged, of another kind, or a pickle that names code. Nothing of it ran.
+    """
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
+        with torch.serialization.safe_globals(_SCALARS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they warn of is refused
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        code = _code(path, error)
+        if code:
+            raise WeightsError(
+                f"{path} is refused, since loading it could run code: {code}. Nothing of it ran. Expected are tensors "
+                "and plain values alone; ask for the tensors as a .safetensors file."
+            ) from error
+        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+        raise WeightsError(
+            f"{path} could not be read as weights ({reason}): it is damaged or of another kind. Expected are tensors "
+            "and plain values in a file of torch.save, or a .safetensors file."
+        ) from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name of a .safetensors file, or of a file of torch.save with or without a `state_dict` entry.
+
+    Raises:
+        WeightsError: as read_content; or there are no tensors, more than tensors, or tensors that cannot be weights:
+            with NaN or infinite values, or larger than what the file holds of them.
+    """
+    content = read_content(path)
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise WeightsError(f"{path} holds no tensors by name, nor a `state_dict` of them.")
+    others = [str(name) for name, value in content.items() if not _is_plain(value)]
+    if others:
+        raise WeightsError(
+            f"{path} holds {', '.join(others[:5])}, which are no tensors or not whole ones: it is a checkpoint of "
+            "another form; expected are tensors by name, or a `state_dict` entry that holds them."
+        )
+    check_finite(content, path)
+    return content
+
+
+def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], shown: int = 20) -> str:
+    """What is missing, unknown or of another shape in `given`, in words; nothing where it fits."""
+    found = [f"missing {name}" for name in wanted if name not in given]
+    found += [f"unknown {name}" for name in given if name not in wanted]
+    found += [
+        f"{name} is {tuple(given[name].shape)}, expected {tuple(shape)}"
+        for name, shape in wanted.items()
+        if name in given and given[name].shape != shape
+    ]
+    return "; ".join(found[:shown]) + (f"; and {len(found) - shown} more" if len(found) > shown else "")
+
+
+def check_finite(tensors: dict[str, Tensor], path: Path) -> None:
+    """Raise WeightsError, which names `path`, where one of its tensors holds NaN or infinite values."""
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise WeightsError(f"{path} holds NaN or infinite values in {name}: no network can compute with them.")
+
+
+def _is_plain(value: Any) -> bool:
+    """A tensor whose every value is in the file: not sparse, not a single value repeated a billion times."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()
+
+
+def _check_archive(path: Path) -> None:
+    """Raise ValueError for a zip file that torch.save did not write, or not so: torch.load looks at no checksum."""
+    with zipfile.ZipFile(path) as archive:
+        claimed, size = sum(part.file_size for part in archive.infolist()), path.stat().st_size
+        if claimed > size:  # torch.save does not compress
+            raise ValueError(f"it claims to hold {claimed:,} bytes and has {size:,}")
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of its part {damaged} is wrong")
+
+
+def _code(path: Path, error: Exception) -> str | None:
+    """What torch.load refused as code, in words; None where it failed over something else."""
+    if not isinstance(error, pickle.UnpicklingError):
+        return None
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if named:
+        return f"it names {named[1]}"
+    with path.open("rb") as file:
+        start = file.read(4)
+    is_pickle = start[:1] == pickle.PROTO or start == ZIP_START
+    return "it is a pickle, and not or no longer as torch.save writes one" if is_pickle else None
