@@ -89,7 +89,9 @@ def test_commands(command, tmp_path, request):
         program, *words = shlex.split(command)
         several = [word for word in words if word.startswith("--nproc-per-node")] if program == "torchrun" else []
         script, *overrides = words[len(several) :]
-        python = [sys.executable, "-m", "torch.distributed.run", "--standalone", *several] if several else [sys.executable]
+        python = (
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", *several] if several else [sys.executable]
+        )
         if "scripts/data.py" in script:
             check_data_command(overrides, environment, tmp_path)
             return

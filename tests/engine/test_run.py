@@ -383,6 +383,15 @@ def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
     assert forced["metrics"] == expected["metrics"]
 
 
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path):
+    other, cfg = smoke(tmp_path, "upsampler=nearest", "seed=1"), smoke(tmp_path, "upsampler=nearest")
+    run(other)
+    Places.of(cfg).folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Places.of(other).last, Places.of(cfg).last)
+    with pytest.raises(CheckpointError, match=r"last\.pt is the checkpoint of another run"):
+        run(cfg)
+
+
 def test_gradients_are_scaled_down_to_the_norm_asked_for(tmp_path):
     def after_one_step(*overrides):
         cfg = smoke(tmp_path, "upsampler=nearest", "trainer.epochs=1", "trainer.iterations=1", *overrides)

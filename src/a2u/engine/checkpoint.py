@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import plain
-from a2u.engine.identity import Places
+from a2u.engine.identity import Places, identity
 from a2u.files import replacing
 from a2u.weights import WeightsError, read_content
 
@@ -35,11 +35,12 @@ def save_checkpoint(
         torch.save(state, temporary)
 
 
-def latest_checkpoint(places: Places) -> dict[str, Any] | None:
+def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
     """What a run goes on from: its last checkpoint; the one before where that is damaged, with a warning.
 
     The damaged one is put aside, or the next save would keep it in the place of the whole one. None where the run has
-    no checkpoint. Raises CheckpointError where there are some and none is whole.
+    no checkpoint. Raises CheckpointError where there are some and none is whole, or one is not of the run whose
+    `identity` is `mark`.
     """
     damage: CheckpointError | None = None
     for path in (places.last, places.earlier):
@@ -58,6 +59,11 @@ def latest_checkpoint(places: Places) -> dict[str, Any] | None:
                 places.damaged.name,
                 path,
                 state["step"],
+            )
+        if identity(trained_config(path, state)) != mark:
+            raise CheckpointError(
+                f"{path} is the checkpoint of another run, with another configuration; take it away, or start this one "
+                "afresh with runtime.force=true."
             )
         return state
     if damage:

@@ -93,7 +93,7 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
     model, task = parts.model, parts.task
     steps = cfg.trainer.epochs * task.steps_per_epoch
-    checkpoint = None if cfg.runtime.force else agreed(lambda: latest_checkpoint(places))
+    checkpoint = None if cfg.runtime.force else agreed(lambda: latest_checkpoint(places, identity(cfg)))
     done, size = checkpoint["step"] if checkpoint else 0, cfg.trainer.batch_size
     log = RunLog(places, steps, done, size, cfg.runtime.progress) if processes.is_first() else QuietLog(done, size)
     trained = Trained()
