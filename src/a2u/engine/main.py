@@ -1,5 +1,6 @@
 """What the scripts have in common: Hydra in front, one sentence for an error that is the user's to mend."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,11 @@ from a2u.errors import A2UError
 
 @contextmanager
 def sentence() -> Iterator[None]:
-    """End the program with the error's sentence on stderr and status 2, where it is the user's to mend."""
+    """End the program with the error's sentence on stderr and status 2, where it is the user's to mend.
+
+    SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except A2UError as error:
@@ -22,6 +27,12 @@ def sentence() -> Iterator[None]:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit("stopped; the same command goes on from the last checkpoint")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main(config_name: str, work: Callable[[DictConfig], None]) -> None:
