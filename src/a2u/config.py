@@ -8,7 +8,7 @@ its constructor's arguments: their types and defaults stand there and nowhere el
 import inspect
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -18,7 +18,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from a2u.errors import ConfigError
@@ -431,7 +431,7 @@ class ExportConfig:
 
 @dataclass
 class LauncherConfig:
-    """How the rows of a table are run."""
+    """How the rows of a table are run on this machine; Hydra's launchers have types of their own."""
 
     name: Launcher = Launcher.local
 
@@ -444,10 +444,11 @@ class TableConfig:
     rows: list[str] = field(default_factory=list)  # empty: every row
     seeds: int = 1  # seeds 0 .. seeds-1
     baseline: str | None = None  # row that the others' differences are from, of several seeds; null: the first trained
-    jobs: int | None = None  # rows side by side; null: one a CPU core, or one where there is a GPU
+    # rows at a time; null: one a CPU core, or one where there is a GPU; all of them through a launcher of Hydra's
+    jobs: int | None = None
     publish: bool = False  # copy finished results to results/ instead of running
     photographs: str | None = None  # folder of the alphamatting.com photographs, for Table 6
-    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+    launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by
 
 
 @dataclass
@@ -460,7 +461,7 @@ class FiguresConfig:
     photographs: str | None = None  # folder of the alphamatting.com photographs, for Figure 6
     folder: str | None = None  # where the figures go; null: <runtime.outputs>/figures/<dataset>/<scale>
     jobs: int | None = None  # as in TableConfig, for rows that are not done yet
-    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+    launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by
 
 
 @dataclass
@@ -483,9 +484,16 @@ def operator_schema(operator: type[Upsampler]) -> type:
         kind, default = hints[key], parameter.default
         if get_origin(kind) is Literal:
             choices = Enum(f"{operator.name}_{key}", {value: value for value in get_args(kind)})  # type: ignore[misc]
-            kind, default = choices, choices[default]
+            kind, default = _importable(choices), choices[default]
         options.append((key, kind, default))
-    return make_dataclass(f"{operator.__name__}Options", options, bases=(UpsamplerConfig,))
+    return _importable(make_dataclass(f"{operator.__name__}Options", options, bases=(UpsamplerConfig,)))
+
+
+def _importable(kind: type) -> type:
+    """Make `kind` an attribute of this module: a launcher sends configurations to processes that look for it here."""
+    kind.__module__ = __name__
+    globals()[kind.__name__] = kind
+    return kind
 
 
 def _register() -> dict[str, type]:
@@ -619,18 +627,24 @@ def explain(error: Exception) -> str:
     if missing:
         group, name = missing.groups()
         return f"there is no {group} {name!r}; there are: {', '.join(options_of(group))}."
-    causes = [str(error)]
-    cause = error.__cause__ or error.__context__
-    while cause is not None:
-        causes.append(str(cause))
-        cause = cause.__cause__ or cause.__context__
-    text = "\n".join(causes)
+    plugin = re.search(r"In 'launcher/(\w+)': Could not load 'hydra/launcher/", str(error))
+    if plugin:
+        return (
+            f"launcher={plugin.group(1)} needs a package that is not installed; "
+            "pip install -e '.[launchers]' in the checkout installs it."
+        )
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    text = "\n".join(map(str, causes))
     full_key = re.search(r"full_key: (\S+)", text)
-    unknown = re.search(r"Key '([^']+)' (?:not in|is not in struct) ?'?(\w*)'?", text)
+    unknown = re.search(r"Key '([^']+)' (?:not in|is not in struct)", text)
     if unknown:
         key = full_key.group(1) if full_key else unknown.group(1)
-        schema = _SCHEMAS.get(unknown.group(2), Config)
-        allowed = ", ".join(entry.name for entry in fields(schema))
+        kind = next(filter(None, (getattr(cause, "object_type", None) for cause in causes)), Config)
+        if not is_dataclass(kind):
+            return f"unknown configuration key {key}; +{key}=VALUE adds it."
+        allowed = ", ".join(entry.name for entry in fields(kind))
         return f"unknown configuration key {key}; allowed here: {allowed or 'none'}."
     if full_key:
         reason = next((line for line in text.splitlines() if "alue" in line or "issing" in line), text)

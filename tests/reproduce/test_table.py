@@ -206,27 +206,41 @@ def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, ta
     assert not torch.equal(first, again)
 
 
-def test_a_whole_table_through_real_processes(tmp_path):
-    """What `make table4` runs: every row in a process of its own, two at a time; the second call runs nothing."""
+def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repaired(tmp_path):
+    """What `make table4` runs: every row in a process of its own, two at a time; the second call runs the rest."""
     outputs = tmp_path / "out puts"  # a path with a space
-    given = arguments(outputs, "launcher=local", "jobs=2")[1:]
-    command = [sys.executable, str(ROOT / "scripts" / "table.py"), "table=table4", *given]
+    given = ["table=table4", *arguments(outputs, "launcher=local", "jobs=2")[1:]]
+    command = [sys.executable, str(ROOT / "scripts" / "table.py"), *given]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    first = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
-    for row in rows_of("table4"):
-        assert f"\n{row} " in first.stdout
-        assert f"finished  {row} seed 0" in first.stderr
+
+    def called():
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    rows = rows_of("table4")
+    obstacle = next(run.places.folder for run in rows_module.row_runs(*command_line(given)) if run.row == rows[2])
+    obstacle.mkdir(parents=True)
+    (obstacle / "tensorboard").touch()  # where a folder has to be
+    first = called()
+    assert first.returncode == 1
+    for word in ("FAILED    ", "FAILED "):  # at once, and at the end
+        assert f"\n{word}{rows[2]} seed 0: exit status 1; FileExistsError: " in first.stderr
+    assert "1 of 5 runs are not done; the same command goes on with them." in first.stderr
+    others = results(outputs)
+    assert {path.parent.name for path in others} == set(rows) - {rows[2]}
+
+    (obstacle / "tensorboard").unlink()
+    second = called()
+    assert second.returncode == 0, second.stderr
+    assert second.stderr.count("started") == 1
     done = results(outputs)
     assert len(done) == 5
+    assert others.items() <= done.items()
+    for row in rows:
+        assert f"\n{row} " in second.stdout
+        assert f"finished  {row} seed 0" in first.stderr + second.stderr
     folder = outputs / "table4" / "synthetic" / "smoke"
     assert "| a2u_dynamic_cs_softmax |" in (folder / "table.md").read_text()
-    assert first.stdout.startswith((folder / "table.txt").read_text())
-    second = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert second.returncode == 0
-    assert second.stdout == first.stdout
-    assert "started" not in second.stderr
-    assert results(outputs) == done
+    assert second.stdout.startswith((folder / "table.txt").read_text())
 
 
 def test_a_row_killed_from_outside_is_reported_with_its_signal(tmp_path):
@@ -246,7 +260,7 @@ def test_a_row_killed_from_outside_is_reported_with_its_signal(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert ended.returncode == 1
-    assert "FAILED    nearest seed 0: killed by signal 9" in ended.stderr
+    assert "FAILED    nearest seed 0: killed by signal 9 (SIGKILL), often because the machine is out of" in ended.stderr
     assert not results(outputs)
 
 

@@ -1,159 +1,175 @@
 """Running rows: one function, behind which the ways to run them stand."""
 
-import json
 import os
+import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, Protocol
 
-from omegaconf import OmegaConf
-from tqdm import tqdm
+import torch
+from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import CONFIG_DIR
-from a2u.engine.identity import finished
+from a2u.config import CONFIG_DIR, Launcher, LauncherConfig
+from a2u.engine.identity import Places, finished
 from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
-from a2u.errors import A2UError, ConfigError
+from a2u.errors import A2UError
+from a2u.reproduce.hydra_launch import HydraLauncher
+from a2u.reproduce.report import Report
 from a2u.reproduce.rows import RowRun
 
 TRAIN_SCRIPT = CONFIG_DIR.parent / "scripts" / "train.py"
 Failures = dict[str, str]  # title of a row -> why it failed
 
 
-def launch(rows: Sequence[RowRun], jobs: int, launcher: str = "local") -> Failures:
-    """Run `rows`, `jobs` at a time; a row that fails does not stop the others.
+class Job(Protocol):
+    """A row that was started."""
+
+    def done(self) -> bool: ...
+
+    def result(self) -> str | None:
+        """Why it failed; None where it did not. Raises what the launcher itself failed with."""
+
+    def cancel(self) -> bool:
+        """Ask it to stop; False where that is not in our hands."""
+
+
+def launch(rows: Sequence[RowRun], jobs: int | None, launcher: Any) -> Failures:
+    """Run `rows`; one that fails does not stop the others.
 
     Args:
         rows: what to run.
-        jobs: how many at a time.
-        launcher: "local": a process a row on this machine; "inline": one after the other in this process.
+        jobs: how many at a time; None: as many as the launcher thinks fit.
+        launcher: a LauncherConfig, or what a launcher of Hydra's is configured by.
 
     Returns:
         Why each failed row failed.
-
-    Raises:
-        ConfigError: no such launcher.
     """
-    if launcher not in LAUNCHERS:
-        raise ConfigError(f"there is no launcher {launcher!r}; there are: {', '.join(LAUNCHERS)}.")
-    return LAUNCHERS[launcher](rows, jobs)
-
-
-def _inline(rows: Sequence[RowRun], jobs: int) -> Failures:
-    failures = {}
-    for row in rows:
-        cfg = OmegaConf.merge(row.cfg, {"runtime": {"progress": False}})
-        try:
-            run(cfg)  # type: ignore[arg-type]
-        except A2UError as error:
-            failures[row.title] = str(error)
-    return failures
-
-
-def _local(rows: Sequence[RowRun], jobs: int) -> Failures:
-    waiting = list(rows)
-    running: dict[RowRun, subprocess.Popen[bytes]] = {}
+    waiting, running = list(rows), dict[RowRun, Job]()
     failures: Failures = {}
-    threads = max(1, available_cores() // min(jobs, len(rows)))
-    with _Report(len(rows)) as report:
+    at_once, start = _starter(launcher, jobs, rows)
+    with Report(len(rows)) as report:
         try:
             while waiting or running:
-                while waiting and len(running) < jobs:
+                while waiting and len(running) < at_once:
                     row = waiting.pop(0)
-                    running[row] = _start(row, threads)
-                    report.say(f"started   {row.title}")
-                time.sleep(0.2)
-                for row, process in list(running.items()):
-                    status = process.poll()
-                    if status is None:
-                        continue
-                    del running[row]
-                    if status == 0:
-                        report.finished(row)
+                    report.started(row)
+                    running[row] = start(row)
+                if not any(job.done() for job in running.values()):
+                    time.sleep(0.2)
+                for row in [row for row, job in running.items() if job.done()]:
+                    result, reason = _ended(row, running.pop(row))
+                    if reason is None:
+                        report.finished(row, result)
                     else:
-                        failures[row.title] = _reason(row, status)
-                        report.say(f"FAILED    {row.title}: {failures[row.title]}")
-                        report.bar.update(1)
+                        failures[row.title] = reason
+                        report.failed(row, reason)
                 report.progress(list(running))
-        finally:
-            for process in running.values():  # we were interrupted: the rows go on from their checkpoints next time
-                process.terminate()
+        finally:  # were we interrupted, the rows go on from their checkpoints next time
+            for job in [job for job in running.values() if job.cancel()]:
+                job.result()
     return failures
 
 
-LAUNCHERS: dict[str, Callable[[Sequence[RowRun], int], Failures]] = {"local": _local, "inline": _inline}
+def _starter(launcher: Any, jobs: int | None, rows: Sequence[RowRun]) -> tuple[int, Callable[[RowRun], Job]]:
+    """How many rows at a time, and what starts one."""
+    if not isinstance(launcher, LauncherConfig):
+        return jobs or len(rows), HydraLauncher(launcher, Path(rows[0].cfg.runtime.outputs), run_here).start
+    if launcher.name is Launcher.inline:
+        return 1, _inline
+    at_once = jobs or (1 if torch.cuda.is_available() else available_cores())
+    threads = max(1, available_cores() // min(at_once, len(rows)))
+    return at_once, lambda row: _Process(row, threads)
 
 
-def _start(row: RowRun, threads: int) -> subprocess.Popen[bytes]:
-    log = _log_of(row)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(TRAIN_SCRIPT), *row.overrides, f"runtime.threads={threads}"]
-    # In full, an unforeseen error's last line says what it was.
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HYDRA_FULL_ERROR": "1"}
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [*command, "runtime.progress=false"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-
-
-def _log_of(row: RowRun) -> Path:
-    return row.places.folder / "log.txt"
-
-
-def _reason(row: RowRun, status: int) -> str:
-    log = _log_of(row)
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = lines[-1] if lines else "it said nothing"
-    how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-    return f"{how}; {said} (whole log: {log})"
-
-
-class _Report:
-    """A bar over all rows with what the running ones do; lines where the output is not a terminal."""
-
-    def __init__(self, rows: int) -> None:
-        self.bar = tqdm(total=rows, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True)
-        self.spoke = time.monotonic()
-
-    def __enter__(self) -> "_Report":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def say(self, line: str) -> None:
-        tqdm.write(line, file=sys.stderr)
-        self.spoke = time.monotonic()
-
-    def finished(self, row: RowRun) -> None:
-        self.bar.update(1)
-        result = finished(Path(row.cfg.runtime.outputs))[row.hash]
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
-        self.say(f"finished  {row.title}: {numbers}  ({result['provenance']['wall_seconds']:.0f} s)")
-
-    def progress(self, running: Sequence[RowRun]) -> None:
-        states = [f"{row.title} {_state(row.places.progress)}" for row in running]
-        if not self.bar.disable:
-            self.bar.set_postfix_str(" | ".join(states), refresh=True)
-        elif states and time.monotonic() - self.spoke > 30:
-            self.say(f"running   {' | '.join(states)}")
-
-
-def _state(progress: Path) -> str:
-    """What a run's progress file says, in a few words."""
+def _ended(row: RowRun, job: Job) -> tuple[dict[str, Any], str | None]:
+    """The result of a row that has ended, and why it failed; None where it did not."""
     try:
-        now = json.loads(progress.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there yet, or just being written
-        return "starting"
-    if now["phase"] == "evaluating":
-        return f"step {now['step']}/{now['steps']}, evaluating {now['images']}/{now['of']}"
-    return (
-        f"step {now['step']}/{now['steps']}, loss {now['loss']:.3f}, {now['samples_per_second']:.0f} samples/s, "
-        f"{now['seconds_left']:.0f} s left"
-    )
+        reason = job.result()
+    except Exception as error:
+        reason = _unforeseen(row.cfg, error)
+    outputs = Path(row.cfg.runtime.outputs).absolute()
+    result = finished(outputs).get(row.hash, {})
+    if reason is None and not result:
+        reason = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
+    return result, reason
+
+
+def _inline(row: RowRun) -> Job:
+    ended: Future[str | None] = Future()
+    ended.set_result(run_here(row.cfg))
+    return ended
+
+
+def run_here(cfg: DictConfig) -> str | None:
+    """Run a row in this process, without a progress line; return why it failed, None where it did not."""
+    try:
+        run(OmegaConf.merge(cfg, {"runtime": {"progress": False}}))  # type: ignore[arg-type]
+    except A2UError as error:
+        return str(error)
+    except Exception as error:  # an error of the program's; the other rows may be free of it
+        return _unforeseen(cfg, error)
+    return None
+
+
+def _unforeseen(cfg: DictConfig, error: Exception) -> str:
+    """Write an error and its traceback to a row's log; return what it is in one line, and where to read more."""
+    log = _log_of(cfg)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    said, *_ = str(error).split("\n---")  # in submitit's messages what follows is another log
+    return f"{type(error).__name__}: {' '.join(said.split())} (whole log: {log})"
+
+
+class _Process:
+    """A row in a process of its own on this machine."""
+
+    def __init__(self, row: RowRun, threads: int) -> None:
+        self._log = _log_of(row.cfg)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        further = ["runtime.progress=false"]
+        if row.cfg.runtime.threads is None:
+            further.append(f"runtime.threads={threads}")
+        # In full, an unforeseen error's last line says what it was.
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HYDRA_FULL_ERROR": "1"}
+        with self._log.open("ab") as output:  # a process that is at work on the same row may be writing there
+            self._start = output.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, str(TRAIN_SCRIPT), *row.overrides, *further],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+
+    def done(self) -> bool:
+        return self._process.poll() is not None
+
+    def result(self) -> str | None:
+        status = self._process.wait()
+        if status == 0:
+            return None
+        lines = self._log.read_bytes()[self._start :].decode(errors="replace").strip().splitlines()
+        said = lines[-1] if lines else "it said nothing"
+        if said.startswith("error: "):
+            return said.removeprefix("error: ")
+        how = f"exit status {status}"
+        if status < 0:
+            how = f"killed by signal {-status} ({signal.Signals(-status).name})"
+        if status == -signal.SIGKILL:
+            how += ", often because the machine is out of memory"
+        return f"{how}; {said} (whole log: {self._log})"
+
+    def cancel(self) -> bool:
+        self._process.terminate()
+        return True
+
+
+def _log_of(cfg: DictConfig) -> Path:
+    return Places.of(cfg).folder / "log.txt"

@@ -1,21 +1,23 @@
 """One table: run what is missing, collect, render; publish."""
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from a2u.config import TableConfig, split_command_line
 from a2u.data import build_data, prepare_data
+from a2u.engine import processes
 from a2u.engine.identity import finished
-from a2u.engine.provenance import REPOSITORY, available_cores
+from a2u.engine.provenance import REPOSITORY
 from a2u.engine.run import prepare
 from a2u.errors import A2UError, ConfigError
-from a2u.files import replacing, write_json
+from a2u.files import locked, replacing, write_json
 from a2u.reproduce.caption import caption
 from a2u.reproduce.curves import learning_curves
 from a2u.reproduce.differences import differences_page
@@ -55,16 +57,19 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     if settings.photographs is not None:
         raise ConfigError(f"photographs={settings.photographs} has a meaning for table6 alone: leave it out.")
     runs = row_runs(settings, overrides)
-    done, failures = complete(runs, settings)
-    text, markdown = render(settings.table, runs, done)
-    differences, as_page = compare(settings, runs, done)
-    if is_whole(settings, overrides):  # a part of the table must not take the place of the whole
-        folder = runs[0].places.result.parents[1]
-        write(folder / "table.txt", text)
-        write(folder / "table.md", markdown)
-        draw_curves(settings.table, runs, done, folder)
-        write_or_remove(folder / "differences.txt", differences)
-        write_or_remove(folder / "differences.md", as_page)
+    _, failures = complete(runs, settings)
+    whole, folder = is_whole(settings, overrides), runs[0].places.result.parents[1]
+    # Of two runners the later one writes what both have finished.
+    with locked(folder / ".lock", settings.table, wait=True) if whole else nullcontext():
+        done = finished(Path(runs[0].cfg.runtime.outputs))
+        text, markdown = render(settings.table, runs, done)
+        differences, as_page = compare(settings, runs, done)
+        if whole:  # a part of the table must not take the place of the whole
+            write(folder / "table.txt", text)
+            write(folder / "table.md", markdown)
+            draw_curves(settings.table, runs, done, folder)
+            write_or_remove(folder / "differences.txt", differences)
+            write_or_remove(folder / "differences.md", as_page)
     print(text)
     if differences:
         print(differences)
@@ -88,6 +93,11 @@ def complete(runs: Sequence[RowRun], settings: TableConfig) -> tuple[dict[str, d
     Raises:
         ConfigError, DataError: before anything is run or written.
     """
+    if processes.started_by_torchrun():
+        raise ConfigError(
+            f"torchrun has started this {os.environ['WORLD_SIZE']} times, and rows have processes of their own: run it "
+            "without torchrun. torchrun scripts/train.py runs one row in several processes."
+        )
     outputs = Path(runs[0].cfg.runtime.outputs)
     done = finished(outputs)
     force = runs[0].cfg.runtime.force
@@ -97,8 +107,11 @@ def complete(runs: Sequence[RowRun], settings: TableConfig) -> tuple[dict[str, d
     first = next((run for run in missing if run.learns), missing[0])
     _fill_caches(first)
     prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
-    failures = launch(missing, settings.jobs or _default_jobs(), settings.launcher.name.name)
-    return finished(outputs), failures
+    failures = launch(missing, settings.jobs, settings.launcher)
+    now = finished(outputs)
+    # A row that another runner was at work on may have been finished by that one.
+    new = {run.title for run in missing if now.get(run.hash) != done.get(run.hash)}
+    return now, {title: reason for title, reason in failures.items() if title not in new}
 
 
 def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
@@ -220,10 +233,6 @@ def is_whole(settings: TableConfig, overrides: Sequence[str]) -> bool:
     """Whether every row is asked for, and overrides say only on what, at which scale and where the rows run."""
     plain = r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)="
     return not settings.rows and all(re.match(plain, override) for override in overrides)
-
-
-def _default_jobs() -> int:
-    return 1 if torch.cuda.is_available() else available_cores()
 
 
 def _fill_caches(run: RowRun) -> None:

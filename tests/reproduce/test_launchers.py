@@ -1,0 +1,266 @@
+"""Rows of a table through every launcher, two runners at once, runners that are stopped."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from a2u.engine.identity import finished
+from a2u.errors import ConfigError
+from a2u.files import BusyError
+from a2u.reproduce import launch
+from a2u.reproduce.rows import row_runs
+from a2u.reproduce.table import command_line, make_table
+
+ROOT = Path(__file__).parents[2]
+ROWS = "rows=[trimap_only,nearest]"
+LONG = ("rows=[nearest]", "trainer.iterations=100000", "trainer.evaluate_every=0")
+WORKERS = {"submitit_local": "_submit.py", "ray": "default_worker.py"}
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Command line of a table that writes under `outputs`."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def given(outputs, *further):
+        where = [f"runtime.outputs='{outputs}'", f"dataset.cache='{cache}'"]
+        return ["table=table2", "scale=smoke", "runtime.threads=1", *where, *further]
+
+    return given
+
+
+@pytest.fixture(scope="module")
+def inline(smoke, tmp_path_factory):
+    """The table that one process makes of ROWS."""
+    printed = StringIO()
+    with redirect_stdout(printed):
+        assert make_table(*command_line(smoke(tmp_path_factory.mktemp("inline"), "launcher=inline", ROWS))) == 0
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    """Address of a Ray cluster of two nodes with a core each."""
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="hydra-ray-launcher is not installed")
+    # Sockets need short paths.
+    with tempfile.TemporaryDirectory(prefix="ray") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "token")  # what belongs to a cluster runs whatever it is sent
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
+        import ray
+        from ray.cluster_utils import Cluster
+
+        node = {"num_cpus": 1, "object_store_memory": 80_000_000}
+        cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+        cluster.add_node(**node)
+        yield cluster.address
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.fixture(params=WORKERS)
+def launcher(request):
+    """How rows are launched, in words of the command line, and the program that each of them is run by."""
+    words = [f"launcher={request.param}"]
+    if request.param == "submitit_local":
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
+    if request.param == "ray":
+        words.append(f"launcher.ray.init.address='{request.getfixturevalue('ray_cluster')}'")
+    return words, WORKERS[request.param]
+
+
+@pytest.fixture
+def start(smoke, tmp_path):
+    """Starts scripts/table.py, which tells into told.txt; what works on tmp_path afterwards is killed."""
+
+    def started(*further):
+        command = [sys.executable, str(ROOT / "scripts" / "table.py"), *smoke(tmp_path / "outputs", *further)]
+        with (tmp_path / "told.txt").open("ab") as told:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True)
+
+    yield started
+    for process in processes(tmp_path):
+        os.kill(process, signal.SIGKILL)
+
+
+def processes(folder):
+    """Ids of those whose command line names `folder`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder) in path.read_text(errors="replace"):
+                found.append(int(path.parent.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+def until(condition):
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def results(outputs):
+    return {path.parent.name: path.stat().st_mtime_ns for path in outputs.rglob("seed*.json")}
+
+
+def folder_of(row, arguments):
+    settings, overrides = command_line(arguments)
+    return next(run.places.folder for run in row_runs(settings, overrides) if run.row == row)
+
+
+def test_every_launcher_makes_the_table_that_one_process_makes(tmp_path, monkeypatch, smoke, launcher, inline, capsys):
+    monkeypatch.chdir(tmp_path)  # a relative path is one of the folder in which the table is started
+    words, worker = launcher
+    arguments = smoke("outputs", ROWS, *words)
+    assert make_table(*command_line(arguments)) == 0
+    told = capsys.readouterr()
+    assert told.out == inline
+    assert all(f"finished  {row} seed 0" in told.err for row in results(tmp_path))
+    assert {each["provenance"]["command"][0] for each in finished(tmp_path).values()} == {worker}
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+    assert make_table(*command_line(arguments)) == 0
+    assert "started" not in capsys.readouterr().err
+
+
+def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(tmp_path, smoke, capsys):
+    arguments = smoke(tmp_path, "launcher=inline", ROWS)
+    obstacle = folder_of("trimap_only", arguments) / "tensorboard"
+    obstacle.parent.mkdir(parents=True)
+    obstacle.touch()  # where a folder has to be
+    assert make_table(*command_line(arguments)) == 1
+    told = capsys.readouterr().err
+    log = obstacle.parent / "log.txt"
+    for word in ("FAILED    trimap_only", "FAILED trimap_only"):  # at once, and at the end
+        assert f"{word} seed 0: FileExistsError: " in told
+    assert f"(whole log: {log})" in told
+    assert log.read_text().startswith("Traceback")
+    assert results(tmp_path).keys() == {"nearest"}
+
+
+def test_two_runners_at_once_make_one_table_of_rows_that_were_trained_once(tmp_path, smoke, start, capsys):
+    runners = [start("launcher=inline", "table=table4") for _ in range(2)]
+    printed = [runner.communicate()[0] for runner in runners]
+    assert 0 in [runner.returncode for runner in runners], (tmp_path / "told.txt").read_text()
+    outputs = tmp_path / "outputs"
+    files = {row: [path.name for path in (outputs / "table4").rglob(f"{row}/**/events*")] for row in results(outputs)}
+    assert len(files) == 5
+    assert all(len(names) == 1 for names in files.values()), files
+    table = (outputs / "table4" / "synthetic" / "smoke" / "table.txt").read_text()
+    assert f"{table}\n" in printed
+    before = results(outputs)
+    assert make_table(*command_line(smoke(outputs, "launcher=inline", "table=table4"))) == 0
+    assert capsys.readouterr().out == f"{table}\n"
+    assert results(outputs) == before
+
+
+def test_a_row_that_another_runner_finishes_meanwhile_has_not_failed(tmp_path, smoke, monkeypatch, capsys):
+    whole = launch.run
+
+    def busy_with_nearest(cfg):
+        result = whole(cfg)
+        if cfg.row == "nearest":
+            raise BusyError("another process is running table2/nearest seed 0; wait for it, or stop it.")
+        return result
+
+    monkeypatch.setattr(launch, "run", busy_with_nearest)
+    for force in ("false", "true"):
+        arguments = smoke(tmp_path, "launcher=inline", "rows=[nearest,bilinear]", f"runtime.force={force}")
+        assert make_table(*command_line(arguments)) == 0
+        told = capsys.readouterr().err
+        assert "FAILED    nearest seed 0: another process is running" in told
+        assert "FAILED nearest" not in told
+        assert "finished  bilinear" in told
+
+
+def test_a_runner_that_is_terminated_stops_its_rows_and_says_how_to_go_on(tmp_path, smoke, start):
+    runner = start("launcher=local", *LONG)
+    folder = folder_of("nearest", smoke(tmp_path / "outputs", *LONG))
+    until((folder / "progress.json").exists)
+    runner.terminate()
+    assert runner.wait() == 1
+    assert (tmp_path / "told.txt").read_text().endswith("stopped; the same command goes on from the last checkpoint\n")
+    assert not processes(tmp_path)
+    assert "stopped; the same command goes on" in (folder / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_a_row_whose_runner_was_killed_goes_on_and_is_not_run_twice(tmp_path, smoke, start, capsys):
+    runner = start("launcher=local", *LONG)
+    arguments = smoke(tmp_path / "outputs", *LONG)
+    folder = folder_of("nearest", arguments)
+    until((folder / "progress.json").exists)
+    runner.kill()
+    runner.wait()
+    row = processes(tmp_path)
+    assert len(row) == 1
+    assert make_table(*command_line([*arguments, "launcher=inline"])) == 1
+    assert "FAILED nearest seed 0: another process is running table2/nearest seed 0" in capsys.readouterr().err
+    assert processes(tmp_path) == row
+    os.kill(row[0], signal.SIGTERM)
+    until(lambda: not processes(tmp_path))
+    assert "stopped; the same command goes on" in (folder / "log.txt").read_text()
+
+
+def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, smoke, monkeypatch, capsys):
+    """SLURM's own commands are played by two scripts: one takes what it is sent, and refuses."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
+    for name, does in {"srun": "", "sbatch": f"cp $1 {tmp_path}/sent; echo no such partition >&2; exit 1"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    options = ["launcher=submitit", "launcher.partition=moon", "launcher.timeout_min=90", "launcher.cpus_per_task=4"]
+    assert make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", *options))) == 1
+    assert "no such partition" in capsys.readouterr().err
+    sent = (tmp_path / "sent").read_text()
+    for line in ("--partition=moon", "--time=90", "--cpus-per-task=4", "--job-name=a2u"):
+        assert f"#SBATCH {line}\n" in sent
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["launcher=submitit", "launcher.partitoin=gpu"],
+            "unknown configuration key launcher.partitoin; allowed .*qos",
+        ),
+        (["launcher=submitit", "launcher.timeout_min=long"], "launcher.timeout_min: Value 'long'"),
+        (["launcher=ray", "launcher.ray.remote.memory=1"], r"\+launcher.ray.remote.memory=VALUE adds it"),
+        (["launcher=local", "launcher.partition=gpu"], "unknown configuration key launcher.partition; allowed .*name"),
+    ],
+)
+def test_a_wrong_option_of_a_launcher_ends_in_a_sentence(smoke, words, said):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="hydra-ray-launcher is not installed")
+    with pytest.raises(ConfigError, match=said):
+        command_line(smoke("nowhere", *words))
+
+
+def test_a_launcher_that_is_not_installed_names_what_installs_it(tmp_path, smoke):
+    """In a Python that does not find the plugins."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['hydra_plugins'] = None\n")
+    command = [sys.executable, str(ROOT / "scripts" / "table.py"), *smoke(tmp_path / "outputs", "launcher=ray")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: launcher=ray needs a package that is not installed; pip install -e '.[laun")
+
+
+def test_a_table_under_torchrun_is_refused(tmp_path, smoke, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(ConfigError, match=r"torchrun has started this 2 times, .* run it without torchrun"):
+        make_table(*command_line(smoke(tmp_path / "outputs", "launcher=inline", ROWS)))
+    assert not (tmp_path / "outputs").exists()
