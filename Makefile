@@ -4,6 +4,7 @@
 # make bench                time and memory of every part beside a plain formulation of the same
 # make test                 set up (once), run the tests
 # Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON PHOTOS ARGS="key=value ..."
+#   make table2 LAUNCHER=ray  its rows on several machines: local, submitit (SLURM), ray; docs/clusters.md
 #   make table2 DATASET=adobe ROOT=/data/Combined_Dataset SCALE=paper SEEDS=3
 #   make table1 DATASET=mnist,fashion_mnist ROOT=/data SCALE=paper
 
@@ -51,7 +52,7 @@ EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset
 .PHONY: help setup test test-all lint format publish figures bench tensorboard pictures clean foreign-environment $(TABLES)
 
 help:
-	@sed -n '1,9s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '1,10s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)
 
@@ -99,12 +100,12 @@ clean:
 	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON= of an environment of yours" % sys.version_info[:2])'
 	@echo "setting up .venv: about 6 GB, a few minutes (once)"
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic,launchers]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting skimage pytest xdist hypothesis ruff mypy
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:
 	@"$(RUN)" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, "$(NEEDED)".split())))' \
-	  || "$(RUN)" -m pip install --editable ".[test,digits,figures,classic]"
+	  || "$(RUN)" -m pip install --editable ".[test,digits,figures,classic,launchers]"
