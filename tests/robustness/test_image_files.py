@@ -3,14 +3,19 @@
 import shutil
 import struct
 import zlib
+from contextlib import suppress
+from io import BytesIO
 
 import cv2
 import numpy as np
 import pytest
 from helpers.matting_folders import matte, noise, save
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from a2u.config import compose
+from a2u.data.composition_rule import read_picture
 from a2u.data.images import read_colour, read_grey, read_header, read_trimap
 from a2u.engine.evaluate import predict
 from a2u.errors import DataError
@@ -153,6 +158,28 @@ def test_far_more_pixels_than_bytes(builders):
         with pytest.raises(DataError, match=rf"{path.name} cannot be used \(Image size \(900000000 pixels\)"):
             build()
         path.write_bytes(content)
+
+
+@pytest.mark.filterwarnings("ignore")  # PIL's of what it passes over
+@given(
+    form=st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4)), min_size=1, max_size=8),
+    kept=st.just(1.0) | st.floats(0, 1),
+)
+def test_bytes_that_are_damaged(tmp_path_factory, form, changes, kept):
+    """Pixels or a sentence, never another error: most of them lie near the start, where the headers are."""
+    path, content = tmp_path_factory.getbasetemp() / "damaged.png", BytesIO()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(noise(9, 8, 3)).save(content, form, **({"exif": exif} if form in ("PNG", "JPEG") else {}))
+    data = bytearray(content.getvalue())
+    for place, new in changes:
+        at = int(place**3 * (len(data) - 1))
+        data[at : at + len(new)] = new
+    path.write_bytes(data[: int(kept * len(data))])
+    for read in (read_header, read_colour, read_picture):
+        with suppress(DataError):
+            read(path)
 
 
 def test_a_jpeg_trimap(adobe_root, builders):

@@ -72,10 +72,12 @@ def read_header(path: Path) -> Header:
             return Header(image.height, image.width, image.getexif().get(ExifTags.Base.Orientation, 1))
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
-    except (UnidentifiedImageError, SyntaxError) as error:
+    except UnidentifiedImageError as error:
         raise DataError(f"{path} is damaged or not an image: copy or download it again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # PIL's of a damaged file are of a dozen types
+        raise DataError(f"{path} is damaged ({error}): copy or download it again") from error
 
 
 def _read(path: Path) -> np.ndarray:
