@@ -597,6 +597,9 @@ def refuse_incomplete(cfg: DictConfig) -> None:
 
 def _refuse_strange_overrides(overrides: list[str]) -> None:
     """What Hydra takes, or stumbles over without a sentence of its own. Raises ConfigError, HydraException."""
+    for given in overrides:
+        if given.splitlines() not in ([], [given]):
+            raise ConfigError(f"{given!r} holds a line break: write KEY=VALUE in one line.")
     groups = {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()}
     for override in OverridesParser.create().parse_overrides(overrides):
         line, key = str(override.input_line), override.key_or_group

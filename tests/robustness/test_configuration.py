@@ -118,6 +118,12 @@ def test_what_cannot_be_read(override):
     assert "KEY=VALUE" in words
 
 
+@pytest.mark.parametrize("control", ["\n", "\r", "\x1c", "\u2028"])
+def test_a_line_break_in_an_override(control):
+    """The message would be of several lines."""
+    assert "holds a line break" in refused(f"row=a{control}b")
+
+
 @pytest.mark.parametrize("override", ["dataset=adobe,synthetic", "seed=range(1,3)", "dataset.root=/a,b"])
 def test_several_values_for_one_run(override):
     assert f"{override} gives several values: choose one" in refused(override)
