@@ -44,6 +44,8 @@ def test_numbers_that_are_not_finite(key, value):
     ("key", "value", "words"),
     [
         ("seed", 2**32, " must be at most 4294967295; got 4294967296"),
+        ("trainer.batch_size", 10**25, f" must be at most 4294967295; got {10**25}"),
+        ("model.encoder_blocks", [1, 1, 2000], " must be at most 1024; got [1, 1, 2000]"),
         ("trainer.lr", -0.1, " must be positive; got -0.1"),
         ("trainer.gamma", 1.5, " must be at most 1; got 1.5"),
         ("sample.combine_probability", 2.0, " must be at most 1; got 2.0"),

@@ -11,7 +11,7 @@ from a2u.errors import ConfigError
 
 # Least and most, both allowed. Keys that a configuration does not have are passed over.
 RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**32 - 1),
+    "seed": (0, math.inf),
     "dataset.limit_train": (1, math.inf),
     "dataset.limit_test": (1, math.inf),
     "dataset.cache_mb": (0, math.inf),
@@ -41,6 +41,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "runtime.checkpoint_seconds": (0, math.inf),
     "runtime.tile": (1, math.inf),
 }
+LARGEST = 2**32 - 1  # of any whole number ...
+LARGEST_SIZE = 1024  # ... and of those that a network is built from: ranks, kernel sizes, numbers of blocks
 POSITIVE = ("trainer.lr", "trainer.encoder_lr_ratio", "trainer.clip_norm", "sample.scale_min")
 FOLDERS = ("table", "row", "scale")  # name folders under runtime.outputs
 
@@ -51,6 +53,11 @@ def check_ranges(cfg: DictConfig) -> None:
     for key, value in given.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key} must be a finite number; got {value}.")
+        largest = LARGEST_SIZE if key.startswith(("model.", "upsampler.")) else LARGEST
+        if any(
+            isinstance(number, int) and number > largest for number in (value if isinstance(value, list) else [value])
+        ):
+            raise ConfigError(f"{key} must be at most {largest}; got {value}.")
     untrained = "model" in cfg and OmegaConf.get_type(cfg, "model") is UntrainedConfig
     for key, (least, most) in RANGES.items():
         least = 0 if key == "trainer.epochs" and untrained else least
@@ -62,9 +69,9 @@ def check_ranges(cfg: DictConfig) -> None:
     for key in POSITIVE:
         if given.get(key) is not None and given[key] <= 0:
             raise ConfigError(f"{key} must be positive; got {given[key]}.")
-    smallest, largest = given.get("sample.scale_min", 1), given.get("sample.scale_max", 1)
-    if smallest > largest:
-        raise ConfigError(f"sample.scale_min must be at most sample.scale_max; got {smallest} and {largest}.")
+    scales = given.get("sample.scale_min", 1), given.get("sample.scale_max", 1)
+    if scales[0] > scales[1]:
+        raise ConfigError(f"sample.scale_min must be at most sample.scale_max; got {scales[0]} and {scales[1]}.")
     milestones = given.get("trainer.milestones", [])
     if any(epoch < 1 for epoch in milestones):
         raise ConfigError(f"trainer.milestones must be epochs, each at least 1; got {milestones}.")
