@@ -54,9 +54,8 @@ def check_ranges(cfg: DictConfig) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key} must be a finite number; got {value}.")
         largest = LARGEST_SIZE if key.startswith(("model.", "upsampler.")) else LARGEST
-        if any(
-            isinstance(number, int) and number > largest for number in (value if isinstance(value, list) else [value])
-        ):
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, int) and number > largest for number in numbers):
             raise ConfigError(f"{key} must be at most {largest}; got {value}.")
     untrained = "model" in cfg and OmegaConf.get_type(cfg, "model") is UntrainedConfig
     for key, (least, most) in RANGES.items():
