@@ -7,11 +7,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: test processes 
 
 import pytest
 import torch
+from hypothesis import settings
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before Triton: its kernels then run on a CPU, as Python
 
 ROOT = Path(__file__).parents[1]
+
+# Random examples of each property; the long form is run by hand (docs/robustness.md).
+settings.register_profile("short", max_examples=25, deadline=None)
+settings.register_profile("long", max_examples=10_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -564,12 +565,15 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
             f"the folder configs/ was looked for at {CONFIG_DIR} and is not there; experiments run from a checkout "
             "of the repository, installed with `pip install -e .`."
         )
+    overrides = list(overrides)
     outer = GlobalHydra.instance().hydra  # a script's own Hydra, put back afterwards
     GlobalHydra.instance().clear()
     try:
+        _refuse_strange_overrides(overrides)
         with initialize_config_dir(version_base="1.3", config_dir=str(CONFIG_DIR)):
-            cfg = hydra_compose(config_name, overrides=list(overrides))
+            cfg = hydra_compose(config_name, overrides=overrides)
         _refuse_unknown_keys(cfg)
+        _refuse_wrong_references(cfg, overrides)
         return cfg
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
@@ -599,6 +603,41 @@ def refuse_incomplete(cfg: DictConfig) -> None:
         raise ConfigError(f"{', '.join(missing)} must be given, such as {missing[0]}=VALUE.")
 
 
+def _refuse_strange_overrides(overrides: list[str]) -> None:
+    """What Hydra takes, or stumbles over without a sentence of its own. Raises ConfigError, HydraException."""
+    for given in overrides:
+        if given.splitlines() not in ([], [given]):
+            raise ConfigError(f"{given!r} holds a line break: write KEY=VALUE in one line.")
+    groups = {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        line, key = str(override.input_line), override.key_or_group
+        group = key.removesuffix(".name")
+        is_group = group in groups
+        if not key:
+            raise ConfigError(f"{line} names no key: write KEY=VALUE.")
+        if override.is_delete():
+            raise ConfigError(f"{line} would take a key away, but all are needed: give it a value, {key}=VALUE.")
+        if is_group and key != group:
+            raise ConfigError(f"{line} would rename what was chosen: choose another with {group}={_choices(group)}.")
+        if override.is_sweep_override():
+            raise ConfigError(f"{line} gives several values: choose one, or quote what is one, {key}=\"'a,b'\".")
+        if is_group and override.value() not in options_of(group):
+            raise ConfigError(f"there is no {group} {line.partition('=')[2]!r}; there are: {_choices(group)}.")
+
+
+def _refuse_wrong_references(cfg: DictConfig, overrides: list[str]) -> None:
+    """A reference, ${...}, has to lead to a value of the right type. Raises ConfigError."""
+    try:
+        OmegaConf.resolve(cfg.copy())
+    except OmegaConfBaseException as error:
+        given = ", ".join(override for override in overrides if "${" in override)
+        raise ConfigError(f"{given or 'a reference of the configuration'} leads nowhere: {explain(error)}") from error
+
+
+def _choices(group: str) -> str:
+    return ", ".join(options_of(group))
+
+
 def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:
     """Hydra's `+key=value` adds keys even to a typed node; here it must not."""
     kind = OmegaConf.get_type(cfg)
@@ -623,10 +662,15 @@ def options_of(group: str) -> list[str]:
 
 def explain(error: Exception) -> str:
     """One sentence from Hydra's message: the key, what was found, what is allowed."""
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read: write KEY=VALUE, and a value with special characters in quotes of both "
+            "kinds, KEY=\"'VALUE'\"."
+        )
     missing = re.search(r"Could not find '([^/']+)/([^']+)'", str(error))
     if missing:
         group, name = missing.groups()
-        return f"there is no {group} {name!r}; there are: {', '.join(options_of(group))}."
+        return f"there is no {group} {name!r}; there are: {_choices(group)}."
     plugin = re.search(r"In 'launcher/(\w+)': Could not load 'hydra/launcher/", str(error))
     if plugin:
         return (
@@ -647,7 +691,8 @@ def explain(error: Exception) -> str:
         allowed = ", ".join(entry.name for entry in fields(kind))
         return f"unknown configuration key {key}; allowed here: {allowed or 'none'}."
     if full_key:
-        reason = next((line for line in text.splitlines() if "alue" in line or "issing" in line), text)
+        lines = text.splitlines()
+        reason = next((line for line in lines if re.search("alue|issing|ptional|ssigned", line)), lines[0])
         return f"configuration key {full_key.group(1)}: {reason.strip().rstrip('.')}."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)

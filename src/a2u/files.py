@@ -1,5 +1,6 @@
 """Files: written so that no reader ever sees half of one, and told apart by their contents."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -13,27 +14,54 @@ from typing import Any
 from a2u.errors import A2UError
 
 
+def user_path(text: str | Path) -> Path:
+    """A path as a user writes it: ~ and ~name are home folders, where there are such."""
+    return Path(os.path.expanduser(text))
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def reason(error: OSError) -> str:
+    """Why a file could not be read or written, in words."""
+    return "the disk is full" if error.errno in FULL else error.strerror or str(error)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError inside that names no file, as those of a full disk, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 @contextmanager
 def replacing(path: Path, earlier: Path | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path`; flush it and put it in `path`'s place if the block succeeds.
 
     earlier: where to keep the file that was `path` until then; None: nowhere.
+
+    Raises OSError that names `path` where that cannot be; what was there stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        if earlier is not None and path.is_file():
-            path.replace(earlier)
-        temporary.replace(path)
-        _flush_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            if earlier is not None and path.is_file():
+                path.replace(earlier)
+            temporary.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

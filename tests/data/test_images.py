@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.data.images import image_size, read_colour, read_grey, read_trimap
+from a2u.data.images import read_colour, read_grey, read_header, read_trimap
 from a2u.errors import DataError
 
 READERS = [read_colour, read_grey, read_trimap]
@@ -120,7 +120,7 @@ def test_coloured_file_is_no_grey_image(tmp_path, suffix, difference):
         read_grey(path)
 
 
-@pytest.mark.parametrize("read", [*READERS, image_size])
+@pytest.mark.parametrize("read", [*READERS, read_header])
 def test_missing_file(tmp_path, read):
     with pytest.raises(DataError, match=r"a\.png cannot be read: No such file"):
         read(tmp_path / "a.png")
@@ -168,7 +168,7 @@ def test_trimap_with_other_values_is_refused_with_file_and_values(tmp_path):
 
 
 def test_size_from_the_header(tmp_path):
-    assert image_size(save(tmp_path / "a.png", np.zeros((3, 300), np.uint8))) == (3, 300)
+    assert read_header(save(tmp_path / "a.png", np.zeros((3, 300), np.uint8))) == (3, 300, 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", bytes(100)])
@@ -176,4 +176,4 @@ def test_header_of_something_else(tmp_path, content):
     path = tmp_path / "a.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png is damaged or not an image"):
-        image_size(path)
+        read_header(path)

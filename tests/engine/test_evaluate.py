@@ -12,6 +12,7 @@ from a2u.config import compose
 from a2u.data.types import Composite
 from a2u.engine import ahead
 from a2u.engine.evaluate import PROGRAMS, PredictionError, evaluate, predict
+from a2u.engine.ranges import check_ranges
 from a2u.engine.run import evaluation_threads
 from a2u.errors import ConfigError, DataError
 from a2u.inputs import network_input
@@ -220,7 +221,7 @@ def test_threads_are_as_many_as_pytorchs_unless_said():
     assert evaluation_threads(compose([])) == torch.get_num_threads()
     assert evaluation_threads(compose(["runtime.evaluation_threads=3"])) == 3
     with pytest.raises(ConfigError, match=r"runtime\.evaluation_threads must be at least 1; got 0\."):
-        evaluation_threads(compose(["runtime.evaluation_threads=0"]))
+        check_ranges(compose(["runtime.evaluation_threads=0"]))
 
 
 def test_doctests():

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import convolve
@@ -140,7 +140,6 @@ def test_equals_matlab_program_on_photographs(
     assert_reference(all_metrics(*read_triple(folder, case)), folder / "expected.csv", case)
 
 
-@settings(deadline=None)
 @given(triples())
 def test_equals_slow_version(images: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     assert all_metrics(*images) == pytest.approx(slow_metrics(*images), rel=1e-6, abs=1e-9)
@@ -203,13 +202,29 @@ def test_all_metrics_equals_the_four_functions() -> None:
     assert all_metrics(*images) == {f.__name__: f(*images) for f in FUNCTIONS}
 
 
-@settings(deadline=None)
 @given(triples())
 def test_perfect_prediction_costs_nothing(
     images: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     _, alpha, trimap = images
     assert set(all_metrics(alpha, alpha, trimap).values()) == {0.0}
+
+
+@given(triples())
+def test_prediction_and_alpha_may_change_places(images: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    pred, alpha, trimap = images
+    assert all_metrics(alpha, pred, trimap) == pytest.approx(all_metrics(pred, alpha, trimap), rel=1e-12)
+
+
+@given(triples())
+def test_without_an_unknown_pixel_nothing_is_measured(images: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """Undefined, not NaN, and no weight in the mean of a set."""
+    pred, alpha, trimap = images
+    metrics = MattingMetrics()
+    metrics.update("undefined", pred, alpha, np.where(trimap == 128, np.uint8(0), trimap))
+    metrics.update("defined", pred, alpha, trimap)
+    assert metrics.undefined == ["undefined"]
+    assert metrics.mean() == pytest.approx(all_metrics(pred, alpha, trimap))
 
 
 def test_only_the_unknown_region_counts_but_the_whole_image_connects() -> None:

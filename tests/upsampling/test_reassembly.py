@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from helpers.memory import peak_mb
-from torch.nn.functional import pixel_shuffle
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -126,6 +128,61 @@ def test_a_kernel_by_sub_position_is_one_before_its_pixel_shuffle(back_end, size
         (y, *torch.autograd.grad(y, (x, flat), grad, retain_graph=True)) for y in (by_sub_position, shuffled)
     )
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def slow(x, kernel, grad, k, groups, ratio, up):
+    """y, dL/dx and dL/dkernel of both directions, in float64: each product of Eq. 1 counts in all three."""
+    x, kernel, grad = (tensor.double().numpy() for tensor in (x, kernel, grad))
+    y, grad_x, grad_kernel = np.zeros_like(grad), np.zeros_like(x), np.zeros_like(kernel)
+    width = x.shape[1] // groups
+    for group, i, j, row, column in np.ndindex(groups, *grad.shape[2:], k, k):
+        corner = (i // ratio - k // 2, j // ratio - k // 2)
+        if not up:
+            corner = (ratio * i - (k - ratio) // 2, ratio * j - (k - ratio) // 2)
+        si, sj = corner[0] + row, corner[1] + column
+        if 0 <= si < x.shape[2] and 0 <= sj < x.shape[3]:
+            channels, tap = slice(group * width, (group + 1) * width), (group * k + row) * k + column
+            weight, seen, flows = kernel[:, tap, i, j, None], x[:, channels, si, sj], grad[:, channels, i, j]
+            y[:, channels, i, j] += weight * seen
+            grad_x[:, channels, si, sj] += weight * flows
+            grad_kernel[:, tap, i, j] += (seen * flows).sum(axis=1)
+    return y, grad_x, grad_kernel
+
+
+@st.composite
+def reassemblies(draw):
+    """k, groups, ratio, whether up; x, kernel and a gradient of the result, of any size and memory layout."""
+    up, ratio, groups = draw(st.booleans()), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    k = 2 * draw(st.integers(0, 2)) + (1 if up else ratio)
+    n, per_group, h, w = (draw(st.integers(1, most)) for most in (2, 3, 4, 4))
+    large, small = (ratio * h, ratio * w), (h, w)
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+
+    def tensor(channels, size):
+        values = torch.randn(n, channels, *size, generator=generator, dtype=dtype)
+        return values.contiguous(memory_format=draw(st.sampled_from([torch.contiguous_format, torch.channels_last])))
+
+    x = tensor(groups * per_group, small if up else large)
+    kernel, grad = (tensor(channels, large if up else small) for channels in (groups * k * k, groups * per_group))
+    return (k, groups, ratio), up, (x, kernel, grad)
+
+
+@pytest.mark.parametrize("name", ["taps", "compiled"])
+@given(case=reassemblies(), by_sub_position=st.booleans())
+def test_equals_a_loop_with_its_gradients(needs_compiler, name, case, by_sub_position):
+    sizes, up, (x, kernel, grad) = case
+    inputs = x.clone().requires_grad_(), kernel.clone().requires_grad_()
+    given_kernel = inputs[1]
+    if up and by_sub_position:
+        given_kernel = pixel_unshuffle(given_kernel, sizes[-1]).unflatten(1, (-1, sizes[-1] ** 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reassembly, "_back_end", lambda x: {"taps": taps, "compiled": compiled}[name])
+        y = (reassemble_up if up else reassemble_down)(inputs[0], given_kernel, *sizes)
+        found = y, *torch.autograd.grad(y, inputs, grad)
+    tolerance = 1e-12 if x.dtype == torch.float64 else 1e-4
+    for one, expected in zip(found, slow(x, kernel, grad, *sizes, up), strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(("k", "groups"), [(1, 1), (3, 2)])

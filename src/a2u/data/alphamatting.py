@@ -19,7 +19,7 @@ from a2u.config import AlphamattingConfig
 from a2u.data.folders import (
     CompositeFile,
     CompositeFiles,
-    check_sizes,
+    check_together,
     checksum,
     contents,
     dataset_root,
@@ -28,9 +28,10 @@ from a2u.data.folders import (
     missing_folder,
     require,
 )
-from a2u.data.images import image_size, read_colour, read_trimap
+from a2u.data.images import read_colour, read_header, read_trimap
 from a2u.data.types import MattingData
 from a2u.errors import DataError
+from a2u.files import user_path
 
 IMAGES, ALPHAS, TRIMAPS = "input_training_lowres", "gt_training_lowres", "trimap_training_lowres"
 BENCHMARK, BENCHMARK_TRIMAPS = "input_lowres", "trimap_lowres"
@@ -72,7 +73,7 @@ class BenchmarkPhotographs:
         self._images, self._trimaps = find_images(root / BENCHMARK, (".png",)), find_images(folder, (".png",))
         require(self._images, self._trimaps, folder, BENCHMARK)
         for name, path in self._images.items():
-            check_sizes({path: image_size(path), self._trimaps[name]: image_size(self._trimaps[name])})
+            check_together({each: read_header(each) for each in (path, self._trimaps[name])})
         self.names = list(self._images)
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ def photographs_folder(folder: str | Path) -> Path:
     Raises:
         DataError: it is not there, or holds neither.
     """
-    root = Path(folder).expanduser()
+    root = user_path(folder)
     if not root.is_dir():
         raise DataError(f"{missing_folder(root)}: set photographs to the folder that holds {IMAGES} or {BENCHMARK}")
     if not (root / IMAGES).is_dir() and not (root / BENCHMARK).is_dir():

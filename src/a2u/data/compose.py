@@ -29,7 +29,7 @@ from tqdm import tqdm
 from a2u.data import adobe, distinctions646
 from a2u.data.composition_rule import RULE, composite, cover, read_picture, trimap
 from a2u.data.folders import (
-    check_sizes,
+    check_together,
     contents,
     file_sha256,
     find_images,
@@ -40,11 +40,11 @@ from a2u.data.folders import (
     require,
     some,
 )
-from a2u.data.images import image_size, read_grey, write_png
+from a2u.data.images import read_grey, read_header, write_png
 from a2u.data.layout import Layout
 from a2u.data.manifest import MANIFEST, Manifest, Record, read_manifest, write_manifest
 from a2u.errors import DataError
-from a2u.files import locked
+from a2u.files import locked, reason
 
 LAYOUTS = (adobe.LAYOUT, distinctions646.LAYOUT)
 MANIFEST_SECONDS = 1.0  # between writings of the manifest: what a killed run makes again at most
@@ -127,7 +127,7 @@ def plan(
     require(names, found_alphas, alphas, f"the list {foreground_list}")
     require(dict.fromkeys(background_names), pictures, backgrounds, f"the list {background_list}")
     for name in names:
-        check_sizes({path: image_size(path) for path in (found[name], found_alphas[name])})
+        check_together({path: read_header(path) for path in (found[name], found_alphas[name])})
 
     cases = [
         Case(f"{name}_{k}", found[name], found_alphas[name], pictures[background_names[index * each + k]])
@@ -153,7 +153,7 @@ def make(plan: Plan, jobs: int = 1) -> Made:
                 rest.unlink()
             return _make(plan, jobs)
     except OSError as error:
-        raise DataError(f"{error.filename or plan.merged} cannot be written: {error.strerror or error}") from error
+        raise DataError(f"{error.filename or plan.merged} cannot be written: {reason(error)}") from error
 
 
 def _make(plan: Plan, jobs: int) -> Made:

@@ -74,10 +74,13 @@ def read_picture(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise DataError(f"{path} has more than 8 bits a channel; convert it to 8 bits a channel")
-            return image.convert("RGB")
-    except (UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+            mode, picture = image.mode, image.convert("RGB")
+    except UnidentifiedImageError as error:
         raise DataError(f"{path} is damaged or not an image ({error}): copy or download it again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}): copy or download it again") from error
+    except Exception as error:  # PIL's of a damaged file are of a dozen types
+        raise DataError(f"{path} is damaged ({error}): copy or download it again") from error
+    if mode.startswith(("I", "F")):
+        raise DataError(f"{path} has more than 8 bits a channel; convert it to 8 bits a channel")
+    return picture

@@ -17,6 +17,8 @@ ENLARGED_SIDE = 1.1
 PIXELS_OF_A_TRY = 2000
 # Pixels beside a point that cubic interpolation reads.
 CUBIC_REACH = 2
+# Enlarged beyond this a background is a few flat blocks, which are looked up: interpolating them would fill any memory.
+LARGEST_FACTOR = 256
 
 
 class Crop(NamedTuple):
@@ -147,6 +149,12 @@ def background_crop(background: np.ndarray, size: tuple[int, int], window: Windo
     factor = max(side / old for side, old in zip(size, background.shape[:2], strict=True))
     if factor <= 1:
         return background[window.slices].copy()
+    if factor > LARGEST_FACTOR:
+        nearest = (
+            (np.arange(start, start + length) / factor).astype(int).clip(max=old - 1)
+            for old, start, length in zip(background.shape[:2], window[:2], window[2:], strict=True)
+        )
+        return background[np.ix_(*nearest)]
     rows, y_scale, y = _enlarged(background.shape[0], factor, window.top, window.height)
     columns, x_scale, x = _enlarged(background.shape[1], factor, window.left, window.width)
     enlarged = cv2.resize(background[rows, columns], None, fx=x_scale, fy=y_scale, interpolation=cv2.INTER_CUBIC)

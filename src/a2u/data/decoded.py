@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from a2u.errors import DataError
-from a2u.files import replacing
+from a2u.files import reason, replacing
 
 
 class Decoded:
@@ -50,7 +50,7 @@ class Decoded:
                 return np.load(temporary, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             raise DataError(
-                f"{self._folder} cannot keep decoded images ({error.strerror or error}): "
+                f"{self._folder} cannot keep decoded images ({reason(error)}): "
                 "set dataset.decoded to a folder with room, or to null"
             ) from error
 

@@ -28,6 +28,7 @@ from torch.nn.functional import interpolate
 from a2u.config import DigitsConfig, IdxConfig
 from a2u.data.folders import limited, missing_folder, some
 from a2u.errors import ConfigError, DataError
+from a2u.files import user_path
 
 CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's, which name the folders too
 
@@ -178,7 +179,7 @@ def _read_idx(cfg: IdxConfig) -> tuple[Tensor, Tensor]:
 
 def _find(cfg: IdxConfig, kind: Any) -> dict[str, Path]:
     """The four files, downloaded first where that is wanted and needed; `kind` is torchvision's class."""
-    root = Path("data" if cfg.root is None else cfg.root).expanduser().absolute()
+    root = user_path("data" if cfg.root is None else cfg.root).absolute()
     places = [_raw(root, kind), root]
     found = _first_whole(places)
     if not found and cfg.download:

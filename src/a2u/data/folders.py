@@ -10,12 +10,13 @@ import numpy as np
 
 from a2u.config import DatasetConfig
 from a2u.data.decoded import Decoded
-from a2u.data.images import SUFFIXES, image_size, read_colour, read_grey, read_trimap
+from a2u.data.images import SUFFIXES, Header, read_colour, read_grey, read_header, read_trimap
 from a2u.data.types import Composite, Layer
 from a2u.errors import DataError
-from a2u.files import sha256
+from a2u.files import sha256, user_path
 
 File = TypeVar("File")
+STRIP = 100  # a foreground's longer side is at most so many times its shorter one
 
 
 class LayerFile(NamedTuple):
@@ -46,7 +47,9 @@ class LayerFiles:
 
     def __init__(self, files: Sequence[LayerFile], cache_mb: int, decoded: Decoded | None = None) -> None:
         for file in files:
-            check_sizes({path: image_size(path) for path in file[1:]})
+            headers = {path: read_header(path) for path in file[1:]}
+            check_together(headers)
+            _refuse_strips(headers)
         self._files = files
         self._decoded = decoded
         self._room = cache_mb * 2**20  # bytes
@@ -99,7 +102,7 @@ class CompositeFiles:
 
     def __init__(self, files: Sequence[CompositeFile]) -> None:
         for file in files:
-            check_sizes({path: image_size(path) for path in file[1:]})
+            check_together({path: read_header(path) for path in file[1:]})
         self._files = files
 
     def __len__(self) -> int:
@@ -134,7 +137,7 @@ def dataset_root(cfg: DatasetConfig, expected: str) -> Path:
     """The folder of a dataset; `expected` says in words what has to lie there."""
     if cfg.root is None:
         raise DataError(f"dataset {cfg.name} has no root: set it to the folder that {expected}")
-    root = Path(cfg.root).expanduser().absolute()
+    root = user_path(cfg.root).absolute()
     if not root.is_dir():
         raise DataError(f"{missing_folder(root)}: set root to the folder that {expected}")
     return root
@@ -215,6 +218,27 @@ def check_sizes(sizes: Mapping[Path, tuple[int, ...]]) -> None:
     if len(set(sizes.values())) > 1:
         found = ", ".join(f"{path} is {width} x {height}" for path, (height, width) in sizes.items())
         raise DataError(f"{found} pixels (width x height): these belong together and must agree")
+
+
+def check_together(headers: Mapping[Path, Header]) -> None:
+    """Raise DataError unless images that belong together have one size, and none is turned against another."""
+    check_sizes({path: header[:2] for path, header in headers.items()})
+    if len({header.orientation for header in headers.values()}) > 1:
+        found = ", ".join(f"{path} has {header.orientation}" for path, header in headers.items())
+        raise DataError(
+            f"{found} as EXIF orientation (1: shown as stored): these belong together, and pixels are taken as they "
+            "are stored: save them as they are to be shown, without that mark"
+        )
+
+
+def _refuse_strips(headers: Mapping[Path, Header]) -> None:
+    """A picture narrower than a crop is enlarged as a whole: a strip would fill any memory."""
+    for path, (height, width, _) in headers.items():
+        if max(height, width) > STRIP * min(height, width):
+            raise DataError(
+                f"{path} is {width} x {height} pixels (width x height), more than {STRIP} times as long as wide: a "
+                "foreground as narrow as that cannot be cropped; cut it into pieces, or leave it out"
+            )
 
 
 def limited(files: list[File], limit: int | None) -> list[File]:

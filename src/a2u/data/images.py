@@ -1,10 +1,11 @@
 """Image files: 8-bit pixels as they are stored, or an error that names the file."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from a2u.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from a2u.errors import DataError
@@ -56,15 +57,27 @@ def read_trimap(path: Path) -> np.ndarray:
     return trimap
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width in pixels, as stored, from the header of an image file; DataError if it has none."""
+class Header(NamedTuple):
+    """What an image file says of itself."""
+
+    height: int  # pixels, as stored
+    width: int
+    orientation: int  # of EXIF: how viewers turn it; 1, also where it says nothing: not at all
+
+
+def read_header(path: Path) -> Header:
+    """The header of an image file, of which nothing is decoded; DataError if it has none, or far too many pixels."""
     try:
         with Image.open(path) as image:
-            return image.height, image.width
+            return Header(image.height, image.width, image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is damaged or not an image: copy or download it again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # PIL's of a damaged file are of a dozen types
+        raise DataError(f"{path} is damaged ({error}): copy or download it again") from error
 
 
 def _read(path: Path) -> np.ndarray:

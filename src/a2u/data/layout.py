@@ -29,6 +29,7 @@ from a2u.data.folders import (
 from a2u.data.images import read_grey
 from a2u.data.types import MattingData
 from a2u.errors import DataError
+from a2u.files import user_path
 
 Names = tuple[str, ...]
 
@@ -75,7 +76,7 @@ def build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
         if cfg.split is Split.all:
             layers += layers_of_test_part(root, layout)
         layers = limited(layers, cfg.limit_train)
-    decoded = Decoded(Path(cfg.decoded).expanduser(), cfg.decoded_mb) if cfg.decoded is not None else None
+    decoded = Decoded(user_path(cfg.decoded), cfg.decoded_mb) if cfg.decoded is not None else None
     return MattingData(
         layers=LayerFiles(layers, cfg.cache_mb, decoded) if layers else None,
         layer_names=_told_apart(layers, composites, layout.training),
@@ -100,7 +101,7 @@ def layers_of_test_part(root: Path, layout: Layout) -> list[LayerFile]:
 def backgrounds(root: Path, layout: Layout, folder: str | None) -> dict[str, Path]:
     """Pictures of the background folder `folder`, None: of the layout's. Raises DataError if there are none."""
     if folder is not None:
-        return find_images(root / Path(folder).expanduser())
+        return find_images(root / user_path(folder))
     training = root / layout.training
     found = first_folder(training, layout.backgrounds)
     if not places(found):
@@ -148,7 +149,7 @@ def _layers(root: Path, layout: Layout, part: str, list_file: str | None) -> lis
         # An alpha without its foreground shows a copy that is not complete.
         require(alphas, foregrounds, folder, str(alpha_folder.relative_to(root)))
     else:
-        names = read_names(root / Path(list_file).expanduser())
+        names = read_names(root / user_path(list_file))
         require(names, foregrounds, folder, f"the list {list_file}")
     require(names, alphas, alpha_folder, str(folder.relative_to(root)))
     return [LayerFile(name, foregrounds[name], alphas[name]) for name in names]
@@ -164,7 +165,7 @@ def _composites(root: Path, layout: Layout, list_file: str | None) -> list[Compo
         names = list(images)
         require(found_trimaps, images, folder, str(trimap_folder.relative_to(root)))
     else:
-        names = _listed(read_names(root / Path(list_file).expanduser()), list(images))
+        names = _listed(read_names(root / user_path(list_file)), list(images))
         require(names, images, folder, f"the list {list_file}")
     require(names, found_trimaps, trimap_folder, origin)
     alpha_of = alpha_names(names, alphas)

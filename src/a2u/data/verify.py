@@ -19,7 +19,7 @@ from a2u.data.build import build_data
 from a2u.data.composition_rule import read_picture
 from a2u.data.digits import PictureData
 from a2u.data.folders import (
-    check_sizes,
+    check_together,
     dataset_root,
     find_images,
     first_folder,
@@ -28,7 +28,7 @@ from a2u.data.folders import (
     require,
     some,
 )
-from a2u.data.images import SUFFIXES, image_size, read_colour, read_grey, read_trimap
+from a2u.data.images import SUFFIXES, read_colour, read_grey, read_header, read_trimap
 from a2u.data.layout import Layout
 from a2u.data.manifest import check_manifest
 from a2u.errors import DataError
@@ -196,13 +196,13 @@ class _Inspection:
                     else:
                         yield path, result
 
-            sizes = dict(results(image_size, self.readers))
+            headers = dict(results(read_header, self.readers))
             for group in dict.fromkeys(self.groups):
-                if all(path in sizes for path in group):
+                if all(path in headers for path in group):
                     with self.keeping():
-                        check_sizes({path: sizes[path] for path in group})
+                        check_together({path: headers[path] for path in group})
             if deep:
-                list(results(self.decode, sizes))
+                list(results(self.decode, headers))
 
     def decode(self, path: Path) -> None:
         self.readers[path](path)

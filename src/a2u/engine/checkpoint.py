@@ -31,8 +31,8 @@ def save_checkpoint(
     earlier: where to keep the file that was `path` until then; None: nowhere.
     """
     state |= {"format": FORMAT, "config": json.dumps(plain(cfg)), "train_names": train_names}
-    with replacing(path, earlier) as temporary:
-        torch.save(state, temporary)
+    with replacing(path, earlier) as temporary, temporary.open("wb") as file:  # a path's errors would be no OSErrors
+        torch.save(state, file)
 
 
 def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:

@@ -118,7 +118,10 @@ def evaluate(
     model.eval()
 
     def predicted(case: Composite) -> tuple[Composite, np.ndarray]:
-        return case, predict(model, case.image, case.trimap, cfg.rounding.name, tile)
+        try:
+            return case, predict(model, case.image, case.trimap, cfg.rounding.name, tile)
+        except A2UError as error:
+            raise type(error)(f"image {case.name!r}: {error}") from error
 
     def measured(found: tuple[Composite, np.ndarray]) -> tuple[Composite, np.ndarray, dict[str, float]]:
         case, prediction = found

@@ -15,6 +15,7 @@ from a2u.config import plain
 from a2u.engine import processes
 from a2u.engine.identity import dataset_identity, finished
 from a2u.engine.provenance import commit, provenance
+from a2u.engine.ranges import check_ranges
 from a2u.engine.run import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.systems import load_system, weights_mark
 from a2u.engine.task import Picture
@@ -40,6 +41,7 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
 
 def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
+    check_ranges(cfg)
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
     code = commit()

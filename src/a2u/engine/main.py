@@ -1,30 +1,51 @@
 """What the scripts have in common: Hydra in front, one sentence for an error that is the user's to mend."""
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import CONFIG_DIR, compose, refuse_incomplete
 from a2u.errors import A2UError
+from a2u.files import FULL, reason
+
+ADVICE = {
+    **dict.fromkeys(FULL, "make room, then give the same command again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "mend its permissions, or name another place"),
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR), "a file lies where a folder is needed: move it, or name another place"
+    ),
+}
 
 
 @contextmanager
 def sentence() -> Iterator[None]:
     """End the program with the error's sentence on stderr and status 2, where it is the user's to mend.
 
-    SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
+    So are errors of files (OSError); any other one is the program's and keeps its traceback. A reader of stdout who
+    went away, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
     """
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
+        sys.stdout.flush()
     except A2UError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to print
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        place = error.filename2 or error.filename or "a file or standard output"
+        _stop(f"{place} cannot be used, {reason(error)}: {ADVICE.get(error.errno, 'check the path')}.")
     except KeyboardInterrupt:
         sys.exit("stopped; the same command goes on from the last checkpoint")
     finally:
@@ -33,6 +54,11 @@ def sentence() -> Iterator[None]:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def main(config_name: str, work: Callable[[DictConfig], None]) -> None:

@@ -23,6 +23,7 @@ from a2u.config import (
 from a2u.data import EpochSampler, TrainingSamples, build_data
 from a2u.data.finish import finish
 from a2u.data.samples import SAMPLES_VERSION
+from a2u.data.trimaps import UNKNOWN
 from a2u.data.types import Composite, MattingData
 from a2u.engine import processes
 from a2u.engine.ahead import mapping
@@ -65,8 +66,13 @@ class Matting(Task):
         self.test_images = len(data.test)
         self.metrics: MattingMetrics | None = None  # of the latest evaluation
         with mapping(threads) as each:
-            for _ in each(data.test.__getitem__, processes.share_of(len(data.test))):
-                pass
+            cases = each(data.test.__getitem__, processes.share_of(len(data.test)))
+            measurable = [bool((case.trimap == UNKNOWN).any()) for case in cases]
+        if not any(processes.gathered(any(measurable))):
+            raise DataError(
+                f"none of the {len(data.test)} test images of {dataset.name} has an unknown pixel (trimap value "
+                f"{UNKNOWN}): there is nothing to measure; check the folder of trimaps"
+            )
 
     @staticmethod
     def check(cfg: DictConfig, model: nn.Module) -> None:

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from a2u.config import Norm, UntrainedConfig, plain
+from a2u.config import Norm, plain
 from a2u.data import prepare_data
 from a2u.engine import processes
 from a2u.engine.checkpoint import latest_checkpoint
@@ -22,10 +22,11 @@ from a2u.engine.log import QuietLog, RunLog
 from a2u.engine.matting import Matting
 from a2u.engine.processes import agreed
 from a2u.engine.provenance import commit, provenance
+from a2u.engine.ranges import check_ranges
 from a2u.engine.reconstruction import Reconstruction
 from a2u.engine.task import Picture, Task
 from a2u.errors import ConfigError
-from a2u.files import locked, sweep, write_json
+from a2u.files import locked, naming, sweep, write_json
 from a2u.models import build_model
 from a2u.models.build import count_parameters
 from a2u.models.network import MattingNetwork
@@ -59,10 +60,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         if done:
             return done
         code = commit()
-        _use_threads(cfg)
         parts = prepare(cfg)
         places = Places.of(cfg)
-        with ExitStack() as stack:
+        with naming(places.folder), ExitStack() as stack:
             lock = locked(places.folder / "lock", f"{cfg.table}/{cfg.row} seed {cfg.seed}")
             agreed(lambda: stack.enter_context(lock))
             agreed(lambda: sweep(places.folder))
@@ -76,6 +76,8 @@ def prepare(cfg: DictConfig) -> Parts:
         ConfigError, DataError: something cannot be used.
     """
     check(cfg)
+    if cfg.runtime.threads is not None:
+        torch.set_num_threads(cfg.runtime.threads)
     device = choose_device(cfg.runtime.device)
     model = make_model(cfg)
     if processes.count() > 1:
@@ -162,34 +164,7 @@ def _write_result(
 def check(cfg: DictConfig) -> None:
     """Refuse impossible values and combinations in a sentence. Raises ConfigError."""
     check_parts(cfg, cfg.task.name, f"task={cfg.task.name}")
-    lowest = {
-        "seed": 0,
-        "sample.crop": 16,
-        "sample.resize_to": 1,
-        "sample.trimap_max": 1,
-        "trainer.epochs": 0 if OmegaConf.get_type(cfg, "model") is UntrainedConfig else 1,
-        "trainer.iterations": 1,
-        "trainer.batch_size": 1,
-        "trainer.accumulate": 1,
-        "trainer.evaluate_every": 0,
-        "runtime.log_every": 1,
-        "runtime.threads": 1,
-        "runtime.workers": 0,
-        "runtime.tile": 1,
-        "dataset.cache_mb": 0,
-        "dataset.decoded_mb": 0,
-        "dataset.held_out": 0,
-        "trainer.momentum": 0,
-        "trainer.weight_decay": 0,
-    }
-    for key, least in lowest.items():
-        value = OmegaConf.select(cfg, key)
-        if value is not None and value < least:
-            raise ConfigError(f"{key} must be at least {least}; got {value}.")
-    for key in ("trainer.lr", "trainer.encoder_lr_ratio", "trainer.clip_norm"):
-        value = OmegaConf.select(cfg, key)
-        if value is not None and value <= 0:
-            raise ConfigError(f"{key} must be positive; got {value}.")
+    check_ranges(cfg)
     with torch.device("meta"):
         model = make_model(cfg)
     TASKS[cfg.task.name].check(cfg, model)
@@ -270,16 +245,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def evaluation_threads(cfg: DictConfig) -> int:
-    """Threads that read and measure test cases. Raises ConfigError for less than one.
+    """Threads that read and measure test cases.
 
     Where none are said they are as many as PyTorch has: rows of a table side by side then keep to a core each.
     """
-    threads = cfg.runtime.evaluation_threads
-    if threads is None:
-        return torch.get_num_threads()
-    if threads < 1:
-        raise ConfigError(f"runtime.evaluation_threads must be at least 1; got {threads}.")
-    return threads
+    return cfg.runtime.evaluation_threads or torch.get_num_threads()
 
 
 class _Tester:
@@ -324,8 +294,3 @@ def _keep_other(places: Places, mark: str) -> None:
     for other, result in finished(places.result.parent).items():
         if other != mark and Path(result["path"]) == places.result:
             places.result.rename(places.result.with_name(f"{places.result.stem}-{other[:8]}.json"))
-
-
-def _use_threads(cfg: DictConfig) -> None:
-    if cfg.runtime.threads is not None:
-        torch.set_num_threads(cfg.runtime.threads)

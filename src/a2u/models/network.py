@@ -4,6 +4,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+MOST_WIDTH = 16  # in units of the network as published
+
 
 class MattingNetwork(nn.Module):
     """(N, 4, H, W) -> alpha (N, 1, H, W), not clamped.
@@ -44,7 +46,7 @@ class MattingNetwork(nn.Module):
 def scaled(width: float, *channels: int) -> list[int]:
     """Channel counts times `width`. Raises ValueError where one is no whole number of channels."""
     counts = [width * count for count in channels]
-    if width <= 0 or any(count != int(count) for count in counts):
+    if not 0 < width <= MOST_WIDTH or any(count != int(count) for count in counts):
         raise ValueError(
             f"model.width={width} must leave whole numbers of channels of {', '.join(map(str, channels))}; "
             "take 1, 1/2, 1/4 or 1/8."

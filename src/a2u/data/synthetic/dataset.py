@@ -24,6 +24,7 @@ from a2u.data.synthetic.generate import (
 from a2u.data.trimaps import trimap_from_alpha
 from a2u.data.types import Composite, Composites, Layer, MattingData
 from a2u.errors import ConfigError, DataError
+from a2u.files import reason
 
 log = logging.getLogger(__name__)
 
@@ -201,8 +202,8 @@ def _write(path: Path, arrays: Arrays) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
-            f"The generated dataset cannot be cached as {path} ({error}): set its `cache` to a folder that can be "
-            "written, or to null to generate it anew in every run."
+            f"The generated dataset cannot be cached as {path} ({reason(error)}): set its `cache` to a folder that can "
+            "be written, or to null to generate it anew in every run."
         ) from error
 
 
