@@ -110,7 +110,7 @@ def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
         (["dataset.root=/nowhere"], ConfigError, "did you mean dataset=adobe"),
         (["trainer.epochs=0"], ConfigError, "trainer.epochs must be at least 1"),
         (["runtime.device=cuda:99"], ConfigError, "use auto or cpu"),
-        (["model.encoder_weights=/nowhere.pth"], ConfigError, "there is no file /nowhere.pth"),
+        (["model.encoder_weights=/nowhere.pth"], ConfigError, "there is no weights file /nowhere.pth"),
         (["trainer.lrr=1"], ConfigError, "trainer.lrr"),
         (["launcher=moon"], ConfigError, "launcher 'moon'"),
         (["sample.crop=20"], ConfigError, "multiple of 16"),
