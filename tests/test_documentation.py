@@ -107,7 +107,7 @@ def test_commands(command, tmp_path, request):
             overrides = [re.sub("^weights=.*", f"weights='{weights}'", word) for word in overrides]
             here = [*here, "dataset.limit_test=2"]
         else:
-            here = [*here, "scale=smoke"]
+            here = [*here, "scale=smoke", *(["trainer.batch_size=4"] if several else [])]  # two samples a process
         words = [*python, str(ROOT / script), *overrides, *here]
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

@@ -243,7 +243,14 @@ def test_an_encrypted_archive_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"PK\5\6", gzip.compress(b"one file", mtime=0), bz2.compress(b"one file"), lzma.compress(b"one file"), b"x" * 5000],
+    [
+        b"",
+        b"PK\5\6",
+        gzip.compress(b"one file", mtime=0),
+        bz2.compress(b"one file"),
+        lzma.compress(b"one file"),
+        b"x" * 5000,
+    ],
 )
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "data").write_bytes(content)

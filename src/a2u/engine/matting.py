@@ -97,7 +97,6 @@ class Matting(Task):
             one_sample = f"trainer.batch_size={batch} with trainer.accumulate={accumulate}, one sample a part,"
         if processes.count() > 1:
             one_sample = f"trainer.batch_size={batch} by {shares} processes and parts, one sample each,"
-        for_each = "" if shares == 1 else f" times {shares}"
         if cfg.sample.version != SAMPLES_VERSION:
             raise ConfigError(
                 f"sample.version is {cfg.sample.version}, and this program draws samples of version {SAMPLES_VERSION}; "
@@ -117,7 +116,7 @@ class Matting(Task):
             instead = ", or model.aspp=false" if "aspp" in cfg.model else ""
             raise ConfigError(
                 f"{one_sample} cannot be trained with pyramid pooling: its global pooling branch normalises "
-                f"1x1 maps over the batch; set trainer.batch_size to 2 or more{for_each}{instead}."
+                f"1x1 maps over the batch; set trainer.batch_size to {2 * shares} or more{instead}."
             )
 
     def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
