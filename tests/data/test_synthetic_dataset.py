@@ -131,6 +131,22 @@ def test_prepare_fills_the_cache_and_tells_of_it(cfg: SyntheticConfig) -> None:
     assert len(files(cfg)) == 12
 
 
+def test_several_processes_fill_it_with_the_same_bytes(
+    cfg: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WORTH_PROCESSES", 0)
+    other = replace(cfg, cache=str(tmp_path / "other"))
+    told: list[tuple[int, int]] = []
+    prepare(cfg)
+    prepare(other, lambda done, total: told.append((done, total)), processes=2)
+    assert told == [(done, 12) for done in range(1, 13)]
+    for name in files(cfg):
+        assert (Path(str(cfg.cache)) / name).read_bytes() == (Path(str(other.cache)) / name).read_bytes()
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be cached"):  # what stops one of them is told as ever
+        prepare(replace(cfg, cache=str(tmp_path / "file")), processes=2)
+
+
 def damage_first_half(content: bytes) -> bytes:
     return content[: len(content) // 2]
 

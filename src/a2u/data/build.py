@@ -32,14 +32,14 @@ def build_data(cfg: DictConfig) -> MattingData | PictureData:
             raise TypeError(f"no dataset is built from a {type(other).__name__}")
 
 
-def prepare_data(cfg: DictConfig, progress: Callable[[int, int], None] | None = None) -> None:
+def prepare_data(cfg: DictConfig, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
     """Do once what several runs on this dataset would otherwise each do: fill the cache of generated layers.
 
-    progress is called with (items done, items).
+    progress is called with (items done, items); processes: how many may share the work.
     """
     typed = _typed(cfg)
     if isinstance(typed, SyntheticConfig):
-        synthetic.prepare(typed, progress)
+        synthetic.prepare(typed, progress, processes)
 
 
 def _typed(cfg: DictConfig) -> Any:

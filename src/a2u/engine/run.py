@@ -20,6 +20,7 @@ from a2u.engine.fit import Trained, fit
 from a2u.engine.identity import Places, finished, identity
 from a2u.engine.log import QuietLog, RunLog
 from a2u.engine.matting import Matting
+from a2u.engine.memory import keep_freed_memory
 from a2u.engine.processes import agreed
 from a2u.engine.provenance import commit, provenance
 from a2u.engine.ranges import check_ranges
@@ -93,6 +94,7 @@ def prepare(cfg: DictConfig) -> Parts:
 
 def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) -> dict[str, Any]:
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
+    keep_freed_memory()
     model, task = parts.model, parts.task
     steps = cfg.trainer.epochs * task.steps_per_epoch
     checkpoint = None if cfg.runtime.force else agreed(lambda: latest_checkpoint(places, identity(cfg)))

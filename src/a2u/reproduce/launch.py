@@ -2,28 +2,32 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import CONFIG_DIR, Launcher, LauncherConfig
+from a2u.config import Launcher, LauncherConfig
 from a2u.engine.identity import Places, finished
+from a2u.engine.main import sentence
 from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
 from a2u.errors import A2UError
 from a2u.reproduce.hydra_launch import HydraLauncher
+from a2u.reproduce.render import one_result
 from a2u.reproduce.report import Report
 from a2u.reproduce.rows import RowRun
 
-TRAIN_SCRIPT = CONFIG_DIR.parent / "scripts" / "train.py"
+FORKS = get_context("forkserver")
+# Importing takes as long as a hundred steps of a small network; PyTorch's optimizers import the last.
+FORKS.set_forkserver_preload([__name__, "torch._dynamo"])
 Failures = dict[str, str]  # title of a row -> why it failed
 
 
@@ -128,31 +132,27 @@ def _unforeseen(cfg: DictConfig, error: Exception) -> str:
 
 
 class _Process:
-    """A row in a process of its own on this machine."""
+    """A row in a process of its own on this machine, forked from one that has imported everything already."""
 
     def __init__(self, row: RowRun, threads: int) -> None:
         self._log = _log_of(row.cfg)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        further = ["runtime.progress=false"]
-        if row.cfg.runtime.threads is None:
-            further.append(f"runtime.threads={threads}")
-        # In full, an unforeseen error's last line says what it was.
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HYDRA_FULL_ERROR": "1"}
-        with self._log.open("ab") as output:  # a process that is at work on the same row may be writing there
-            self._start = output.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, str(TRAIN_SCRIPT), *row.overrides, *further],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
+        self._log.touch()
+        self._start = self._log.stat().st_size
+        cfg = row.cfg.copy()
+        cfg.runtime.progress = False
+        if cfg.runtime.threads is None:
+            cfg.runtime.threads = threads
+        self._process = FORKS.Process(target=_run_to_log, args=(cfg, self._log))
+        self._process.start()
 
     def done(self) -> bool:
-        return self._process.poll() is not None
+        return not self._process.is_alive()
 
     def result(self) -> str | None:
-        status = self._process.wait()
+        self._process.join()
+        status = self._process.exitcode
+        assert status is not None
         if status == 0:
             return None
         lines = self._log.read_bytes()[self._start :].decode(errors="replace").strip().splitlines()
@@ -169,6 +169,15 @@ class _Process:
     def cancel(self) -> bool:
         self._process.terminate()
         return True
+
+
+def _run_to_log(cfg: DictConfig, log: Path) -> None:
+    """Run a row; what it says on stdout and stderr is added to `log`, where a process at the same row may write too."""
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    with sentence():
+        print(one_result(run(cfg)))
 
 
 def _log_of(cfg: DictConfig) -> Path:

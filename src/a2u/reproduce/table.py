@@ -14,7 +14,7 @@ from a2u.config import TableConfig, split_command_line
 from a2u.data import build_data, prepare_data
 from a2u.engine import processes
 from a2u.engine.identity import finished
-from a2u.engine.provenance import REPOSITORY
+from a2u.engine.provenance import REPOSITORY, available_cores
 from a2u.engine.run import prepare
 from a2u.errors import A2UError, ConfigError
 from a2u.files import locked, replacing, write_json
@@ -243,7 +243,7 @@ def _fill_caches(run: RowRun) -> None:
             bar.total = total
             bar.update(count - bar.n)
 
-        prepare_data(run.cfg.dataset, progress)
+        prepare_data(run.cfg.dataset, progress, available_cores())
 
 
 def write_or_remove(path: Path, text: str) -> None:

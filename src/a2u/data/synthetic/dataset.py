@@ -3,9 +3,12 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 from uuid import uuid4
@@ -27,6 +30,8 @@ from a2u.errors import ConfigError, DataError
 from a2u.files import reason
 
 log = logging.getLogger(__name__)
+
+WORTH_PROCESSES, CHUNK = 64, 8  # items: starting processes takes as long as making so many; handed over at a time
 
 Item = TypeVar("Item", Layer, Composite, np.ndarray)
 Arrays = dict[str, np.ndarray]
@@ -53,23 +58,29 @@ def build(cfg: SyntheticConfig) -> MattingData:
     )
 
 
-def prepare(cfg: SyntheticConfig, progress: Callable[[int, int], None] | None = None) -> None:
+def prepare(cfg: SyntheticConfig, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
     """Fill the disk cache with every item that `build(cfg)` could hand out; nothing to do without a cache.
 
     Call it once before several processes train side by side. `progress(done, total)` is told after each item.
-    Raises what `build` does.
+    Where there is much to do, so many `processes` do it. Raises what `build` does.
     """
     _check(cfg)
     if cfg.cache is None:
         return
-    groups = _items(cfg)
-    total, done = sum(len(group) for group in groups), 0
-    for group in groups:
-        for index in range(len(group)):
-            group.load(index)
-            done += 1
+    items = [(group, index) for group in _items(cfg) for index in range(len(group))]
+    absent = sum(not group.path(index).exists() for group, index in items)
+    with ExitStack() as stack:
+        fill: Callable[..., Iterable[None]] = map
+        if processes > 1 and absent > WORTH_PROCESSES:
+            pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("forkserver")))
+            fill = partial(pool.map, chunksize=CHUNK)
+        for done, _ in enumerate(fill(_fill, *zip(*items, strict=True)), start=1):
             if progress is not None:
-                progress(done, total)
+                progress(done, len(items))
+
+
+def _fill(group: "Items[Any]", index: int) -> None:
+    group.load(index)
 
 
 @dataclass
@@ -103,11 +114,17 @@ class Items(Generic[Item]):
     def name(self, index: int) -> str:
         return f"{self.kind}_{index:04d}"
 
+    def path(self, index: int) -> Path:
+        """Its file in the cache. Raises ValueError without a cache."""
+        if self.folder is None:
+            raise ValueError("there is no cache")
+        return self.folder / f"{self.name(index)}.npz"
+
     def load(self, index: int) -> Item:
         """The item from the disk cache, or made and put there."""
         if self.folder is None:
             return self.make(index)
-        path = self.folder / f"{self.name(index)}.npz"
+        path = self.path(index)
         try:
             with np.load(path, allow_pickle=False) as archive:  # the archive's CRC covers every array
                 return self.restore(index, dict(archive))
