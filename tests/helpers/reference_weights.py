@@ -30,6 +30,8 @@ def reference_state(shapes: Mapping[str, list[int]], seed: int = 20210) -> dict[
             state[key] = reference_tensor(key, tuple(shape), seed)
     for key in [key for key in state if key.endswith("weight_bar")]:
         # spectral normalisation keeps the leading singular vectors beside the weight
-        left, _, right = torch.linalg.svd(state[key].flatten(1), full_matrices=False)
-        state[key.removesuffix("bar") + "u"], state[key.removesuffix("bar") + "v"] = left[:, 0], right[0]
+        weight = state[key].flatten(1)
+        left = torch.linalg.eigh(weight @ weight.T).eigenvectors[:, -1]  # a tenth of the time of all singular vectors
+        right = weight.T @ left
+        state[key.removesuffix("bar") + "u"], state[key.removesuffix("bar") + "v"] = left, right / right.norm()
     return state
