@@ -216,7 +216,9 @@ def make_model(cfg: DictConfig) -> nn.Module:
     try:
         return build_model(cfg)
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        said = str(error)
+        of_operator = said.startswith(f"{cfg.upsampler.name}: ")  # which does not know what it is called here
+        raise ConfigError(f"upsampler={said}" if of_operator else said) from error
 
 
 def channels_last(model: nn.Module) -> None:
