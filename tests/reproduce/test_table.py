@@ -244,6 +244,27 @@ def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repai
     assert second.stdout.startswith((folder / "table.txt").read_text())
 
 
+@pytest.mark.skipif(torch.version.cuda is None, reason="this build of PyTorch knows no GPU")
+def test_rows_are_forked_from_a_process_that_has_not_looked_for_a_gpu():
+    """CUDA refuses to work in a process whose parent has counted the devices."""
+    program = (
+        "import torch\n"
+        "looked = []\n"
+        "torch._C._cuda_getDeviceCount = lambda: looked.append(1) or 0\n"
+        "torch.cuda.is_available()\n"
+        "assert len(looked) == 1\n"  # this is how PyTorch looks
+        "from multiprocessing import forkserver\n"
+        "import a2u.reproduce.launch\n"
+        "for name in forkserver._forkserver._preload_modules:\n"
+        "    __import__(name)\n"
+        "assert '_dynamo' in dir(torch)\n"
+        "assert len(looked) == 1, looked\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "PYTORCH_NVML_BASED_CUDA_CHECK"}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_row_killed_from_outside_is_reported_with_its_signal(tmp_path):
     outputs = tmp_path / "outputs"
     kill = tmp_path / "sitecustomize.py"  # the training process kills itself at its first step
