@@ -114,7 +114,7 @@ def test_operator_options_are_the_constructors():
         (["upsampler=nearest", "upsampler.rank=2"], ["upsampler.rank", "allowed here: name, ratio"]),
         (["upsampler=neerest"], ["upsampler 'neerest'", "nearest", "bilinear"]),
         (["experiment=table2/a2u_dynamic"], ["table2/a2u_dynamic", "table2/a2u_dynamic_cs"]),
-        (["scale=big"], ["scale 'big'", "lite, paper, smoke"]),
+        (["scale=big"], ["scale 'big'", "lite, medium, paper, smoke"]),
         (["dataset=adope"], ["dataset 'adope'", "adobe"]),
         (["dataset=adobe", "dataset.train_size=3"], ["dataset.train_size", "cache_mb"]),
         (["trainer.epochs=many"], ["trainer.epochs", "many", "Integer"]),

@@ -45,6 +45,20 @@ def test_what_a_batch_holds():
         torch.testing.assert_close(batch["input"][index], network_input(image, crops["trimap"][index].numpy()))
 
 
+def test_noise_is_seen_and_not_asked_for():
+    crops = random_crops()
+    noise = torch.randn(3, 12, 10, 3) * 100
+    still, noisy = finish(crops), finish(crops | {"noise": noise})
+    for index in range(3):
+        image = still["image"][index].permute(1, 2, 0).numpy()
+        expected = np.clip(255 * image + noise[index].numpy(), 0, 255) / 255
+        torch.testing.assert_close(
+            noisy["input"][index], network_input(expected.astype(np.float32), crops["trimap"][index].numpy())
+        )
+    for key in ("alpha", "unknown", "fg", "bg", "image"):  # what the loss compares with
+        assert torch.equal(noisy[key], still[key])
+
+
 def test_foregrounds_stay_as_they_are_without_shifts():
     crops = random_crops()
     del crops["shifts"]

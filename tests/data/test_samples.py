@@ -92,6 +92,20 @@ def test_nothing_is_shifted_without_jitter():
     assert "shifts" not in samples(cfg=replace(CFG, jitter=False))[0, 0]
 
 
+def test_noise_is_drawn_last_and_as_strong_as_asked_for():
+    plain, noisy = samples(), samples(cfg=replace(CFG, noise=8.0))
+    deviations = []
+    for index in range(12):
+        found = noisy[0, index]
+        noise = found.pop("noise")
+        assert (noise.shape, noise.dtype) == ((32, 32, 3), torch.float32)
+        assert equal(plain[0, index], found)  # a run without noise sees the samples it always saw
+        assert abs(noise.mean()) < 0.5
+        deviations.append(noise.std().item())
+    assert 0 < min(deviations) < 3  # uniform in 0..8
+    assert 5 < max(deviations) < 8.5
+
+
 def test_a_sample_depends_on_seed_epoch_and_index_alone():
     one, other = samples(), samples()
     for index in reversed(range(12)):

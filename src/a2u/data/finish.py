@@ -19,20 +19,25 @@ def finish(crops: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         crops: samples of `a2u.data.transforms.make_sample`, by the names of their parts: foreground and background
-            (N, H, W, 3) uint8 RGB, alpha and trimap (N, H, W) uint8, and, for jitter, shifts (N, 3) float32.
+            (N, H, W, 3) uint8 RGB, alpha and trimap (N, H, W) uint8, for jitter, shifts (N, 3) float32, and, for
+            noise, noise (N, H, W, 3) float32.
 
     Returns:
         input (N, 4, H, W) float32, see `a2u.inputs.network_input`; alpha (N, 1, H, W) in 0..1; unknown (N, 1, H, W),
         1 where the trimap is unknown, else 0; fg, bg, image (N, 3, H, W) RGB in 0..1,
-        image = alpha * fg + (1 - alpha) * bg (Eq. 1).
+        image = alpha * fg + (1 - alpha) * bg (Eq. 1). Noise is seen in the input alone: a loss of composition that
+        held it would ask for colours that no alpha gives.
     """
     foreground, background = (_unit(crops[key].permute(0, 3, 1, 2)) for key in ("foreground", "background"))
     alpha, trimap = _unit(crops["alpha"][:, None]), crops["trimap"][:, None]
     if "shifts" in crops:
         foreground = jitter(foreground, crops["alpha"][:, None].clamp(max=1).float(), crops["shifts"])
     image = torch.lerp(background, foreground, alpha)
+    seen = image
+    if "noise" in crops:
+        seen = (image + crops["noise"].permute(0, 3, 1, 2) / 255).clamp_(0, 1)
     return {
-        "input": stack_input(image, trimap),
+        "input": stack_input(seen, trimap),
         "alpha": alpha,
         "unknown": (trimap == UNKNOWN).float(),
         "fg": foreground,

@@ -24,6 +24,7 @@ class Sample(NamedTuple):
     alpha: np.ndarray  # (crop, crop) uint8
     trimap: np.ndarray  # (crop, crop) uint8 of 0, 128, 255
     shifts: np.ndarray | None  # (3,) float32, see `random_shifts`; None: no jitter
+    noise: np.ndarray | None  # (crop, crop, 3) float32, added to the composite, in 8-bit units; None: no noise
 
 
 def make_sample(
@@ -49,7 +50,8 @@ def make_sample(
     crop = random_crop(view, (fg_size, bg_size), cfg.crop, rng)
     behind = background_crop(background, crop.size, crop.window)
     shifts = random_shifts(rng) if cfg.jitter else None
-    return Sample(crop.foreground, behind, crop.alpha, crop.trimap, shifts)
+    noise = random_noise(rng, cfg) if cfg.noise else None
+    return Sample(crop.foreground, behind, crop.alpha, crop.trimap, shifts, noise)
 
 
 def random_view(layer: Layer, second: Layer | None, rng: np.random.Generator, cfg: SampleConfig) -> View:
@@ -73,6 +75,11 @@ def random_shifts(rng: np.random.Generator) -> np.ndarray:
     Whole degrees in -40..39, and two shares, -1..1, of the furthest that jitter may shift the others.
     """
     return np.array([rng.integers(-40, 40), rng.uniform(-1, 1), rng.uniform(-1, 1)], np.float32)
+
+
+def random_noise(rng: np.random.Generator, cfg: SampleConfig) -> np.ndarray:
+    """Of a camera's sensor: (crop, crop, 3) float32 of a deviation between 0 and cfg.noise."""
+    return rng.uniform(0, cfg.noise) * rng.standard_normal((cfg.crop, cfg.crop, 3), np.float32)
 
 
 def _size(layer: Layer) -> tuple[int, int]:

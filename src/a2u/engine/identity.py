@@ -19,6 +19,7 @@ CACHES = ("cache", "cache_mb", "decoded", "decoded_mb", "download")
 # Newer than earlier runs, which are what they were where these have the values that change nothing.
 LATER: dict[str, dict[str, Any]] = {
     "dataset": {"trimap": None, "split": "train"},
+    "sample": {"noise": 0.0},
     "trainer": {"accumulate": 1, "precision": "float32", "clip_norm": None},
 }
 
@@ -32,7 +33,8 @@ def identity(cfg: DictConfig, seed: bool = True) -> str:
     if not seed:
         del relevant["seed"]
     relevant["dataset"] = dataset_identity(relevant["dataset"])
-    relevant["trainer"] = _without_later(relevant["trainer"], "trainer")
+    for node in ("sample", "trainer"):
+        relevant[node] = _without_later(relevant[node], node)
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 

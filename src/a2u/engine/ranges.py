@@ -26,6 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "sample.rotation_min_side": (0, math.inf),
     "sample.shear": (0, 89),
     "sample.trimap_max": (1, math.inf),
+    "sample.noise": (0, 255),
     "trainer.epochs": (1, math.inf),
     "trainer.iterations": (1, math.inf),
     "trainer.batch_size": (1, math.inf),
