@@ -1,15 +1,15 @@
-# make table2               set up (once), train and evaluate the rows of Table 2, print them
-# make table1               the same for Table 1; table3 ... table7 likewise
-# make figures              the figures of the paper, from the checkpoints of those rows
-# make bench                time and memory of every part beside a plain formulation of the same
-# make test                 set up (once), run the tests
-# Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON PHOTOS ARGS="key=value ..."
-#   make table2 LAUNCHER=ray  its rows on several machines: local, submitit (SLURM), ray; docs/clusters.md
-#   make table2 DATASET=adobe ROOT=/data/Combined_Dataset SCALE=paper SEEDS=3
-#   make table1 DATASET=mnist,fashion_mnist ROOT=/data SCALE=paper
+# `make` lists the targets: what stands behind ## is printed.
+.DEFAULT_GOAL := help
 
-# Where none is named, a table's rows say theirs: mnist5k for Table 1, synthetic for the others. Several, with commas,
-# are one table each.
+## DATASET=adobe         what a table is run on, with ROOT=its folder; several, with commas, are one table each
+## SCALE=smoke           seconds; lite: two CPU cores; paper: the paper's setting
+## ROWS=nearest,carafe   these rows alone; an operator of your own may be one (docs/new_operator.md)
+## SEEDS=3               seeds 0, 1, 2 of every row
+## JOBS=2                rows at a time
+## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
+## PHOTOS=folder         photographs of alphamatting.com, for table6 and figures
+## ARGS="key=value ..."  anything else that scripts/train.py takes
+## PYTHON=python3        an environment of yours instead of .venv
 DATASET ?=
 SCALE ?= lite
 SEEDS ?= 1
@@ -18,7 +18,6 @@ ROOT ?=
 ROWS ?=
 JOBS ?=
 ARGS ?=
-# Folder of the alphamatting.com photographs, for Table 6 and Fig. 6; without it Table 6 measures on generated images.
 PHOTOS ?=
 
 # Which Python: PYTHON=..., else an active virtual or conda environment, else .venv (made from python3).
@@ -41,6 +40,7 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
+EXTRAS := experiments,digits,figures,classic,launchers,test
 TABLES := table1 table2 table3 table4 table5 table6 table7
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
@@ -51,56 +51,63 @@ EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset
 
 .PHONY: help setup test test-all lint format publish figures bench tensorboard pictures clean foreign-environment $(TABLES)
 
-help:
-	@sed -n '1,10s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z].*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables, such as in make table2 SCALE=smoke ROWS=nearest,carafe:\n'
+	@sed -n 's/^## /  /p' $(firstword $(MAKEFILE_LIST))
 
-setup: $(READY)
+setup: $(READY) ## make .venv with everything in it; all other targets do so where it is missing
 
+table1: ## run and print Table 1, operators that reconstruct small pictures: 5,000 digits, or DATASET=mnist,fashion_mnist
+table2: ## run and print Table 2, operators in the matting network: generated mattes, or DATASET=adobe ROOT=...
+table3: ## likewise Table 3, sizes of the upsampling kernel
+table4: ## likewise Table 4, normalisations of the kernel
+table5: ## likewise Table 5, other matting systems
+table6: ## likewise Table 6, alphamatting.com: PHOTOS=...
+table7: ## likewise Table 7, Distinctions-646
 $(TABLES): $(READY)
 	$(call EACH_DATASET,scripts/table.py table=$@ $(call PHOTO_ARGS,$@) $(TABLE_ARGS))
 
-# Copies finished results of TABLE to results/; refuses those of a tree with uncommitted changes.
 TABLE ?= table2
-publish: $(READY)
+publish: $(READY) ## copy the finished results of TABLE=table2 to results/, unless the tree had uncommitted changes
 	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(call PHOTO_ARGS,$(TABLE)) $(TABLE_ARGS))
 
-figures: $(READY)
+figures: $(READY) ## draw the paper's figures from our rows
 	$(call EACH_DATASET,scripts/figures.py launcher=$(LAUNCHER) $(if $(PHOTOS),photographs="'$(PHOTOS)'") $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS))
 
-# BENCH="publish=true" copies the latest measurements to results/bench.
 BENCH ?=
-bench: $(READY)
+bench: $(READY) ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/
 	"$(RUN)" scripts/bench.py $(BENCH)
 
-test: $(READY)
+test: $(READY) ## run the tests
 	"$(RUN)" -m pytest
 
-test-all: $(READY)
+test-all: $(READY) ## run the tests, the long ones too
 	"$(RUN)" -m pytest -m "slow or not slow"
 
-lint: $(READY)
+lint: $(READY) ## look for faults of style and types
 	"$(RUN)" -m ruff check .
 	"$(RUN)" -m ruff format --check .
 	"$(RUN)" -m mypy
 
-format: $(READY)
+format: $(READY) ## mend the style
 	"$(RUN)" -m ruff check --fix .
 	"$(RUN)" -m ruff format .
 
-tensorboard: $(READY)
+tensorboard: $(READY) ## curves and pictures of every run under outputs/
 	"$(RUN)" -m tensorboard.main --logdir outputs
 
-pictures: $(READY)
+pictures: $(READY) ## draw the contact sheets of the generated dataset anew
 	"$(RUN)" scripts/data.py pictures
 
-clean:
+clean: ## remove .venv and caches; outputs/ and data/ stay
 	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON= of an environment of yours" % sys.version_info[:2])'
 	@echo "setting up .venv: about 6 GB, a few minutes (once)"
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic,launchers]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy
@@ -108,4 +115,4 @@ NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:
 	@"$(RUN)" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, "$(NEEDED)".split())))' \
-	  || "$(RUN)" -m pip install --editable ".[test,digits,figures,classic,launchers]"
+	  || "$(RUN)" -m pip install --editable ".[$(EXTRAS)]"

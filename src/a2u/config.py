@@ -22,7 +22,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from a2u.errors import ConfigError
+from a2u.errors import ConfigError, did_you_mean
 from a2u.upsampling import Upsampler, operators
 
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
@@ -566,7 +566,7 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
     if not CONFIG_DIR.is_dir():
         raise ConfigError(
             f"the folder configs/ was looked for at {CONFIG_DIR} and is not there; experiments run from a checkout "
-            "of the repository, installed with `pip install -e .`."
+            "of the repository, installed with `pip install -e '.[experiments]'`."
         )
     overrides = list(overrides)
     outer = GlobalHydra.instance().hydra  # a script's own Hydra, put back afterwards
@@ -625,7 +625,7 @@ def _refuse_strange_overrides(overrides: list[str]) -> None:
         if override.is_sweep_override():
             raise ConfigError(f"{line} gives several values: choose one, or quote what is one, {key}=\"'a,b'\".")
         if is_group and override.value() not in options_of(group):
-            raise ConfigError(f"there is no {group} {line.partition('=')[2]!r}; there are: {_choices(group)}.")
+            raise ConfigError(_no_such_option(group, line.partition("=")[2]))
 
 
 def _refuse_wrong_references(cfg: DictConfig, overrides: list[str]) -> None:
@@ -641,6 +641,15 @@ def _choices(group: str) -> str:
     return ", ".join(options_of(group))
 
 
+def _no_such_option(group: str, name: str) -> str:
+    return f"there is no {group} {name!r}; there are: {_choices(group)}.{did_you_mean(name, options_of(group))}"
+
+
+def _unknown_key(key: str, allowed: Sequence[str]) -> str:
+    suggestion = did_you_mean(key.rpartition(".")[2], allowed)
+    return f"unknown configuration key {key}; allowed here: {', '.join(allowed) or 'none'}.{suggestion}"
+
+
 def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:
     """Hydra's `+key=value` adds keys even to a typed node; here it must not."""
     kind = OmegaConf.get_type(cfg)
@@ -648,9 +657,7 @@ def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:
         allowed = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
         for key in map(str, cfg):
             if key not in allowed:
-                raise ConfigError(
-                    f"unknown configuration key {path}{key}; allowed here: {', '.join(allowed) or 'none'}."
-                )
+                raise ConfigError(_unknown_key(f"{path}{key}", allowed))
     for key in map(str, cfg):
         if not OmegaConf.is_missing(cfg, key) and OmegaConf.is_dict(cfg[key]):
             _refuse_unknown_keys(cfg[key], f"{path}{key}.")
@@ -672,8 +679,7 @@ def explain(error: Exception) -> str:
         )
     missing = re.search(r"Could not find '([^/']+)/([^']+)'", str(error))
     if missing:
-        group, name = missing.groups()
-        return f"there is no {group} {name!r}; there are: {_choices(group)}."
+        return _no_such_option(*missing.groups())
     plugin = re.search(r"In 'launcher/(\w+)': Could not load 'hydra/launcher/", str(error))
     if plugin:
         return (
@@ -691,12 +697,13 @@ def explain(error: Exception) -> str:
         kind = next(filter(None, (getattr(cause, "object_type", None) for cause in causes)), Config)
         if not is_dataclass(kind):
             return f"unknown configuration key {key}; +{key}=VALUE adds it."
-        allowed = ", ".join(entry.name for entry in fields(kind))
-        return f"unknown configuration key {key}; allowed here: {allowed or 'none'}."
+        return _unknown_key(key, [entry.name for entry in fields(kind)])
     if full_key:
         lines = text.splitlines()
         reason = next((line for line in lines if re.search("alue|issing|ptional|ssigned", line)), lines[0])
-        return f"configuration key {full_key.group(1)}: {reason.strip().rstrip('.')}."
+        value = re.search(r"'([^']*)', expected one of \[(.*)\]", reason)
+        suggestion = did_you_mean(value[1], value[2].split(", ")) if value else ""
+        return f"configuration key {full_key.group(1)}: {reason.strip().rstrip('.')}.{suggestion}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)
 

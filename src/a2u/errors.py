@@ -1,5 +1,8 @@
 """Errors that are the user's to mend: one sentence each, saying what was found, where, and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class A2UError(Exception):
     """Base of the errors that the scripts print as one sentence, without a traceback."""
@@ -11,3 +14,9 @@ class DataError(A2UError, ValueError):
 
 class ConfigError(A2UError, ValueError):
     """A configuration names an unknown key, a wrong type or an impossible combination."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """" Did you mean 'nearest'?", to stand behind a sentence; empty where nothing known is like what was given."""
+    alike = difflib.get_close_matches(given, list(known), n=1)
+    return f" Did you mean {alike[0]!r}?" if alike else ""

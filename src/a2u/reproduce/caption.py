@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from a2u.reproduce.marks import marks_words
-from a2u.reproduce.published import QUOTED, metrics_of, printed, printed_on
+from a2u.reproduce.published import QUOTED, lines_of, metrics_of, printed, printed_on
 from a2u.reproduce.render import TITLES, Results, scores_of
 
 OTHER_SYSTEMS = ("dim", "indexnet_matting", "gca")
@@ -41,6 +41,9 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
         text.append(
             f"Quoted, not run here: {', '.join(quoted)} (no released program, or weights for TensorFlow alone)."
         )
+    own = [row for row in results if row not in lines_of(table)]
+    if own:
+        text.append(f"No row of the paper, so nothing is printed there: {', '.join(own)}.")
     text += other_programs(finished)
     undefined = sorted({name for run in finished for name in run["undefined"]})
     if undefined:
@@ -150,8 +153,9 @@ def _order(table: str, dataset: str, results: Results) -> list[str]:
         order = " > ".join(sorted(results, key=lambda row: -score(row, epoch)))
         orders.setdefault(order, []).append(f"{steps * epoch // epochs:,}")
     text = [f"after {' and '.join(when)} steps {order}" for order, when in orders.items()]
-    in_paper = " > ".join(sorted(results, key=lambda row: -printed(table, row, dataset)[main]))
-    return [f"Order by {TITLES[main]}: {'; '.join(text)}; printed {in_paper}."]
+    figures = {row: numbers[main] for row in results if (numbers := printed(table, row, dataset))}
+    in_paper = " > ".join(sorted(figures, key=lambda row: -figures[row]))
+    return [f"Order by {TITLES[main]}: {'; '.join([*text, *[f'printed {in_paper}'] * bool(in_paper)])}."]
 
 
 def _deviations(main: str, several: list[list[float]]) -> str:

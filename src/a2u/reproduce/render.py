@@ -85,7 +85,8 @@ def table_cells(
         if printed_parameters:
             cells.append(in_paper.get("params") or "—")
         if compares:
-            difference = statistics.fmean(run["metrics"][main] for run in runs) - in_paper[main] if runs else None
+            has_both = runs and main in in_paper
+            difference = statistics.fmean(run["metrics"][main] for run in runs) - in_paper[main] if has_both else None
             cells.append("—" if difference is None else f"{difference:+.{DIGITS[main]}f}")
         lines.append(cells)
     return header, lines

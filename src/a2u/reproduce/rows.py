@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import MattingModelConfig, TableConfig, UntrainedConfig, compose, options_of
+from a2u.config import MattingModelConfig, TableConfig, Task, UntrainedConfig, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.run import check, make_model
-from a2u.errors import ConfigError
+from a2u.errors import ConfigError, did_you_mean
 from a2u.models.build import count_parameters
-from a2u.reproduce.published import published, rows_of
+from a2u.reproduce.published import metrics_of, published, rows_of
 
 # What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
@@ -62,14 +62,23 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     """
     tables = sorted({name.split("/")[0] for name in options_of("experiment")})
     if cfg.table not in tables or cfg.table not in published():
-        raise ConfigError(f"there is no table {cfg.table!r}; there are: {', '.join(tables)}.")
-    known = rows_of(cfg.table)
+        raise ConfigError(
+            f"there is no table {cfg.table!r}; there are: {', '.join(tables)}.{did_you_mean(cfg.table, tables)}"
+        )
+    known, others = rows_of(cfg.table), other_operators(cfg.table)
     for row in cfg.rows:
-        if row not in known:
-            raise ConfigError(f"{cfg.table} has no row {row!r}; its rows: {', '.join(known)}.")
+        if row not in [*known, *others]:
+            operators = f" Operators that may be rows, too: {', '.join(others)}." if others else ""
+            raise ConfigError(
+                f"{cfg.table} has no row {row!r}; its rows: {', '.join(known)}.{operators}"
+                f"{did_you_mean(row, [*known, *others])}"
+            )
     among = cfg.rows or known
     if cfg.baseline is not None and cfg.baseline not in among:
-        raise ConfigError(f"baseline={cfg.baseline} is not among the rows asked for: {', '.join(among)}.")
+        raise ConfigError(
+            f"baseline={cfg.baseline} is not among the rows asked for: {', '.join(among)}."
+            f"{did_you_mean(cfg.baseline, among)}"
+        )
     for override in overrides:
         key = override.lstrip("+~").split("=")[0]
         if key in ROWS_OWN:
@@ -81,15 +90,31 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     if cfg.jobs is not None and cfg.jobs < 1:
         raise ConfigError(f"jobs must be at least 1; got {cfg.jobs}.")
     runs = []
-    for row in [row for row in known if row in among]:
-        composed = compose([f"experiment={cfg.table}/{row}", *overrides])
+    for row in [row for row in [*known, *others] if row in among]:
+        choice = _choice(cfg.table, row)
+        composed = compose([*choice, *overrides])
         check(composed)
         for seed in range(cfg.seeds if learns(composed) else 1):  # what is not trained knows no chance
             seeded = composed.copy()
             seeded.seed = seed
-            complete = (f"experiment={cfg.table}/{row}", f"seed={seed}", *overrides)
+            complete = (*choice, f"seed={seed}", *overrides)
             runs.append(RowRun(row, seed, complete, seeded, identity(seeded)))
     return runs
+
+
+def other_operators(table: str) -> list[str]:
+    """Operators of configs/upsampler that may be rows of a table and are none of the paper's, such as one's own."""
+    if table == "table6":  # whose test sets and page are of its own rows alone
+        return []
+    return [name for name in options_of("upsampler") if name not in rows_of(table)]
+
+
+def _choice(table: str, row: str) -> list[str]:
+    """What makes a row that row: its experiment, or an operator in the network that the table's operators share."""
+    if row in rows_of(table):
+        return [f"experiment={table}/{row}"]
+    task = Task.reconstruction if metrics_of(table)[0] == "psnr" else Task.matting
+    return [f"task={task.name}", f"upsampler={row}", f"table={table}", f"row={row}"]
 
 
 def learns(cfg: DictConfig) -> bool:

@@ -138,9 +138,10 @@ def draw_curves(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]],
 
 def by_row(runs: list[RowRun], done: dict[str, dict[str, Any]]) -> Results:
     """Finished results of each row, one a seed; none of a row not done, nor of the quoted rows of a whole table."""
-    table, chosen = runs[0].cfg.table, {run.row for run in runs}
-    quoted = QUOTED.get(table, ()) if chosen == set(rows_of(table)) else ()
+    table, chosen = runs[0].cfg.table, list(dict.fromkeys(run.row for run in runs))
+    quoted = QUOTED.get(table, ()) if set(chosen) == set(rows_of(table)) else ()
     results: Results = {row: [] for row in lines_of(table) if row in chosen or row in quoted}
+    results |= {row: [] for row in chosen if row not in results}  # operators that are no rows of the paper, below
     for run in runs:
         if run.hash in done:
             results[run.row].append(done[run.hash])

@@ -8,7 +8,14 @@ import inspect
 import pkgutil
 from typing import Any
 
+from a2u.upsampling.affinity import A2U
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.carafe import Carafe
+from a2u.upsampling.deconv import Deconv
+from a2u.upsampling.fixed import Bicubic, Bilinear, Nearest
+from a2u.upsampling.indexnet import IndexNet
+from a2u.upsampling.max_unpool import MaxUnpool
+from a2u.upsampling.pixel_shuffle import PixelShuffle
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -46,4 +53,18 @@ def option_names(operator: type[Upsampler]) -> list[str]:
     return [name for name in inspect.signature(operator).parameters if name != "channels"]
 
 
-__all__ = ["Upsampler", "build_upsampler", "operators", "option_names"]
+__all__ = [
+    "A2U",
+    "Bicubic",
+    "Bilinear",
+    "Carafe",
+    "Deconv",
+    "IndexNet",
+    "MaxUnpool",
+    "Nearest",
+    "PixelShuffle",
+    "Upsampler",
+    "build_upsampler",
+    "operators",
+    "option_names",
+]

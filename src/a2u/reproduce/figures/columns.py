@@ -11,7 +11,7 @@ from a2u.data.folders import file_sha256
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
 from a2u.engine.run import choose_device, make_model
 from a2u.engine.systems import load_network
-from a2u.errors import ConfigError
+from a2u.errors import ConfigError, did_you_mean
 from a2u.models.network import MattingNetwork
 from a2u.reproduce.rows import RowRun, row_runs
 
@@ -94,7 +94,9 @@ def chosen(settings: FiguresConfig) -> list[Wanted]:
     known = [wanted.row for wanted in QUALITATIVE]
     for row in settings.systems:
         if row not in known:
-            raise ConfigError(f"Figures 4, 6 and 7 have no system {row!r}; they have: {', '.join(known)}.")
+            raise ConfigError(
+                f"Figures 4, 6 and 7 have no system {row!r}; they have: {', '.join(known)}.{did_you_mean(row, known)}"
+            )
     return [wanted for wanted in QUALITATIVE if not settings.systems or wanted.row in settings.systems]
 
 
