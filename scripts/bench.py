@@ -1,21 +1,27 @@
-"""Measure time and memory of every part against a plain formulation: python scripts/bench.py parts=[reassembly]
+"""Measure time and memory of every part against a plain formulation.
 
-Its keys are those of BenchConfig in src/a2u/config.py.
+Examples:
+    python scripts/bench.py
+    python scripts/bench.py parts=[reassembly,metrics]
+    python scripts/bench.py publish=true
 """
 
 import sys
+from dataclasses import fields
 
 from a2u.config import BenchConfig, split_command_line
-from a2u.engine.main import sentence
-from a2u.errors import ConfigError
+from a2u.engine.main import helped, sentence
+from a2u.errors import ConfigError, did_you_mean
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(__doc__)
+    if helped(__doc__, "bench"):
+        sys.exit()
     with sentence():
         settings, rest = split_command_line(sys.argv[1:], BenchConfig, "bench")
         if rest:
-            raise ConfigError(f"unknown: {', '.join(rest)}; allowed are parts, name, outputs and publish.")
+            allowed = [entry.name for entry in fields(BenchConfig)]
+            suggestion = did_you_mean(rest[0].partition("=")[0], allowed)
+            raise ConfigError(f"unknown: {', '.join(rest)}; allowed are {', '.join(allowed)}.{suggestion}")
         from a2u.bench.report import bench  # after the keys are checked: it takes a while
 
         sys.exit(bench(settings))

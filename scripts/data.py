@@ -1,11 +1,18 @@
 """Datasets: unpack an archive, compose a test set, verify a folder, draw the generated one.
 
-`python scripts/data.py COMMAND --help`
+Examples:
+    python scripts/data.py unpack Adobe.zip --into DIR
+    python scripts/data.py compose --root DIR --bg VOC2012/JPEGImages
+    python scripts/data.py verify --dataset adobe --root DIR
+
+Options of a command: python scripts/data.py COMMAND --help
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from a2u.config import SyntheticConfig, compose, options_of
 from a2u.data.archives import GB, unpack
@@ -14,10 +21,20 @@ from a2u.data.synthetic.sheet import contact_sheet
 from a2u.data.verify import verify
 from a2u.engine.main import sentence
 from a2u.engine.provenance import available_cores
+from a2u.errors import did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """Suggests the nearest of several choices, as Python does by itself from 3.14 on."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        suggestion = did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""
+        super().error(f"{message}{suggestion}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_unpack(commands.add_parser("unpack", help="unpack a zip or tar file, all of it or nothing"))
     _add_compose(commands.add_parser("compose", help="make the composites of Composition-1k or Distinctions-646"))

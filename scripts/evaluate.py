@@ -1,4 +1,10 @@
-"""Evaluate a checkpoint: python scripts/evaluate.py weights=FILE dataset=alphamatting dataset.root=DIR"""
+"""Evaluate a checkpoint, released weights or a system that needs none.
+
+Examples:
+    python scripts/evaluate.py weights=outputs/.../last.pt dataset=alphamatting dataset.root=DIR
+    python scripts/evaluate.py system=a2u weights=FILE.pth dataset=adobe dataset.root=DIR metrics.rounding=truncate
+    python scripts/evaluate.py system=closed_form
+"""
 
 import sys
 

@@ -1,4 +1,8 @@
-"""Export a checkpoint with a manifest: python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors"""
+"""Export a checkpoint as a file for others, with a manifest beside it.
+
+Examples:
+    python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors
+"""
 
 from pathlib import Path
 

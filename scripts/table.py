@@ -1,19 +1,24 @@
-"""Run and print a table: python scripts/table.py table=table2 scale=lite seeds=3 jobs=2
+"""Run the rows of a table that are not done, and print it.
 
-Its own keys are those of TableConfig in src/a2u/config.py; everything else is handed to every row.
+Examples:
+    python scripts/table.py table=table2 scale=lite jobs=2
+    python scripts/table.py table=table2 rows=[nearest,a2u_dynamic_cs] seeds=3 baseline=nearest
+    python scripts/table.py table=table2 dataset=adobe dataset.root=DIR scale=paper launcher=submitit
+
+Keys of scripts/train.py may be given, too, and are handed to every row.
 """
 
 import sys
 
-from a2u.engine.main import sentence
+from a2u.engine.main import helped, sentence
 from a2u.reproduce import benchmark, table
 
 # Tables that are made in another way than most: each module has make_table and publish.
 OTHERS = {"table6": benchmark}
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(__doc__)
+    if helped(__doc__, "table"):
+        sys.exit()
     with sentence():
         settings, overrides = table.command_line(sys.argv[1:])
         module = OTHERS.get(settings.table, table)

@@ -1,4 +1,10 @@
-"""Train and evaluate one run: python scripts/train.py experiment=table2/a2u_dynamic_cs scale=lite seed=1"""
+"""Train and evaluate one run: a row of a table, or whatever is put together from the keys below.
+
+Examples:
+    python scripts/train.py experiment=table2/a2u_dynamic_cs scale=lite seed=1
+    python scripts/train.py upsampler=a2u upsampler.rank=2 trainer.iterations=200
+    python scripts/train.py experiment=table2/nearest dataset=adobe dataset.root=DIR scale=paper
+"""
 
 from omegaconf import DictConfig
 

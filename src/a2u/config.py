@@ -390,7 +390,7 @@ class RuntimeConfig:
     workers: int | None = None  # data-loading processes; null: none on a CPU, up to 8 beside a GPU
     log_every: int = 20  # steps between TensorBoard scalars
     checkpoint_seconds: float = 60.0  # a checkpoint at least this often, besides one after every epoch
-    progress: bool = True  # a progress line on the terminal
+    progress: bool = True  # a bar with the time left, where stderr is a terminal
     tile: int | None = None  # side in pixels of the tiles that test images are computed in; null: whole images
     save_predictions: bool = False  # 8-bit PNGs of the last evaluation
     force: bool = False  # run again even where a finished result exists
@@ -401,7 +401,7 @@ class Config:
     """One run: a row of a table at one scale with one seed."""
 
     task: Task = Task.matting
-    table: str = "custom"
+    table: str = "custom"  # under which the result is kept, as are row and scale
     row: str = "custom"
     scale: str = "custom"
     seed: int = 0
@@ -444,12 +444,11 @@ class LauncherConfig:
 class TableConfig:
     """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
 
-    table: str = "table2"
+    table: str = "table2"  # table1 ... table7
     rows: list[str] = field(default_factory=list)  # empty: every row
     seeds: int = 1  # seeds 0 .. seeds-1
     baseline: str | None = None  # row that the others' differences are from, of several seeds; null: the first trained
-    # rows at a time; null: one a CPU core, or one where there is a GPU; all of them through a launcher of Hydra's
-    jobs: int | None = None
+    jobs: int | None = None  # rows at a time; null: one a CPU core, one beside a GPU, all through a launcher of Hydra's
     publish: bool = False  # copy finished results to results/ instead of running
     photographs: str | None = None  # folder of the alphamatting.com photographs, for Table 6
     launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by

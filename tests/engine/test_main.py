@@ -1,31 +1,66 @@
 """What --help prints."""
 
+import os
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
 from a2u.config import CONFIG_DIR, compose
-from a2u.engine.main import help_text, main
+from a2u.engine.help import help_text
+from a2u.engine.main import main
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = {path.stem: path.read_text() for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem != "data"}
+
+
+def values(printed):
+    """What is printed behind each key, and beside it."""
+    unwrapped = re.sub(r"\n {40}", " ", printed)
+    return {
+        key: (value, words) for key, value, words in re.findall(r"^  ([\w.]+)=(\S*) *(.*)$", unwrapped, re.MULTILINE)
+    }
 
 
 def test_help_lists_every_choice_and_no_schema():
-    lines = help_text("train", []).splitlines()
-    listed = {line.split("=", 1)[0].strip(): line.split("=", 1)[1].split(" | ") for line in lines if " | " in line}
-    for group in ("dataset", "metrics", "upsampler", "scale"):
-        assert listed[group] == sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
-    assert "schema" not in "".join(lines)
-    for row in listed["experiment"]:
-        assert (CONFIG_DIR / "experiment" / f"{row}.yaml").is_file()
-    compose([f"experiment={listed['experiment'][0]}"])  # as it is written there
+    printed = help_text("", "train", [])
+    listed = values(printed)
+    for group in ("dataset", "metrics", "model", "sample", "scale", "task", "trainer", "upsampler"):
+        assert listed[group][1].split(" | ") == sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+    assert "schema" not in printed
+    table, words = listed["experiment"]  # the last of the tables
+    for row in words.split(" | "):
+        assert (CONFIG_DIR / "experiment" / table / f"{row}.yaml").is_file()
+
+
+def test_help_shows_every_key_of_the_configuration():
+    def keys(node, path=""):
+        for key in node:
+            inner = node._get_node(key)
+            yield from keys(inner, f"{path}{key}.") if isinstance(inner, DictConfig) else [f"{path}{key}"]
+
+    names = ("model.name", "upsampler.name", "dataset.name")  # chosen as model=, upsampler=, dataset=
+    assert set(keys(compose())) - set(names) <= values(help_text("", "train", [])).keys()
+
+
+def test_help_says_of_a_key_what_stands_beside_it_and_which_values_it_has():
+    listed = values(help_text("", "train", ["scale=paper"]))
+    assert listed["trainer.schedule"] == ("multistep", "multistep | one_cycle | constant")
+    assert listed["trainer.lr"] == ("0.01", "of new layers")
+    assert listed["trainer.milestones"] == ("[20,26]", "epochs after which lr is multiplied by gamma")
+    assert listed["dataset.root"][0] == "null"
 
 
 def test_help_shows_what_the_command_line_gives_and_runs_nothing(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["scripts/train.py", "--help", "upsampler=a2u", "trainer.epochs=7"])
     main("train", lambda cfg: pytest.fail("ran"))
     printed = capsys.readouterr().out
-    assert printed.startswith("train.py: ")
-    assert "\n  name: a2u\n" in printed
-    assert "\n  epochs: 7\n" in printed
+    assert printed.startswith(__doc__)
+    assert values(printed)["upsampler"][0] == "a2u"
+    assert values(printed)["trainer.epochs"][0] == "7"
 
 
 def test_help_says_what_is_wrong_with_the_command_line(monkeypatch, capsys):
@@ -34,3 +69,24 @@ def test_help_says_what_is_wrong_with_the_command_line(monkeypatch, capsys):
         main("train", lambda cfg: pytest.fail("ran"))
     assert stopped.value.code == 2
     assert "nothing" in capsys.readouterr().err
+
+
+def test_a_scripts_help_has_its_examples_and_ends_well():
+    command = [sys.executable, str(ROOT / "scripts" / "table.py"), "--help"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.count("\n    python scripts/table.py ") == 3
+    assert values(ended.stdout)["rows"][0] == "[]"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_examples_of_a_script_are_of_itself(script):
+    """That keys and values in them exist is for the configuration to say."""
+    examples = re.findall(r"^    (python .*)$", SCRIPTS[script], re.MULTILINE)
+    assert examples
+    for example in examples:
+        python, path, *overrides = example.split()
+        assert path == f"scripts/{script}.py"
+        handed_on = ("scale=", "dataset") if script in ("table", "figures") else ()
+        own = [word for word in overrides if not word.startswith(handed_on)] if handed_on else overrides
+        compose(own, script)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from a2u.bench.measure import Line
 from a2u.config import BenchConfig
 from a2u.engine.provenance import REPOSITORY, commit, machine, versions
-from a2u.errors import A2UError, ConfigError
+from a2u.errors import A2UError, ConfigError, did_you_mean
 from a2u.files import write_json
 from a2u.reproduce.render import as_markdown, as_text
 from a2u.reproduce.table import with_section, write
@@ -43,15 +44,16 @@ def bench(settings: BenchConfig) -> int:
         return _publish(path)
     unknown = sorted(set(settings.parts) - set(PARTS))
     if unknown:
-        raise ConfigError(f"parts holds {', '.join(unknown)}; there are: {', '.join(PARTS)}.")
+        suggestion = did_you_mean(unknown[0], PARTS)
+        raise ConfigError(f"parts holds {', '.join(unknown)}; there are: {', '.join(PARTS)}.{suggestion}")
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     code = commit()
     lines: list[Line] = []
-    for part in settings.parts or PARTS:
-        print(f"measuring {part} ...", file=sys.stderr, flush=True)
+    for part in tqdm(settings.parts or PARTS, unit="part", disable=None, dynamic_ncols=True):
+        tqdm.write(f"measuring {part} ...", file=sys.stderr)
         for line in measured(part):
             lines.append(line)
-            print(f"  {_sentence(line)}", file=sys.stderr, flush=True)
+            tqdm.write(f"  {_sentence(line)}", file=sys.stderr)
     result = {
         "parts": settings.parts or list(PARTS),
         "lines": [asdict(line) | {"ratio": line.ratio, "met": line.met} for line in lines],

@@ -58,8 +58,8 @@ def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     mark = _mark(cfg, system.mark)
     folder = _evaluations(cfg) / f"{system.name}-{mark[:8]}"
     predictions = folder / "predictions" if cfg.runtime.save_predictions else None
-    shown = cfg.runtime.progress and processes.is_first()
-    with tqdm(total=task.test_images, unit="image", disable=not shown, dynamic_ncols=True) as bar:
+    hidden = None if cfg.runtime.progress and processes.is_first() else True  # None: where stderr is no terminal
+    with tqdm(total=task.test_images, unit="image", disable=hidden, dynamic_ncols=True) as bar:
 
         def seen(done: int, total: int, picture: Picture | None) -> None:
             bar.total = total  # of this process

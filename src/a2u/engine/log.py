@@ -56,7 +56,8 @@ class RunLog(QuietLog):
         self._steps = steps
         self._cut_history(first_step)
         self.board = SummaryWriter(str(places.folder / "tensorboard"), purge_step=first_step + 1)
-        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal, dynamic_ncols=True)
+        hidden = None if terminal else True  # None: where stderr is no terminal
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=hidden, dynamic_ncols=True)
         self._written = 0.0
 
     def step(self, step: int, loss: float) -> None:

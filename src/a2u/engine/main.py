@@ -4,15 +4,15 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from a2u.config import CONFIG_DIR, compose, refuse_incomplete
+from a2u.engine.help import help_text
 from a2u.errors import A2UError
 from a2u.files import FULL, reason
 
@@ -61,8 +61,23 @@ def _stop(message: str) -> NoReturn:
     sys.exit(2)
 
 
+def helped(about: str | None, config_name: str) -> bool:
+    """Whether the command line asked for help, which then is printed; `about` is the script's docstring."""
+    if not {"-h", "--help"} & set(sys.argv):
+        return False
+    with sentence():
+        overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+        print(help_text(about or "", config_name, overrides))
+    return True
+
+
 def main(config_name: str, work: Callable[[DictConfig], None]) -> None:
-    """Compose configs/<config_name>.yaml with the command line and call `work`; or, asked for help, print that."""
+    """Compose configs/<config_name>.yaml with the command line and call `work`.
+
+    Asked for help, print that, beginning with the docstring of the script, in which `work` stands.
+    """
+    if helped(sys.modules[work.__module__].__doc__, config_name):
+        return
 
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     def entry(cfg: DictConfig) -> None:
@@ -71,32 +86,7 @@ def main(config_name: str, work: Callable[[DictConfig], None]) -> None:
             work(cfg)
 
     overrides = sys.argv[1:]
-    if {"-h", "--help"} & set(overrides):
-        with sentence():
-            print(help_text(config_name, [argument for argument in overrides if not argument.startswith("-")]))
-        return
     if not any(argument.startswith("-") for argument in overrides):
         with sentence():  # clearer than Hydra's own message
             compose(overrides, config_name)
     entry()
-
-
-def help_text(config_name: str, overrides: Sequence[str]) -> str:
-    """What can be chosen, and the configuration that the command line gives as it is.
-
-    Hydra's own help takes longer than everything else at the start together, and lists schemas among the choices.
-    """
-    lines = []
-    for folder in sorted(path for path in CONFIG_DIR.iterdir() if path.is_dir()):
-        # What lies deeper is chosen by name only where nothing lies above it: experiment=table2/carafe.
-        files = sorted(folder.glob("*.yaml")) or sorted(folder.rglob("*.yaml"))
-        options = [file.relative_to(folder).with_suffix("").as_posix() for file in files]
-        lines.append(f"  {folder.name}={' | '.join(options)}")
-    choices = "\n".join(lines)
-    config = OmegaConf.to_yaml(compose(overrides, config_name))
-    return (
-        f"{Path(sys.argv[0]).name}: key=value ...\n\n"
-        f"Choices, a file of configs/ each:\n{choices}\n\n"
-        f"The configuration, of which any key may be set (trainer.epochs=10):\n\n{config}\n"
-        "Flags are Hydra's: --hydra-help lists them."
-    )

@@ -1,6 +1,5 @@
 """What Table 6 is asked for: rows, and the test sets that they are measured on."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -62,7 +61,6 @@ class Asked:
         cfg.dataset.trimap = TRIMAPS[self.group][test.removeprefix(f"{self.group}_")]
         cfg.metrics = OmegaConf.merge(cfg.metrics, given["metrics"])
         cfg.runtime = OmegaConf.merge(cfg.runtime, given["runtime"])
-        cfg.runtime.progress = cfg.runtime.progress and sys.stderr.isatty()
         return cfg
 
     def evaluation_of(self, run: RowRun, test: str, done: Done) -> DictConfig:
