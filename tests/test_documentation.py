@@ -32,18 +32,18 @@ def blocks(language):
 
 
 def commands():
-    """Every command with the page that shows it, once: several pages may show the same."""
+    """Every command with the page that shows it, once: several pages may show the same, at other scales."""
     found = {}
     for page, block in blocks("sh"):
         for line in block.splitlines():
             command = line.split("  #")[0].strip()
-            # activating an environment has no meaning here; test_the_documented_operator runs the command of its page
-            if command and not line.startswith(". ") and "upsampler=blur" not in line:
-                found.setdefault(command, page)
-    return found
+            if command and page != "new_operator.md":  # whose commands need its operator: the test of it runs them
+                found.setdefault(without_scale(command), pytest.param(command, id=f"{page}: {command}"))
+    return found.values()
 
 
-COMMANDS = [pytest.param(command, id=f"{page}: {command}") for command, page in commands().items()]
+def without_scale(command):
+    return re.sub(r" ?\b(scale|SCALE)=\w+", "", command)
 
 
 ROWS = {"table1": "conv_nearest,maxpool_maxunpool", "table5": "trimap_only,closed_form", "table6": "trimap_only"}
@@ -57,7 +57,7 @@ def smaller(command, tmp_path, request):
         command = command.replace("/data/alphamatting", str(shared / "data" / "alphamatting"))
         command = command.replace("/data/digits", str(shared / "data"))
         command = command.replace("/data/VOC2012/JPEGImages", str(shared / "data" / "adobe-mini" / "Test_set" / "bg"))
-    command = re.sub(r"\b(scale|SCALE)=\w+", "", command)
+    command = without_scale(command)
     if "LAUNCHER=submitit" in command:  # without SLURM, and so without what only SLURM knows
         command = re.sub(r"launcher\.\w+=\w+ ?", "", command.replace("LAUNCHER=submitit", "LAUNCHER=submitit_local"))
     here = [f"runtime.outputs='{tmp_path}'"]
@@ -66,7 +66,7 @@ def smaller(command, tmp_path, request):
     return command, here
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", commands())
 def test_commands(command, tmp_path, request):
     command, here = smaller(command, tmp_path, request)
     outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")  # of the make that runs these tests
@@ -181,38 +181,97 @@ def trained(outputs):
     return Places.of(cfg).last
 
 
-@pytest.mark.parametrize(("page", "block"), [(page, block) for page, block in blocks("python") if "class" not in block])
+@pytest.mark.parametrize(
+    ("page", "block"), [(page, block) for page, block in blocks("python") if page != "new_operator.md"]
+)
 def test_python_blocks(page, block):
+    """Each makes the y that its comment says."""
     names = {}
     exec(compile(block, page, "exec"), names)
-    assert names["y"].shape == (2, 64, 66, 82)
+    *_, said = re.findall(r"^y = .*# \(([\d, ]+)\)", block, re.MULTILINE)
+    assert str(tuple(names["y"].shape)) == f"({said})"
 
 
-def test_the_documented_operator(tmp_path):
-    """docs/adding-an-operator.md, word for word: its file, its config, its command."""
-    page = (ROOT / "docs" / "adding-an-operator.md").read_text()
-    code = re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL).group(1)
-    config = re.search(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL).group(1)
-    copy = tmp_path / "copy"
+NEW_OPERATOR = (ROOT / "docs" / "new_operator.md").read_text()
+
+
+def new_operators(language):
+    return re.search(rf"^```{language}\n(.*?)^```", NEW_OPERATOR, re.MULTILINE | re.DOTALL).group(1)
+
+
+@pytest.fixture(scope="module")
+def with_the_new_operator(tmp_path_factory):
+    """A copy of this repository with the file and the config of docs/new_operator.md, and what runs commands in it."""
+    copy = tmp_path_factory.mktemp("copy")
     for folder in ("src", "configs", "scripts"):
         shutil.copytree(ROOT / folder, copy / folder)
-    (copy / "src" / "a2u" / "upsampling" / "blur.py").write_text(code)
-    (copy / "configs" / "upsampler" / "blur.yaml").write_text(config)
-    environment = os.environ | {"PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "scripts/train.py", "upsampler=blur", "upsampler.size=5", "scale=smoke"]
-    ended = subprocess.run([*command, "seed=0"], cwd=copy, env=environment, capture_output=True, text=True)
+    for file in ("Makefile", "pyproject.toml", "tests/conftest.py", "tests/upsampling/test_contract.py"):
+        (copy / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / file, copy / file)
+    file, config = re.findall(r"^\*\*\d\. .*?\*\*, `(.*?)`", NEW_OPERATOR, re.MULTILINE)
+    (copy / file).write_text(new_operators("python"))
+    (copy / config).write_text(new_operators("yaml"))
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")
+    environment = {key: value for key, value in os.environ.items() if key not in outer}
+    environment |= {"PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
+
+    def run(command):
+        program, *words = shlex.split(command)
+        if program == "make":
+            words = ["make", *words, "SCALE=smoke", "LAUNCHER=inline", f"PYTHON={sys.executable}"]
+        else:
+            words = [sys.executable, *words, *(["-n", "0"] if "pytest" in words else ["scale=smoke"])]
+        return subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def test_the_documented_operator_is_short():
+    assert len(new_operators("python").splitlines()) < 40
+    assert len(new_operators("yaml").splitlines()) == 1
+
+
+ITS_COMMANDS = [line for page, block in blocks("sh") if page == "new_operator.md" for line in block.splitlines()]
+
+
+def test_the_documented_operator_is_a_row_beside_the_papers(with_the_new_operator):
+    ended = with_the_new_operator(ITS_COMMANDS[0])
     assert ended.returncode == 0, ended.stderr
-    assert list((copy / "outputs" / "custom").rglob("seed0.json"))
-    refused = subprocess.run(
-        [*command, "upsampler.border=mirror"], cwd=copy, env=environment, capture_output=True, text=True
-    )
-    assert refused.returncode == 2
-    assert "upsampler.border" in refused.stderr
-    assert "zeros, reflect" in refused.stderr
+    rows = [
+        line.split() for line in ended.stdout.splitlines() if line.startswith(("nearest", "a2u_dynamic_cs", "mine"))
+    ]
+    assert [row[0] for row in rows] == ["nearest", "a2u_dynamic_cs", "mine"]
+    *_, nearest, _, mine = (row[-5:] for row in rows)
+    assert nearest == ["37.51", "0.0096", "19.07", "35.72", "8.05M"]
+    assert mine == ["—"] * 5
+    assert "No row of the paper, so nothing is printed there: mine." in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(line, marks=[pytest.mark.slow] * ("SEEDS" in line), id=line) for line in ITS_COMMANDS[1:]]
+)
+def test_further_commands_with_the_documented_operator(with_the_new_operator, command):
+    ended = with_the_new_operator(command)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    if "pytest" in command:
+        assert "8 passed" in ended.stdout
+
+
+def test_means_of_the_documented_operator_are_means():
+    """Wherever the guide is the same, and of equal values everywhere, borders too."""
+    names = {"__name__": "mine"}
+    exec(compile(new_operators("python"), "new_operator.md", "exec"), names)
+    operator = names["JointBilateral"](4).double()
+    guide = torch.randn(2, 4, 10, 14).double()
+    ones = torch.ones(2, 4, 5, 7).double()
+    torch.testing.assert_close(operator(ones, guide), torch.ones_like(guide))
+    inner = torch.nn.functional.avg_pool2d(x := torch.randn(2, 4, 5, 7).double(), 3, stride=1)
+    same = operator(x, torch.ones_like(guide))[:, :, 2:-2, 2:-2]
+    torch.testing.assert_close(same, inner.repeat_interleave(2, -1).repeat_interleave(2, -2))
 
 
 def test_links_lead_somewhere():
-    for page in PAGES:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

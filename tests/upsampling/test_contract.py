@@ -223,12 +223,3 @@ def test_a_new_operator_needs_no_registration():
 
     assert option_names(Zero) == ["value"]
     assert build_upsampler("zero_for_a_test", 2, value=1.0)(torch.ones(1, 2, 1, 1)).sum() == 8
-
-
-def test_upsampling_imports_torch_alone():
-    import subprocess
-    import sys
-
-    names = ("torchvision", "hydra", "omegaconf", "cv2", "scipy")
-    code = f"import sys, a2u.upsampling; print([name for name in {names} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
