@@ -1,7 +1,8 @@
 # `make` lists the targets: what stands behind ## is printed.
 .DEFAULT_GOAL := help
 
-## DATASET=adobe         what a table is run on, with ROOT=its folder; several, with commas, are one table each
+## DATASET=adobe         what a table is run on; several, with commas, are one table each
+## ROOT=folder           where that dataset lies
 ## SCALE=smoke           seconds; lite: two CPU cores; paper: the paper's setting
 ## ROWS=nearest,carafe   these rows alone; an operator of your own may be one (docs/new_operator.md)
 ## SEEDS=3               seeds 0, 1, 2 of every row

@@ -106,14 +106,14 @@ def test_operator_options_are_the_constructors():
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["trainer.lrr=1"], ["trainer.lrr", "allowed here", "lr", "milestones"]),
-        (["+trainer.lrr=1"], ["trainer.lrr", "allowed here"]),
+        (["trainer.lrr=1"], ["trainer.lrr", "allowed here", "lr", "milestones", "Did you mean 'lr'?"]),
+        (["+trainer.lrr=1"], ["trainer.lrr", "allowed here", "Did you mean 'lr'?"]),
         (["foo=1"], ["foo", "table", "upsampler"]),
         (["upsampler=a2u", "upsampler.ranks=2"], ["upsampler.ranks", "rank", "up_kernel_size"]),
-        (["upsampler=a2u", "upsampler.mode=dinamic"], ["upsampler.mode", "static, hybrid, dynamic"]),
+        (["upsampler=a2u", "upsampler.mode=dinamic"], ["upsampler.mode", "static, hybrid, dynamic", "mean 'dynamic'?"]),
         (["upsampler=nearest", "upsampler.rank=2"], ["upsampler.rank", "allowed here: name, ratio"]),
-        (["upsampler=neerest"], ["upsampler 'neerest'", "nearest", "bilinear"]),
-        (["experiment=table2/a2u_dynamic"], ["table2/a2u_dynamic", "table2/a2u_dynamic_cs"]),
+        (["upsampler=neerest"], ["upsampler 'neerest'", "bilinear", "Did you mean 'nearest'?"]),
+        (["experiment=table2/a2u_dynamik_cs"], ["table2/a2u_dynamik_cs", "Did you mean 'table2/a2u_dynamic_cs'?"]),
         (["scale=big"], ["scale 'big'", "lite, medium, paper, smoke"]),
         (["dataset=adope"], ["dataset 'adope'", "adobe"]),
         (["dataset=adobe", "dataset.train_size=3"], ["dataset.train_size", "cache_mb"]),
@@ -134,6 +134,11 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(overrides, words):
         assert word in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "_schema" not in str(refused.value)
+
+
+def test_what_is_like_nothing_known_gets_no_suggestion():
+    with pytest.raises(ConfigError, match=r"smoke\.$"):
+        compose(["scale=xyz"])
 
 
 @pytest.mark.parametrize(

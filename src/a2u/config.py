@@ -589,12 +589,18 @@ def split_command_line(arguments: Sequence[str], kind: type[Settings], config_na
     """Split what a script itself reads, the keys of `kind`, from what it hands to every row.
 
     Raises:
-        ConfigError: an unknown key or a wrong type among the script's own.
+        ConfigError: an unknown key, or a wrong type among the script's own.
     """
-    own = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    mine = [argument for argument in arguments if re.split(r"[.=]", argument.lstrip("+~"))[0] in own]
+    own: list[str] = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+    of_rows = [*(entry.name for entry in fields(Config)), "experiment", "hydra"]
+    mine, handed_on = list[str](), list[str]()
+    for argument in arguments:
+        key = re.split(r"[.=@]", argument.lstrip("+~"))[0]
+        if key.isidentifier() and key not in own + of_rows:
+            raise ConfigError(_unknown_key(key, own + of_rows))
+        (mine if key in own else handed_on).append(argument)
     settings: Settings = OmegaConf.to_object(compose(mine, config_name))  # type: ignore[assignment]
-    return settings, [argument for argument in arguments if argument not in mine]
+    return settings, handed_on
 
 
 def refuse_incomplete(cfg: DictConfig) -> None:

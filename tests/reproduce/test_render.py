@@ -51,6 +51,21 @@ def test_measured_stands_beside_printed(cells):
     assert dict(zip(header, lines[0], strict=True))["printed SAD"] == "—"
 
 
+def test_a_row_that_is_none_of_the_papers_has_dashes_in_table_1_too():
+    """Where the paper measured on this very dataset, and orders and differences are told."""
+    metrics = {"psnr": 20.0, "ssim": 0.9, "rmse": 0.1, "mae": 0.1}
+    run = result(0, 0) | {"metrics": metrics, "curve": [metrics | {"epoch": 2}, metrics | {"epoch": 3}]}
+    run["config"] |= {"task": "reconstruction", "metrics": {"clamp": False}}
+    run["provenance"] |= {"samples_per_second": 100, "steps": 30, "train_images": 1000}
+    results = {"conv_nearest": [run], "mine": [run]}
+    header, (papers, own) = table_cells("table1", "mnist", results, {})
+    assert dict(zip(header, papers, strict=True))["PSNR − printed"] == "-8.54"
+    assert dict(zip(header, own, strict=True))["PSNR − printed"] == "—"
+    words = caption("table1", "mnist", "lite", results)
+    assert "printed conv_nearest." in words
+    assert "nothing is printed there: mine." in words
+
+
 def test_a_missing_row_shows_dashes_and_its_printed_numbers(cells):
     header, lines = cells
     carafe = dict(zip(header, lines[2], strict=True))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from a2u.config import plain
 from a2u.engine.identity import finished
 from a2u.engine.run import prepare
 from a2u.errors import ConfigError, DataError
@@ -63,6 +64,38 @@ def test_rows_and_seeds_then_only_what_is_missing(tmp_path, capsys):
     assert not list(outputs.rglob("*.md"))  # a part does not take the place of the whole table
 
 
+def test_an_operator_that_is_no_row_of_the_paper_is_compared_as_any_row(tmp_path, capsys):
+    outputs = tmp_path / "outputs"
+    rows = "rows=[bicubic,nearest]"
+    assert make(outputs, rows, "seeds=2", "baseline=bicubic") == 0
+    table, differences = capsys.readouterr().out.split("each row minus bicubic")
+    lines = [line for line in table.splitlines() if line.startswith(("nearest", "bicubic"))]
+    assert [line.split()[0] for line in lines] == ["nearest", "bicubic"]  # the paper's rows first
+    assert lines[0].endswith("8.05M")
+    assert lines[1].split()[-5:] == ["—"] * 5
+    assert all("★" in line or "≈" in line for line in lines)
+    assert "No row of the paper, so nothing is printed there: bicubic." in table
+    assert "nearest" in differences
+    assert {path.parents[1].name for path in results(outputs)} == {"smoke"}
+    assert {path.parent.name for path in results(outputs)} == {"nearest", "bicubic"}
+    for unpublished in (rows, "rows=[bicubic]"):
+        with pytest.raises(PublishError, match="only a whole table is published"):
+            publish(*command_line(arguments(outputs, unpublished)))
+
+
+def test_the_operator_of_a_row_is_all_that_differs_from_the_papers(tmp_path):
+    for table, baseline in (("table1", "maxpool_carafe"), ("table2", "nearest"), ("table7", "nearest")):
+        given = command_line([f"table={table}", f"rows=[{baseline},bicubic]"])
+        papers, own = (plain(run.cfg) for run in rows_module.row_runs(*given))
+        assert (own["table"], own["row"], own["upsampler"]["name"]) == (table, "bicubic", "bicubic")
+        assert {key for key in papers if papers[key] != own[key]} == {"row", "upsampler"}
+
+
+def test_table_6_has_its_own_rows_alone():
+    with pytest.raises(ConfigError, match=r"table6 has no row 'bicubic'; its rows: [\w, ]+\.$"):
+        rows_module.row_runs(*command_line(["table=table6", "rows=[bicubic]"]))
+
+
 def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
     outputs = tmp_path / "outputs"
     from a2u.reproduce import launch
@@ -101,7 +134,12 @@ def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
     ("further", "error", "words"),
     [
         (["rows=[neerest]"], ConfigError, "no row 'neerest'; its rows: trimap_only, nearest"),
+        (["rows=[neerest]"], ConfigError, "Did you mean 'nearest'"),
+        (["rows=[bicubik]"], ConfigError, "Operators that may be rows, too: a2u, bicubic, .* Did you mean 'bicubic'"),
+        (["rows=[nearest,bilinear]", "baseline=neerest"], ConfigError, "Did you mean 'nearest'"),
+        (["seds=2"], ConfigError, "unknown configuration key seds; .* Did you mean 'seeds'"),
         (["table=table9"], ConfigError, "no table 'table9'"),
+        (["table=tabel2"], ConfigError, "Did you mean 'table2'"),
         (["seeds=0"], ConfigError, "seeds must be at least 1"),
         (["jobs=0"], ConfigError, "jobs must be at least 1"),
         (["seed=3"], ConfigError, "use rows, seeds"),

@@ -13,13 +13,10 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 # What the extras bring, and what comes with it, as Python imports it.
-OTHERS = (
-    "torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting ray "
-    "submitit pandas sklearn skimage pytest hypothesis"
-).split()
+OTHERS = "torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting ray"
 ELSEWHERE = f"""
 import json, sys
-sys.modules.update(dict.fromkeys({OTHERS}))  # importing one of these fails
+sys.modules.update(dict.fromkeys("{OTHERS}".split()))  # importing one of these fails
 sys.path.insert(0, sys.argv[1])
 import torch
 import a2u
