@@ -3,6 +3,7 @@
 import os
 import pty
 import sys
+import termios
 
 import pytest
 from helpers.runs import smoke
@@ -14,6 +15,7 @@ from a2u.engine.log import RunLog
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_bar_with_the_time_left_is_on_terminals(tmp_path, monkeypatch, wanted):
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         log = RunLog(Places.of(smoke(tmp_path)), steps=4, first_step=0, batch_size=2, terminal=wanted)
