@@ -3,7 +3,7 @@
 
 ## DATASET=adobe         what a table is run on; several, with commas, are one table each
 ## ROOT=folder           where that dataset lies
-## SCALE=smoke           seconds; lite: two CPU cores; paper: the paper's setting
+## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting
 ## ROWS=nearest,carafe   these rows alone; an operator of your own may be one (docs/new_operator.md)
 ## SEEDS=3               seeds 0, 1, 2 of every row
 ## JOBS=2                rows at a time
