@@ -17,6 +17,6 @@ class ConfigError(A2UError, ValueError):
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """ " Did you mean 'nearest'?", to stand behind a sentence; empty where nothing known is like what was given."""
+    """The nearest of what is `known`, as a question to stand behind a sentence; empty where nothing is like it."""
     alike = difflib.get_close_matches(given, list(known), n=1)
     return f" Did you mean {alike[0]!r}?" if alike else ""
