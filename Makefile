@@ -2,6 +2,8 @@
 # make table1               the same for Table 1; table3 ... table7 likewise
 # make figures              the figures of the paper, from the checkpoints of those rows
 # make bench                time and memory of every part beside a plain formulation of the same
+# make demo                 alpha, cut-out and composite of a bundled picture, by the model in the package
+# make shipped PHOTOS=DIR   that model, closed-form and KNN matting on photographs of alphamatting.com
 # make test                 set up (once), run the tests
 # Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON PHOTOS ARGS="key=value ..."
 #   make table2 LAUNCHER=ray  its rows on several machines: local, submitit (SLURM), ray; docs/clusters.md
@@ -49,10 +51,10 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish figures bench tensorboard pictures clean foreign-environment $(TABLES)
+.PHONY: help setup test test-all lint format publish figures bench demo shipped tensorboard pictures clean foreign-environment $(TABLES)
 
 help:
-	@sed -n '1,10s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '1,12s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)
 
@@ -71,6 +73,14 @@ figures: $(READY)
 BENCH ?=
 bench: $(READY)
 	"$(RUN)" scripts/bench.py $(BENCH)
+
+demo: $(READY)
+	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
+	  background=white folder=outputs/demo $(ARGS)
+
+# ARGS="publish=true" also writes results/shipped; refuses a tree with uncommitted changes.
+shipped: $(READY)
+	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
 test: $(READY)
 	"$(RUN)" -m pytest

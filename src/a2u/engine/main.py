@@ -4,7 +4,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -12,7 +12,7 @@ from typing import NoReturn
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import CONFIG_DIR, compose, refuse_incomplete
+from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete
 from a2u.errors import A2UError
 from a2u.files import FULL, reason
 
@@ -61,8 +61,12 @@ def _stop(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def main(config_name: str, work: Callable[[DictConfig], None]) -> None:
-    """Compose configs/<config_name>.yaml with the command line and call `work`; or, asked for help, print that."""
+def main(config_name: str, work: Callable[[DictConfig], None], texts: Collection[str] = ()) -> None:
+    """Compose configs/<config_name>.yaml with the command line and call `work`; or, asked for help, print that.
+
+    texts: keys whose values are taken as they are typed, without Hydra's grammar.
+    """
+    sys.argv[1:] = [as_typed(argument, texts) for argument in sys.argv[1:]]
 
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     def entry(cfg: DictConfig) -> None:
