@@ -38,7 +38,7 @@ class PredictError(A2UError):
 
 
 def predict_photographs(cfg: DictConfig) -> Path:
-    """Write NAME_alpha.png, NAME_cutout.png, NAME_composite.png of every photograph of `cfg.image`; return their folder.
+    """Write NAME_alpha.png, NAME_cutout.png and NAME_composite.png of every photograph; return their folder.
 
     What can be checked is checked before anything is written. Of several photographs, one that fails is reported and
     the others go on.
