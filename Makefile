@@ -20,7 +20,7 @@ ROOT ?=
 ROWS ?=
 JOBS ?=
 ARGS ?=
-# Folder of the alphamatting.com photographs, for Table 6 and Fig. 6; without it Table 6 measures on generated images.
+# Folder of the alphamatting.com photographs, for Table 6, Fig. 6 and shipped; without it Table 6 measures on generated images.
 PHOTOS ?=
 
 # Which Python: PYTHON=..., else an active virtual or conda environment, else .venv (made from python3).

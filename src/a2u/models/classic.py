@@ -74,8 +74,10 @@ class KNN(ClassicMatting):
 
 def pymatting_for(what: str) -> Any:
     """The package pymatting; A2UError, which says that `what` needs it, where it is not installed."""
+    threads = torch.get_num_threads()
     try:
         import pymatting
     except ImportError as error:
         raise A2UError(f'{what} needs the package pymatting; install it with `pip install -e ".[classic]"`.') from error
+    torch.set_num_threads(threads)  # the import sets as many as there are cores, for the whole process
     return pymatting
