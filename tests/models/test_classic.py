@@ -78,7 +78,7 @@ def test_without_the_package_a_sentence_says_what_to_install(monkeypatch):
         return whole(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(A2UError, match=r"need the package pymatting; install it with `pip install -e"):
+    with pytest.raises(A2UError, match=r"needs the package pymatting; install it with `pip install -e"):
         check(compose(["experiment=table5/closed_form"]))
 
 
