@@ -36,7 +36,6 @@ def matting(tmp_path, weights):
 
     def run(*words, folder="out"):
         given = [f"folder={tmp_path / folder}", f"weights={weights}", "runtime.device=cpu", *words]
-        given = [word for word in given if word != "weights=none"]
         return predict_photographs(compose([as_typed(word, TEXTS) for word in given], "predict"))
 
     return run
@@ -242,17 +241,14 @@ def test_what_is_read_is_not_overwritten(matting, tmp_path):
         (["background=white", "cutout=false"], "background= needs the colours of the cut-out"),
         (["erode=-1"], "erode must be at least 0; got -1"),
         (["runtime.tile=100"], "runtime.tile=100: a tile's side must be a multiple of 16"),
-        (["weights=none", "system=closed_form", "runtime.tile=128"], "takes an image whole"),
+        (["weights=null", "system=closed_form", "runtime.tile=128"], "takes an image whole"),
         (["weights=gone.safetensors"], "there is no weights file gone"),
         (["system=knn"], "has nothing to learn, so weights="),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_written(matting, tmp_path, further, words):
-    given = [*photograph(tmp_path), *further]
-    if "weights=none" in further:
-        given = [word for word in given if word != "weights=none"] + ["weights=null"]
     with pytest.raises(A2UError, match=words):
-        matting(*given)
+        matting(*photograph(tmp_path), *further)
     assert not (tmp_path / "out").exists()
 
 
