@@ -8,7 +8,7 @@
 ## SEEDS=3               seeds 0, 1, 2 of every row
 ## JOBS=2                rows at a time
 ## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
-## PHOTOS=folder         photographs of alphamatting.com, for table6 and figures
+## PHOTOS=folder         photographs of alphamatting.com, for table6, figures and shipped
 ## ARGS="key=value ..."  anything else that scripts/train.py takes
 ## PYTHON=python3        an environment of yours instead of .venv
 DATASET ?=
@@ -50,7 +50,7 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish figures bench tensorboard pictures clean foreign-environment $(TABLES)
+.PHONY: help setup test test-all lint format publish figures bench demo shipped tensorboard pictures clean foreign-environment $(TABLES)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z].*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,13 @@ figures: $(READY) ## draw the paper's figures from our rows
 BENCH ?=
 bench: $(READY) ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/
 	"$(RUN)" scripts/bench.py $(BENCH)
+
+demo: $(READY) ## matte a bundled picture with the model in the package
+	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
+	  background=white folder=outputs/demo $(ARGS)
+
+shipped: $(READY) ## measure that model beside closed-form and KNN matting: PHOTOS=...; ARGS=publish=true keeps it in results/
+	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
 test: $(READY) ## run the tests
 	"$(RUN)" -m pytest

@@ -1,4 +1,4 @@
-"""Datasets: unpack an archive, compose a test set, verify a folder, draw the generated one.
+"""Datasets: unpack an archive, compose a test set, verify a folder, draw the generated one and the demo's picture.
 
 Examples:
     python scripts/data.py unpack Adobe.zip --into DIR
@@ -17,6 +17,7 @@ from typing import NoReturn
 from a2u.config import SyntheticConfig, compose, options_of
 from a2u.data.archives import GB, unpack
 from a2u.data.compose import make, plan
+from a2u.data.synthetic.demo import write_demo
 from a2u.data.synthetic.sheet import contact_sheet
 from a2u.data.verify import verify
 from a2u.engine.main import sentence
@@ -42,6 +43,9 @@ def main() -> None:
     pictures = commands.add_parser("pictures", help="contact sheets of the synthetic dataset")
     pictures.add_argument("--folder", type=Path, default=Path("docs/images"))
     pictures.set_defaults(run=_pictures)
+    demo = commands.add_parser("demo", help="the picture of `make demo`, its trimap and its alpha")
+    demo.add_argument("--folder", type=Path, default=Path("docs/demo"))
+    demo.set_defaults(run=_demo)
     arguments = parser.parse_args()
     with sentence():
         sys.exit(arguments.run(arguments))
@@ -120,6 +124,11 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _pictures(arguments: argparse.Namespace) -> int:
     contact_sheet(arguments.folder, SyntheticConfig(cache=None))
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    write_demo(arguments.folder)
     return 0
 
 

@@ -3,15 +3,19 @@
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from helpers.matting_folders import matte, noise, save, small_photographs
 from helpers.reference_weights import reference_state
+from helpers.runs import exported_untrained
 
 from a2u.config import CONFIG_DIR, compose
 from a2u.engine.export import export
@@ -67,13 +71,19 @@ def smaller(command, tmp_path, request):
 
 
 @pytest.mark.parametrize("command", commands())
-def test_commands(command, tmp_path, request):
+def test_commands(command, tmp_path, request, monkeypatch, capsys):
+    if "scripts/predict.py" in command:
+        check_prediction(command, tmp_path, monkeypatch, capsys)
+        return
     command, here = smaller(command, tmp_path, request)
     outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")  # of the make that runs these tests
     environment = {key: value for key, value in os.environ.items() if key not in outer} | {"OMP_NUM_THREADS": "1"}
     if command.startswith("make"):
         words = shlex.split(command)
         target, *variables = words[1:]
+        if target in ("demo", "shipped"):
+            check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request)
+            return
         if target == "bench":
             check_bench(environment, tmp_path)
             return
@@ -112,6 +122,62 @@ def test_commands(command, tmp_path, request):
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "\r" not in ended.stdout + ended.stderr  # no bars where there is no terminal
+
+
+def check_prediction(command, tmp_path, monkeypatch, capsys):
+    """scripts/predict.py on small photographs, in this process; where the shipped model is meant, by a small one."""
+    for name in ("photo", "photos/a", "photos/b"):
+        save(tmp_path / f"{name}.jpg", noise(40, 30, 3))
+    for name in ("trimap", "mask", "trimaps/a", "trimaps/b", "masks/a", "masks/b"):
+        save(tmp_path / f"{name}.png", (matte(40, 30) > 100) * np.uint8(255) if "mask" in name else half_known(40, 30))
+    words = shlex.split(command)
+    weights = exported_untrained(tmp_path / "a2u.safetensors")
+    words = [re.sub("^weights=.*", f"weights={weights}", word) for word in words]
+    if not any(word.startswith(("weights=", "system=")) for word in words):
+        words.append(f"weights={weights}")
+    monkeypatch.chdir(tmp_path)
+    run_here(words, monkeypatch)
+    many = "photos" in command
+    assert f"{1 + many} of {1 + many} done" in capsys.readouterr().out
+    folder = tmp_path / ("mattes" if "folder=mattes" in command else "outputs/predict")
+    kinds = ["alpha", "cutout"] if "cutout=false" not in command else ["alpha"]
+    kinds += ["composite"] if "background" in command else []
+    expected = {f"{name}_{kind}.png" for name in ("ab" if many else ["photo"]) for kind in kinds}
+    assert {path.name for path in folder.iterdir()} == expected
+
+
+def half_known(height, width):
+    trimap = np.full((height, width), 128, np.uint8)
+    trimap[:, :8], trimap[:, -8:] = 0, 255
+    return trimap
+
+
+def run_here(words, monkeypatch):
+    """A script in this process, which has imported everything already; words: python, script, its command line."""
+    monkeypatch.setattr(sys, "argv", words[1:])
+    runpy.run_path(str(ROOT / words[1]), run_name="__main__")
+
+
+def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request):
+    """make demo and make shipped with a small model in the place of the package's; the latter on two photographs."""
+    given = f"weights='{exported_untrained(tmp_path / 'a2u.safetensors')}' runtime.outputs='{tmp_path}'"
+    if target == "shipped":
+        photographs = small_photographs(request.getfixturevalue("shared"), tmp_path / "photographs")
+        variables = [f"PHOTOS={photographs}"]
+    else:
+        given += f" folder='{tmp_path}'"
+    words = ["make", "--dry-run", target, *variables, f"ARGS={given}", f"PYTHON={sys.executable}"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    (command,) = [line for line in ended.stdout.replace("\\\n", "").splitlines() if "scripts/" in line]
+    monkeypatch.chdir(ROOT)
+    run_here(shlex.split(command), monkeypatch)
+    printed = capsys.readouterr().out
+    if target == "demo":
+        assert re.search(r"photo: 600 x 800, .* sad \d+\.\d+, mse .* grad .* conn ", printed)
+        assert f"files: {tmp_path}" in printed
+        assert (tmp_path / "photo_composite.png").is_file()
+    else:
+        assert re.search(r"\na2u .*\nclosed_form .*\nknn ", printed)
 
 
 def check_bench(environment, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from a2u.reproduce import benchmark_page, benchmark_sets
+from a2u.reproduce import benchmark_page, benchmark_sets, shipped
 from a2u.reproduce.caption import caption
 from a2u.reproduce.differences import differences_page
 from a2u.reproduce.published import REFERENCE, lines_of, metrics_of, rows_of
@@ -79,7 +79,16 @@ def page_of_several_test_sets(folder):
     )[1]
 
 
-PAGE_OF = {"table6": page_of_several_test_sets}
+def page_of_the_shipped_model(folder):
+    return shipped.page({row: json.loads((folder / f"{row}.json").read_text()) for row in shipped.SYSTEMS})[1]
+
+
+PAGE_OF = {"table6": page_of_several_test_sets, "shipped": page_of_the_shipped_model}
+
+
+def table_of(path):
+    """The folder of results/ that a page lies in."""
+    return path.relative_to(RESULTS).parts[0]
 
 
 def test_the_tables_and_the_pages_say_what_the_results_say():
@@ -87,7 +96,7 @@ def test_the_tables_and_the_pages_say_what_the_results_say():
     tables = sorted(RESULTS.rglob("table.md"))
     assert LITE / "table.md" in tables
     for path in tables:
-        expected = PAGE_OF.get(path.parents[2].name, page)(path.parent)
+        expected = PAGE_OF.get(table_of(path), page)(path.parent)
         assert path.read_text() == expected
         marker = f"<!-- {path.relative_to(ROOT).as_posix()} -->\n"
         for shown in pages:
@@ -96,7 +105,7 @@ def test_the_tables_and_the_pages_say_what_the_results_say():
 
 
 def test_differences_stand_beside_every_table_of_several_seeds():
-    folders = sorted(path.parent for path in RESULTS.rglob("table.md") if path.parents[2].name not in PAGE_OF)
+    folders = sorted(path.parent for path in RESULTS.rglob("table.md") if table_of(path) not in PAGE_OF)
     expected = {folder: differences_page(*folder.relative_to(RESULTS).parts, load(folder))[1] for folder in folders}
     assert expected[LITE]
     assert {path.parent: path.read_text() for path in RESULTS.rglob("differences.md")} == {
@@ -104,7 +113,18 @@ def test_differences_stand_beside_every_table_of_several_seeds():
     }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(RESULTS)))
+SHIPPED = sorted((RESULTS / "shipped").glob("*.json"))
+
+
+def test_the_numbers_of_the_model_in_the_package_come_from_a_commit():
+    for path in SHIPPED:
+        result = json.loads(path.read_text())
+        assert result["row"] == path.stem
+        assert result["provenance"]["dirty"] is False
+        assert len(result["provenance"]["commit"]) == 40
+
+
+@pytest.mark.parametrize("path", [*FILES, *SHIPPED], ids=lambda path: str(path.relative_to(RESULTS)))
 def test_no_result_names_a_folder_of_the_machine_it_was_made_on(path):
     def texts(value):
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []

@@ -7,7 +7,7 @@ its constructor's arguments: their types and defaults stand there and nowhere el
 
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from enum import Enum
 from pathlib import Path
@@ -426,6 +426,35 @@ class EvaluateConfig:
 
 
 @dataclass
+class PredictConfig:
+    """configs/predict.yaml: mattes of photographs."""
+
+    # Each a file, a folder, or a pattern such as photos/*.jpg; of folders and patterns, files of one name go together.
+    image: str = "???"
+    trimap: str | None = None  # 0 background, 128 unknown, 255 foreground
+    mask: str | None = None  # instead of a trimap: a rough mask, 128 and above is foreground
+    truth: str | None = None  # the true alpha, where it is known: its metrics are printed
+    erode: int = 10  # how far the unknown region reaches into the mask, in pixels
+    dilate: int = 10  # how far it reaches out of it
+    background: str | None = None  # white, #rrggbb or a picture: a composite on it is written too
+    cutout: bool = True  # the picture with transparency, in estimated foreground colours; false: alpha alone
+    folder: str | None = None  # where the pictures go; null: <runtime.outputs>/predict
+    system: System = System.checkpoint
+    weights: str | None = None  # as in EvaluateConfig; null, of system=checkpoint: the model in the package
+    tile_above: float | None = 2.0  # megapixels; larger pictures are computed in tiles where they can be; null: never
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class ShippedConfig:
+    """configs/shipped.yaml: the model in the package beside classic systems on photographs of alphamatting.com."""
+
+    photographs: str = "???"  # their folder
+    weights: str | None = None  # another model instead of the one in the package
+    publish: bool = False  # also write to results/
+
+
+@dataclass
 class ExportConfig:
     """configs/export.yaml: a checkpoint as a file for others."""
 
@@ -504,6 +533,8 @@ def _register() -> dict[str, type]:
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="predict_schema", node=PredictConfig)
+    store.store(name="shipped_schema", node=ShippedConfig)
     store.store(name="export_schema", node=ExportConfig)
     store.store(name="table_schema", node=TableConfig)
     store.store(name="figures_schema", node=FiguresConfig)
@@ -539,6 +570,8 @@ def _register() -> dict[str, type]:
     kinds = [
         Config,
         EvaluateConfig,
+        PredictConfig,
+        ShippedConfig,
         ExportConfig,
         TableConfig,
         FiguresConfig,
@@ -601,6 +634,19 @@ def split_command_line(arguments: Sequence[str], kind: type[Settings], config_na
         (mine if key in own else handed_on).append(argument)
     settings: Settings = OmegaConf.to_object(compose(mine, config_name))  # type: ignore[assignment]
     return settings, handed_on
+
+
+def as_typed(argument: str, keys: Collection[str]) -> str:
+    """An override in quotes of Hydra's where it gives one of `keys` a value: names of files need none then.
+
+    >>> as_typed("image=IMG (1).jpg", ["image"])
+    "image='IMG (1).jpg'"
+    """
+    key, _, value = argument.partition("=")
+    if key not in keys or value in ("", "null") or value[0] in "'\"":
+        return argument
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    return f"{key}='{escaped}'"
 
 
 def refuse_incomplete(cfg: DictConfig) -> None:

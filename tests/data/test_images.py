@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image, ImageOps
 
-from a2u.data.images import read_colour, read_grey, read_header, read_trimap
+from a2u.data.images import encode_png, read_colour, read_grey, read_header, read_trimap, read_upright
 from a2u.errors import DataError
 
 READERS = [read_colour, read_grey, read_trimap]
@@ -177,3 +178,22 @@ def test_header_of_something_else(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png is damaged or not an image"):
         read_header(path)
+
+
+@pytest.mark.parametrize("orientation", range(10))  # 0 and 9 mean nothing
+def test_upright_is_what_viewers_show(tmp_path, colours, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / "a.png"
+    Image.fromarray(colours).save(path, exif=exif)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    np.testing.assert_array_equal(read_upright(path, read_colour), shown)
+    np.testing.assert_array_equal(read_upright(path, lambda path: read_colour(path)[..., 1]), shown[..., 1])
+
+
+def test_transparency_is_written_as_pil_reads_it(tmp_path, colours):
+    pixels = np.dstack([colours, colours[..., 0]])
+    (tmp_path / "a.png").write_bytes(encode_png(pixels))
+    image = Image.open(tmp_path / "a.png")
+    assert image.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(image), pixels)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.data.trimaps import is_unknown, trimap_from_alpha
+from a2u.data.trimaps import is_unknown, trimap_from_alpha, trimap_from_mask
 
 
 def eroded(mask: np.ndarray, size: int) -> np.ndarray:
@@ -57,3 +57,23 @@ def test_the_border_of_the_picture_does_not_erode(value):
 def test_size_below_one():
     with pytest.raises(ValueError, match="diameter 0"):
         trimap_from_alpha(np.zeros((3, 3), np.uint8), 0, 1)
+
+
+@pytest.mark.parametrize(("erode", "dilate"), [(0, 0), (3, 0), (0, 4), (2, 5)])
+def test_a_mask_is_known_but_for_a_band_along_its_outline(erode, dilate):
+    """Against a search of each pixel's surroundings for one of the other kind."""
+    coarse = np.random.default_rng(erode).integers(0, 256, (3, 4)).astype(np.float32)
+    mask = np.clip(cv2.resize(coarse, (37, 29), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    expected = np.full(mask.shape, 128)
+    expected[eroded(mask >= 128, 2 * erode + 1)] = 255
+    expected[eroded(mask < 128, 2 * dilate + 1)] = 0
+    trimap = trimap_from_mask(mask, erode, dilate)
+    np.testing.assert_array_equal(trimap, expected)
+    assert {0, 255} <= set(np.unique(trimap))
+
+
+def test_the_widths_of_the_band_are_pixels():
+    mask = np.zeros((5, 100), np.uint8)
+    mask[:, 50:] = 255
+    trimap = trimap_from_mask(mask, erode=7, dilate=3)
+    np.testing.assert_array_equal(np.flatnonzero(trimap[2] == 128), np.arange(47, 57))

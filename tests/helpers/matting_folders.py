@@ -22,6 +22,15 @@ def matte(height: int, width: int, seed: int = 0) -> np.ndarray:
     return alpha
 
 
+def small_photographs(shared: Path, root: Path) -> Path:
+    """Two photographs of alphamatting.com with trimap and true alpha, every eighth pixel of them, in its layout."""
+    for folder in ("input_training_lowres", "gt_training_lowres", "trimap_training_lowres/Trimap1"):
+        for name in ("GT01.png", "GT04.png"):
+            pixels = np.asarray(Image.open(shared / "data" / "alphamatting" / folder / name))
+            save(root / folder / name, np.ascontiguousarray(pixels[::8, ::8]))
+    return root
+
+
 def sources(test: Path, foregrounds: str = "fg", alphas: str = "alpha", lists: str = "{}_names.txt") -> Path:
     """What a test set is composed from: two foregrounds, three backgrounds for each, of four pictures."""
     for seed, (name, shape) in enumerate({"b": (30, 40), "a_1": (24, 20)}.items()):

@@ -1,6 +1,8 @@
 """Closed-form and KNN matting behind the networks' interface."""
 
 import builtins
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,7 +78,7 @@ def test_without_the_package_a_sentence_says_what_to_install(monkeypatch):
         return whole(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(A2UError, match=r"need the package pymatting; install it with `pip install -e"):
+    with pytest.raises(A2UError, match=r"needs the package pymatting; install it with `pip install -e"):
         check(compose(["experiment=table5/closed_form"]))
 
 
@@ -85,3 +87,13 @@ def test_batches_are_solved_sample_by_sample(case):
     both = ClosedForm()(torch.stack([x, x.flip(-1)]))
     torch.testing.assert_close(both[0], ClosedForm()(x[None])[0])
     assert both.shape == (2, 1, 96, 96)
+
+
+@pytest.mark.slow
+def test_pymatting_does_not_change_the_threads_of_pytorch():
+    """Its import would, in a process of its own: ours has imported it."""
+    code = (
+        "import torch; torch.set_num_threads(1); from a2u.models.classic import pymatting_for; pymatting_for('it'); "
+        "print(torch.get_num_threads())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"

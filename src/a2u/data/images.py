@@ -1,5 +1,6 @@
 """Image files: 8-bit pixels as they are stored, or an error that names the file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +81,26 @@ def read_header(path: Path) -> Header:
         raise DataError(f"{path} is damaged ({error}): copy or download it again") from error
 
 
+TURNS = {  # EXIF orientation -> what makes the picture of the stored pixels
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_upright(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+    """What `read` gives of a file, turned and mirrored as viewers show it (EXIF orientation).
+
+    Raises DataError as `read` and `read_header` do.
+    """
+    pixels, turn = read(path), TURNS.get(read_header(path).orientation)
+    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+
+
 def _read(path: Path) -> np.ndarray:
     """Pixels of a file: (H, W) grey or (H, W, 3) RGB, uint8."""
     try:
@@ -120,12 +141,16 @@ def _truncated_jpeg(data: bytes) -> bool:
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write (H, W) uint8 as a grey PNG, (H, W, 3) RGB as a coloured one; the file appears whole or not at all."""
+    """Write (H, W) uint8 as a grey PNG, (H, W, 3) RGB as a coloured one, (H, W, 4) RGBA as one with transparency.
+
+    The file appears whole or not at all.
+    """
     with replacing(path) as temporary:
         temporary.write_bytes(encode_png(image))
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """The bytes of a PNG file: grey of (H, W) uint8, coloured of (H, W, 3) RGB."""
-    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", pixels)[1].tobytes()
+    """The bytes of a PNG file: grey of (H, W) uint8, coloured of (H, W, 3) RGB, transparent of (H, W, 4) RGBA."""
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    return cv2.imencode(".png", image)[1].tobytes()

@@ -7,7 +7,7 @@ import numpy as np
 
 from a2u.inputs import BACKGROUND, FOREGROUND, UNKNOWN
 
-__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "is_unknown", "trimap_from_alpha"]
+__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "is_unknown", "trimap_from_alpha", "trimap_from_mask"]
 
 
 def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarray:
@@ -32,6 +32,21 @@ def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarr
     foreground = cv2.threshold(least, FOREGROUND - 1, FOREGROUND, cv2.THRESH_BINARY)[1]
     not_background = cv2.threshold(most, BACKGROUND, UNKNOWN, cv2.THRESH_BINARY)[1]
     return np.maximum(foreground, not_background)
+
+
+def trimap_from_mask(mask: np.ndarray, erode: int, dilate: int) -> np.ndarray:
+    """Trimap of a rough mask: unknown along its outline.
+
+    Args:
+        mask: (H, W) uint8, 128 and above = foreground.
+        erode: how far the unknown region reaches into the mask, in pixels, at least 0.
+        dilate: how far it reaches out of it.
+
+    Returns:
+        (H, W) uint8 of 0 (background), 128 (unknown), 255 (foreground).
+    """
+    alpha = cv2.threshold(mask, 127, FOREGROUND, cv2.THRESH_BINARY)[1]
+    return trimap_from_alpha(alpha, 2 * erode + 1, 2 * dilate + 1)
 
 
 def is_unknown(alpha: np.ndarray, y: int, x: int, fg_size: int, bg_size: int) -> bool:

@@ -4,14 +4,14 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
 from omegaconf import DictConfig
 
-from a2u.config import CONFIG_DIR, compose, refuse_incomplete
+from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete
 from a2u.engine.help import help_text
 from a2u.errors import A2UError
 from a2u.files import FULL, reason
@@ -71,11 +71,14 @@ def helped(about: str | None, config_name: str) -> bool:
     return True
 
 
-def main(config_name: str, work: Callable[[DictConfig], None]) -> None:
+def main(config_name: str, work: Callable[[DictConfig], None], texts: Collection[str] = ()) -> None:
     """Compose configs/<config_name>.yaml with the command line and call `work`.
 
     Asked for help, print that, beginning with the docstring of the script, in which `work` stands.
+
+    texts: keys whose values are taken as they are typed, without Hydra's grammar.
     """
+    sys.argv[1:] = [as_typed(argument, texts) for argument in sys.argv[1:]]
     if helped(sys.modules[work.__module__].__doc__, config_name):
         return
 

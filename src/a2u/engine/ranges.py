@@ -12,6 +12,9 @@ from a2u.errors import ConfigError
 # Least and most, both allowed. Keys that a configuration does not have are passed over.
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, math.inf),
+    "erode": (0, 1000),
+    "dilate": (0, 1000),
+    "tile_above": (0, math.inf),
     "dataset.limit_train": (1, math.inf),
     "dataset.limit_test": (1, math.inf),
     "dataset.cache_mb": (0, math.inf),

@@ -61,7 +61,7 @@ class ClosedForm(ClassicMatting):
 
     @staticmethod
     def solver() -> Any:
-        return _pymatting().estimate_alpha_cf
+        return pymatting_for("closed-form matting").estimate_alpha_cf
 
 
 class KNN(ClassicMatting):
@@ -69,14 +69,15 @@ class KNN(ClassicMatting):
 
     @staticmethod
     def solver() -> Any:
-        return _pymatting().estimate_alpha_knn
+        return pymatting_for("KNN matting").estimate_alpha_knn
 
 
-def _pymatting() -> Any:
+def pymatting_for(what: str) -> Any:
+    """The package pymatting; A2UError, which says that `what` needs it, where it is not installed."""
+    threads = torch.get_num_threads()
     try:
         import pymatting
     except ImportError as error:
-        raise A2UError(
-            'closed-form and KNN matting need the package pymatting; install it with `pip install -e ".[classic]"`.'
-        ) from error
+        raise A2UError(f'{what} needs the package pymatting; install it with `pip install -e ".[classic]"`.') from error
+    torch.set_num_threads(threads)  # the import sets as many as there are cores, for the whole process
     return pymatting

@@ -27,7 +27,7 @@ from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
 from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
 
 RESULTS = REPOSITORY / "results"
-PAGES = ("README.md", "docs/results.md")  # where published tables are shown
+PAGES = ("README.md", "docs/results.md", "docs/predict.md")  # where published tables are shown
 
 
 class PublishError(A2UError):

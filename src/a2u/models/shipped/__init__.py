@@ -1,0 +1,16 @@
+"""The model in the package: a2u.safetensors and its manifest a2u.json, as scripts/export.py writes them."""
+
+from pathlib import Path
+
+from a2u.weights import WeightsError
+
+
+def shipped_weights() -> Path:
+    """The weights file of the model in the package. Raises WeightsError where the package was installed without it."""
+    path = Path(__file__).with_name("a2u.safetensors")
+    if not path.is_file():
+        raise WeightsError(
+            f"the model of the package is not there ({path}): give weights=FILE, a checkpoint or an exported file, or "
+            "system=closed_form, which needs none."
+        )
+    return path

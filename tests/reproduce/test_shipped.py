@@ -1,0 +1,71 @@
+"""The model in the package beside classic systems: measured, shown, and published from a clean tree alone."""
+
+import json
+
+import pytest
+from helpers.matting_folders import small_photographs
+from helpers.runs import exported_untrained
+
+from a2u.config import ShippedConfig, split_command_line
+from a2u.errors import ConfigError
+from a2u.reproduce import shipped
+from a2u.reproduce import table as table_module
+from a2u.reproduce.table import PublishError
+
+
+def make(*words):
+    shipped.make(*split_command_line(words, ShippedConfig, "shipped"))
+
+
+def test_two_photographs_measured_then_published(tmp_path, shared, monkeypatch, capsys):
+    photographs = small_photographs(shared, tmp_path / "photographs")
+    weights, outputs = exported_untrained(tmp_path / "a2u.safetensors"), tmp_path / "outputs"
+    given = [f"photographs='{photographs}'", f"runtime.outputs='{outputs}'", "runtime.threads=1", "runtime.device=cpu"]
+    monkeypatch.setattr(shipped, "shipped_weights", lambda: weights)
+    for module in (shipped, table_module):
+        monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(shipped, "RESULTS", tmp_path / "results")
+    marker = "<!-- results/shipped/table.md -->\n"
+    (tmp_path / "README.md").write_text(f"{marker}old\n<!-- end -->\n")
+
+    make(*given)
+    table = (outputs / "shipped" / "table.md").read_text()
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")]
+    assert rows == ["row", "---", "a2u", "closed_form", "knn"]
+    assert "Trimap1, 2 images" in table
+    found = {path: json.loads(path.read_text()) for path in outputs.rglob("result.json")}
+    assert {result["name"] for result in found.values()} == {"custom", "closed_form", "knn"}
+    for result in found.values():
+        assert [image["name"] for image in result["images"]] == ["GT01", "GT04"]
+        assert f"{result['metrics']['sad']:.3f}" in table
+
+    for path, result in found.items():
+        path.write_text(json.dumps(result | {"provenance": result["provenance"] | {"dirty": True}}))
+    with pytest.raises(PublishError, match=r"uncommitted changes.*: a2u, closed_form, knn\. Commit"):
+        make(*given, "publish=true")
+    assert not (tmp_path / "results").exists()
+
+    for path, result in found.items():
+        path.write_text(json.dumps(result | {"provenance": result["provenance"] | {"dirty": False}}))
+    make(*given, "publish=true")
+    assert "published to results/shipped" in capsys.readouterr().out
+    published = {row: json.loads((tmp_path / "results" / "shipped" / f"{row}.json").read_text()) for row in rows[2:]}
+    assert published["a2u"]["trained"]["dataset"] == "synthetic"
+    assert published["a2u"]["config"]["weights"] == "a2u.safetensors"
+    page = (tmp_path / "results" / "shipped" / "table.md").read_text()
+    assert page == shipped.page(published)[1]
+    assert "uncommitted" not in page
+    assert (tmp_path / "README.md").read_text() == f"{marker}{page}<!-- end -->\n"
+
+
+@pytest.mark.parametrize(
+    ("further", "error", "words"),
+    [
+        (["photographs=''"], ConfigError, "PHOTOS= of make"),
+        (["photographs=p", "publish=true", "weights=w"], PublishError, "only the model in the package.*weights=w"),
+        (["photographs=p", "publish=true", "dataset.limit_test=2"], PublishError, "leave out dataset.limit_test=2"),
+    ],
+)
+def test_what_cannot_be_is_told(further, error, words):
+    with pytest.raises(error, match=words):
+        make(*further)
