@@ -2,6 +2,7 @@
 # make table1               the same for Table 1; table3 ... table7 likewise
 # make figures              the figures of the paper, from the checkpoints of those rows
 # make bench                time and memory of every part beside a plain formulation of the same
+# make report               all tables on one page for a browser: outputs/report/index.html
 # make test                 set up (once), run the tests
 # Variables: DATASET ROOT SCALE SEEDS ROWS=a,b JOBS LAUNCHER PYTHON PHOTOS ARGS="key=value ..."
 #   make table2 LAUNCHER=ray  its rows on several machines: local, submitit (SLURM), ray; docs/clusters.md
@@ -49,10 +50,10 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish figures bench tensorboard pictures clean foreign-environment $(TABLES)
+.PHONY: help setup test test-all lint format publish figures bench report tensorboard pictures clean foreign-environment $(TABLES)
 
 help:
-	@sed -n '1,10s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '1,11s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)
 
@@ -71,6 +72,11 @@ figures: $(READY)
 BENCH ?=
 bench: $(READY)
 	"$(RUN)" scripts/bench.py $(BENCH)
+
+# REPORT="source=outputs" shows one's own runs instead of results/.
+REPORT ?=
+report: $(READY)
+	"$(RUN)" scripts/report.py $(REPORT)
 
 test: $(READY)
 	"$(RUN)" -m pytest
@@ -103,7 +109,7 @@ clean:
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic,launchers]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy jinja2 selenium axe_core_python
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:
