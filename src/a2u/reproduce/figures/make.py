@@ -28,7 +28,8 @@ EXAMPLES = 2  # of images in Figure 5, as in the paper
 def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
     """Run the rows that are not done, draw the figures; return 0, or 1 where a row or a figure failed.
 
-    Writes fig<number>.png, .pdf and .txt, the caption, to settings.folder; mattes one by one to fig<number>/. A row that failed leaves its column out.
+    Writes fig<number>.png, .pdf and .txt, the caption, to settings.folder; the pictures of Figures
+    4, 6 and 7 one by one to fig<number>/. A row that failed leaves its column out.
 
     Raises:
         A2UError: no such figure, system, image or photograph, or no Matplotlib. Nothing is run or written then.

@@ -82,7 +82,9 @@ def _strip(titles: list[str], cells: list[dict[str, str] | None], folder: Path) 
         if cell is not None
     ]
     mattes = [place for place, picture in enumerate(pictures) if place > 1 and picture.title != TRUTH]
-    return Strip(pictures[0].note, pictures, *mattes[-2:]) if len(mattes) > 1 else Strip(pictures[0].note, pictures, 0, 1)
+    return (
+        Strip(pictures[0].note, pictures, *mattes[-2:]) if len(mattes) > 1 else Strip(pictures[0].note, pictures, 0, 1)
+    )
 
 
 def data_uri(path: Path) -> str:

@@ -42,7 +42,10 @@ def record(name: str, runs: Sequence[dict[str, Any]]) -> Record:
         ("commit", _each(map(_commit, provenances))),
         ("machine", _each(map(_machine, provenances))),
         ("wall time", ", ".join(f"{provenance['wall_seconds']:,.0f} s" for provenance in provenances)),
-        ("started", _each(provenance["started"].replace("T", " ").replace("+00:00", " UTC") for provenance in provenances)),
+        (
+            "started",
+            _each(provenance["started"].replace("T", " ").replace("+00:00", " UTC") for provenance in provenances),
+        ),
         ("test set", _each(f"{each['test_images']:,} images, sha256 {each['data_sha256']}" for each in provenances)),
         ("versions", _each(_versions(provenance["versions"]) for provenance in provenances)),
         ("files", _each(_shown(Path(run["path"])) for run in runs)),
@@ -51,11 +54,10 @@ def record(name: str, runs: Sequence[dict[str, Any]]) -> Record:
     if trained:  # Table 6: an evaluation of what another table trained
         facts.append(("trained by", _each(map(_training, trained))))
     metrics = metrics_of(table)
-    seeds = [
-        [str(run["seed"]), *(f"{run['metrics'][name]:.{DIGITS[name] + 1}f}" for name in metrics)]
-        + [f"{run['provenance']['wall_seconds']:,.0f}", run["hash"][:8]]
-        for run in runs
-    ]
+    seeds = []
+    for run in runs:
+        scores = [f"{run['metrics'][name]:.{DIGITS[name] + 1}f}" for name in metrics]
+        seeds.append([str(run["seed"]), *scores, f"{run['provenance']['wall_seconds']:,.0f}", run["hash"][:8]])
     return Record(
         id=name,
         title=f"{first['row']}, {table.replace('table', 'Table ')} on {first['dataset']}",

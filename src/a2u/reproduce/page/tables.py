@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
 from a2u.reproduce import benchmark_page
 from a2u.reproduce.benchmark_sets import TRIMAPS, tests_of
@@ -77,10 +77,8 @@ def sections(found: Mapping[Group, Results]) -> list[Section]:
 
 def _block(group: Group, results: Results) -> Block:
     table, dataset, scale = group
-    configs = {row: OmegaConf.create(runs[0]["config"]) for row, runs in results.items() if runs}
-    header, lines = table_cells(
-        table, dataset, results, {row: paper_parameters(cfg) for row, cfg in configs.items()}
-    )
+    parameters = {row: paper_parameters(DictConfig(runs[0]["config"])) for row, runs in results.items() if runs}
+    header, lines = table_cells(table, dataset, results, parameters)
     header, lines = _with_cost((header, lines), results)
     name = f"{table.replace('table', 'Table ')} on {dataset}, scale {scale}"
     records = {row: record("-".join([*group, row]), runs) for row, runs in results.items() if runs}
@@ -89,10 +87,12 @@ def _block(group: Group, results: Results) -> Block:
         return records[row].id if row in records and not title.startswith("printed") else ""
 
     words, differences = difference_blocks(table, dataset, scale, results)
-    notes = [] if is_printed_on(table, dataset) else [
-        f"The printed numbers are of {printed_on(table, dataset)}, these of {dataset}: a difference between the two "
-        "would say nothing, and none is taken."
-    ]
+    notes = []
+    if not is_printed_on(table, dataset):
+        notes.append(
+            f"The printed numbers are of {printed_on(table, dataset)}, these of {dataset}: a difference between the "
+            "two would say nothing, and none is taken."
+        )
     picture = curves(table, dataset, scale, results)
     if not picture:
         notes.append("No learning curves: the runs were evaluated fewer than three times.")
