@@ -32,7 +32,7 @@ def plain_sheet():
         [Cell(np.full((40, 60), 20 * (column + 1) + row, np.uint8), f"case{row}") for column in range(len(titles))]
         for row in range(2)
     ]
-    return Sheet(titles, rows, 60, "Test images <chosen> by & rule.")
+    return Sheet(titles, rows, 60, "")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def own(tmp_path_factory):
     outputs = tmp_path_factory.mktemp("page") / "out puts"
     for folder in SOME:
         shutil.copytree(RESULTS / folder, outputs / folder)
-    save_pictures(plain_sheet(), outputs / "figures" / "synthetic" / "lite" / "fig4")
+    figure = outputs / "figures" / "synthetic" / "lite" / "fig4"
+    save_pictures(plain_sheet(), figure)
+    figure.with_suffix(".txt").write_text("Test images <chosen> by & rule.\nKNN: run 01234567, commit 89abcdef\n")
     return outputs
 
 
@@ -125,6 +127,10 @@ def test_captions_and_names_cannot_become_markup(page):
     assert "<chosen>" not in page.read_text()
 
 
+def test_pictures_have_the_caption_of_their_figure(page):
+    assert "KNN: run 01234567, commit 89abcdef" in page.read_text()
+
+
 def test_without_pictures_a_sentence_says_what_makes_them(tmp_path):
     shutil.copytree(RESULTS / "table3", tmp_path / "table3")
     text = make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path))).read_text()
@@ -178,7 +184,7 @@ def test_nothing_to_report_is_a_sentence(tmp_path):
         make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path)))
 
 
-@pytest.mark.parametrize("damage", ["{", '{"titles": ["image"], "caption": "", "rows": [[{"file": "no.png"}]]}', "[]"])
+@pytest.mark.parametrize("damage", ["{", '{"titles": ["image"], "rows": [[{"file": "no.png", "note": ""}]]}', "[]"])
 def test_damaged_pictures_are_a_sentence(own, tmp_path, damage):
     shutil.copytree(own / "table3", tmp_path / "table3")
     index = tmp_path / "figures" / "synthetic" / "lite" / "fig4" / INDEX

@@ -83,7 +83,7 @@ def save(sheet: Sheet, stem: Path, title: str) -> list[Path]:
 def save_pictures(sheet: Sheet, folder: Path) -> None:
     """Write every picture of a sheet as a PNG of its own, and what stands around them to pictures.json.
 
-    That is {"titles": [...], "caption": "...", "rows": [[{"file": "0_0.png", "note": "..."} or null, ...], ...]}.
+    That is {"titles": [...], "rows": [[{"file": "0_0.png", "note": "..."} or null, ...], ...]}.
     """
     rows = []
     for number, row in enumerate(sheet.rows):
@@ -98,7 +98,7 @@ def save_pictures(sheet: Sheet, folder: Path) -> None:
             write_png(folder / name, picture[..., 0] if cell.picture.ndim == 2 else picture)
             cells.append({"file": name, "note": cell.note})
         rows.append(cells)
-    write_json(folder / INDEX, {"titles": list(sheet.titles), "caption": sheet.caption, "rows": rows})
+    write_json(folder / INDEX, {"titles": list(sheet.titles), "rows": rows})
 
 
 def drawn(page: np.ndarray, texts: Sequence[Text]) -> "Figure":

@@ -39,10 +39,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Gallery:
-    """One of the paper's qualitative figures."""
+    """One of the paper's qualitative figures, and what its caption says of images, runs, commits and test set."""
 
     title: str
-    caption: str
+    caption: list[str]
     strips: list[Strip]
 
 
@@ -54,7 +54,7 @@ def curves(table: str, dataset: str, scale: str, results: Results) -> str:
 
 
 def galleries(figures: Path) -> list[Gallery]:
-    """What lies in <figures>/<dataset>/<scale>/fig<number>/, sorted.
+    """What lies in <figures>/<dataset>/<scale>/fig<number>/, sorted, with the captions beside these folders.
 
     Raises:
         PictureError: an index there, or a picture, cannot be read; names it.
@@ -66,10 +66,11 @@ def galleries(figures: Path) -> list[Gallery]:
         try:
             content = json.loads(index.read_text(encoding="utf-8"))
             strips = [_strip(content["titles"], cells, index.parent) for cells in content["rows"]]
-            found.append(Gallery(title, content["caption"], strips))
+            caption = index.parent.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+            found.append(Gallery(title, caption, strips))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise PictureError(
-                f"{index} or a picture beside it cannot be read ({error!r}): remove {index.parent}, or draw it again "
+                f"{index} or what belongs to it cannot be read ({error!r}): remove {index.parent}, or draw it again "
                 "with `make figures`."
             ) from error
     return found
