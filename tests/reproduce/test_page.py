@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -21,6 +23,7 @@ from a2u.reproduce.page.pictures import PictureError
 from a2u.reproduce.published import lines_of
 from a2u.reproduce.table import RESULTS
 
+ROOT = RESULTS.parent
 SOME = ("table1/mnist", "table3/synthetic", "table6/alphamatting_trimap1", "table6/alphamatting_trimap2")
 SYSTEMS = ("KNN", "baseline (nearest)", "ours (A2U)")
 
@@ -374,3 +377,23 @@ def test_an_accessibility_check_finds_nothing(window, scheme):
 def test_nothing_was_asked_of_a_network_and_no_error_said(window, page):
     assert requests(window) == [page.as_uri()]
     assert window.get_log("browser") == []
+
+
+# From the command line
+
+
+def test_a_key_that_it_does_not_have_is_a_sentence():
+    words = [sys.executable, str(ROOT / "scripts" / "report.py"), "colour=red"]
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "error: unknown: colour=red; allowed are source, outputs and folder.\n"
+
+
+@pytest.mark.slow
+def test_make_report_shows_every_committed_table(tmp_path):
+    words = ["make", "report", f"REPORT=outputs='{tmp_path}'", f"PYTHON={sys.executable}"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    text = (tmp_path / "report" / "index.html").read_text()
+    for path in RESULTS.rglob("seed*.json"):
+        assert path.relative_to(ROOT).as_posix() in text

@@ -104,9 +104,7 @@ def _block(group: Group, results: Results) -> Block:
         notes=notes,
         curves=picture,
         difference_words=words,
-        differences=[
-            _grid(f"{name}, {lines[0][0]}: differences", (["row", *lines[0][1:]], lines[1])) for lines in differences
-        ],
+        differences=[_grid(f"{name}, {lines[0][0]}", (["row", *lines[0][1:]], lines[1])) for lines in differences],
     )
 
 

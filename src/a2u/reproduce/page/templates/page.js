@@ -84,15 +84,14 @@ function hideSoon(value) {
 function place() {
   if (!opener) return;
   const record = recordOf(opener);
-  record.style.left = record.style.top = "";
-  if (matchMedia("(max-width: 44rem)").matches) return;
+  record.style.left = record.style.top = record.style.maxHeight = "";
+  if (matchMedia("(max-width: 44rem)").matches) return; // at the bottom of a phone
   const at = opener.getBoundingClientRect();
-  const size = record.getBoundingClientRect();
-  const left = Math.max(16, Math.min(at.left, innerWidth - size.width - 16));
-  const below = at.bottom + 8;
-  const top = below + size.height <= innerHeight ? below : at.top - size.height - 8;
-  record.style.left = `${left}px`;
-  record.style.top = `${Math.max(8, Math.min(top, innerHeight - size.height - 8))}px`;
+  const [above, below] = [at.top - 16, innerHeight - at.bottom - 16];
+  const isBelow = record.offsetHeight <= below || below >= above;
+  record.style.maxHeight = `${Math.max(120, Math.min(record.offsetHeight, isBelow ? below : above))}px`;
+  record.style.left = `${Math.max(16, Math.min(at.left, innerWidth - record.offsetWidth - 16))}px`;
+  record.style.top = `${isBelow ? at.bottom + 8 : at.top - record.offsetHeight - 8}px`;
 }
 
 for (const value of document.querySelectorAll(".value")) {
