@@ -91,7 +91,8 @@ function place() {
   const isBelow = record.offsetHeight <= below || below >= above;
   record.style.maxHeight = `${Math.max(120, Math.min(record.offsetHeight, isBelow ? below : above))}px`;
   record.style.left = `${Math.max(16, Math.min(at.left, innerWidth - record.offsetWidth - 16))}px`;
-  record.style.top = `${isBelow ? at.bottom + 8 : at.top - record.offsetHeight - 8}px`;
+  const top = isBelow ? at.bottom + 8 : at.top - record.offsetHeight - 8;
+  record.style.top = `${Math.min(Math.max(8, top), innerHeight - record.offsetHeight - 8)}px`; // the number may be out of sight
 }
 
 for (const value of document.querySelectorAll(".value")) {
@@ -116,7 +117,7 @@ for (const record of document.querySelectorAll(".record")) {
     opener.removeAttribute("data-open");
   });
 }
-addEventListener("scroll", place, { capture: true, passive: true });
+addEventListener("scroll", (event) => { if (!event.target.closest?.(".record")) place(); }, { capture: true, passive: true });
 addEventListener("resize", place);
 
 // Pictures: the left one over the right one, up to the border.
