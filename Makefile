@@ -50,7 +50,8 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish figures bench demo shipped tensorboard pictures clean foreign-environment $(TABLES)
+.PHONY: help setup test test-all lint format publish figures bench demo shipped report tensorboard pictures clean foreign-environment $(TABLES)
+
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z].*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +88,10 @@ demo: $(READY) ## matte a bundled picture with the model in the package
 shipped: $(READY) ## measure that model beside closed-form and KNN matting: PHOTOS=...; ARGS=publish=true keeps it in results/
 	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
+REPORT ?=
+report: $(READY) ## all tables on one page for a browser, outputs/report/index.html; REPORT=source=outputs: your own runs
+	"$(RUN)" scripts/report.py $(REPORT)
+
 test: $(READY) ## run the tests
 	"$(RUN)" -m pytest
 
@@ -118,7 +123,7 @@ clean: ## remove .venv and caches; outputs/ and data/ stay
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy jinja2 selenium axe_core_python
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:

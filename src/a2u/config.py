@@ -127,6 +127,13 @@ class Launcher(Enum):
     inline = 2
 
 
+class ReportSource(Enum):
+    """Whose results a report shows: the committed ones of results/, or those of one's own runs."""
+
+    results = 1
+    outputs = 2
+
+
 @dataclass
 class ModelConfig:
     """What every network has."""
@@ -506,6 +513,15 @@ class BenchConfig:
     publish: bool = False  # copy the latest measurements to results/bench instead
 
 
+@dataclass
+class ReportConfig:
+    """configs/report.yaml: every table's results on one page."""
+
+    source: ReportSource = ReportSource.results
+    outputs: str = "outputs"  # folder of runs and figures
+    folder: str | None = None  # where index.html goes; null: <outputs>/report
+
+
 def operator_schema(operator: type[Upsampler]) -> type:
     """Dataclass with an operator's options: its constructor's arguments after `channels`."""
     hints = get_type_hints(operator.__init__)
@@ -539,6 +555,7 @@ def _register() -> dict[str, type]:
     store.store(name="table_schema", node=TableConfig)
     store.store(name="figures_schema", node=FiguresConfig)
     store.store(name="bench_schema", node=BenchConfig)
+    store.store(name="report_schema", node=ReportConfig)
     nodes: list[tuple[str, str, type]] = [
         ("model", "matting_schema", MattingModelConfig),
         ("model", "untrained_schema", UntrainedConfig),
@@ -576,6 +593,7 @@ def _register() -> dict[str, type]:
         TableConfig,
         FiguresConfig,
         BenchConfig,
+        ReportConfig,
         RuntimeConfig,
         *(node for _, _, node in nodes),
     ]

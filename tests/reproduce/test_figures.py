@@ -1,5 +1,6 @@
 """Figures: every picture shows what networks and rules say, and the same runs give the same bytes."""
 
+import json
 import os
 import re
 import subprocess
@@ -39,6 +40,8 @@ from a2u.reproduce.figures.qualitative import CELL_WIDTH, shortened, side_by_sid
 from a2u.reproduce.figures.sheet import (
     DPI,
     GAP,
+    INDEX,
+    LARGEST,
     LINE,
     ORANGE,
     STYLE,
@@ -49,6 +52,7 @@ from a2u.reproduce.figures.sheet import (
     in_colours,
     lay_out,
     save,
+    save_pictures,
     scaled,
 )
 
@@ -181,10 +185,33 @@ def last_stage(model, case):
 # What is made
 
 
+def test_single_pictures_are_those_of_the_sheet_and_no_larger_than_a_screen_needs(tmp_path):
+    case, rng = random_case(), np.random.default_rng(1)
+    large = rng.integers(0, 256, (3 * LARGEST, 120), dtype=np.uint8)
+    save_pictures(Sheet(["image", "matte"], [[Cell(case.image, "name"), None], [None, Cell(large)]], 256, ""), tmp_path)
+    index = json.loads((tmp_path / INDEX).read_text())
+    assert index["titles"] == ["image", "matte"]
+    first, second = index["rows"]
+    assert (first[0]["note"], first[1], second[0], second[1]["note"]) == ("name", None, None, "")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / first[0]["file"])), case.image)
+    small = np.asarray(Image.open(tmp_path / second[1]["file"]))
+    means = large.reshape(LARGEST, 3, 40, 3).mean((1, 3))
+    np.testing.assert_allclose(small, means, atol=0.51)
+
+
+def test_figures_of_mattes_leave_their_pictures_one_by_one(outputs):
+    folder = outputs / "figures" / "synthetic" / "smoke"
+    assert sorted(path.parent.name for path in folder.glob(f"*/{INDEX}")) == ["fig4", "fig6", "fig7"]
+    index = json.loads((folder / "fig4" / INDEX).read_text())
+    assert index["titles"] == ["image", "trimap", *(wanted.title for wanted in FEW), "ground truth"]
+    assert all(cell["note"].startswith("SAD ") for row in index["rows"] for cell in row[2:-1])
+    assert all((folder / "fig4" / cell["file"]).is_file() for row in index["rows"] for cell in row)
+
+
 def test_every_figure_is_a_png_a_pdf_and_a_caption(outputs, column):
     folder = outputs / "figures" / "synthetic" / "smoke"
     expected = {f"fig{number}.{kind}" for number in (1, 4, 5, 6, 7) for kind in ("png", "pdf", "txt")}
-    assert {path.name for path in folder.iterdir()} == expected
+    assert {path.name for path in folder.iterdir() if path.is_file()} == expected
     for number in (1, 4, 5, 6, 7):
         with Image.open(folder / f"fig{number}.png") as image:
             assert image.format == "PNG"
@@ -433,10 +460,10 @@ def test_chosen_images_and_systems(outputs, tmp_path):
 
 def test_a_second_call_runs_nothing_and_writes_the_same_bytes(outputs, photos, capsys):
     folder = outputs / "figures" / "synthetic" / "smoke"
-    before = {path: path.read_bytes() for path in folder.iterdir()}
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     runs = {path: path.stat().st_mtime_ns for path in outputs.rglob("seed0*/*")}
     assert figures(*given(outputs, "figures=[1,6]", f"photographs='{photos}'")) == 0
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
     assert {path: path.stat().st_mtime_ns for path in outputs.rglob("seed0*/*")} == runs
     assert "Figure 6 was left out" not in capsys.readouterr().out
 

@@ -163,6 +163,15 @@ def test_on_other_digits_no_difference_is_taken(reconstructions):
     assert "'Printed' is the paper's figure on MNIST" in caption("table1", "mnist5k", "lite", reconstructions)
 
 
+def test_on_the_papers_own_test_set_the_difference_from_its_numbers_is_a_column():
+    header, lines = table_cells("table2", "adobe", {"trimap_only": [result(0, 80.0)], "nearest": [result(0, 40.0)]}, {})
+    reference, nearest = (dict(zip(header, line, strict=True)) for line in lines)
+    assert (nearest["printed SAD"], nearest["SAD − printed"]) == ("37.51", "+2.49")
+    assert reference["SAD − printed"] == "—"
+    assert "SAD − printed" in table_cells("table7", "distinctions646", {"nearest": []}, {})[0]
+    assert "SAD − printed" not in table_cells("table7", "adobe", {"nearest": []}, {})[0]
+
+
 def test_a_row_of_table_1_that_is_not_there_shows_dashes(reconstructions):
     reconstructions["conv_nearest"] = []
     header, lines = table_cells("table1", "mnist", reconstructions, {})

@@ -109,12 +109,21 @@ def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, An
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(outputs.rglob(files)):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            mark, started = result["hash"], result["provenance"]["started"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
+        result = read_result(path)
+        if result is None:
             continue
+        mark, started = result["hash"], result["provenance"]["started"]
         if mark not in found or started > found[mark]["provenance"]["started"]:
-            found[mark] = result | {"path": str(path)}
+            found[mark] = result
     return found
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """A result with its `path`; None, and a warning in the log, where the file is not one."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        result["hash"], result["provenance"]["started"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
+        return None
+    return result | {"path": str(path)}

@@ -8,13 +8,25 @@ from a2u.reproduce.paired import LEVEL, Difference, Scores, differences_from
 from a2u.reproduce.published import metrics_of
 from a2u.reproduce.render import TITLES, Results, as_markdown, as_text, digits_for, scores_of
 
+Block = tuple[list[str], list[list[str]]]  # header and lines of one metric
 HEADER = ("difference", "95% interval", "p", "g", "seeds", "verdict")
 
 
 def differences_page(
     table: str, dataset: str, scale: str, results: Results, baseline: str | None = None
 ) -> tuple[str, str]:
-    """Text and Markdown: each row minus `baseline`; empty where rows are not comparable, or the baseline has no result.
+    """Text and Markdown of `difference_blocks`, which names the arguments; empty where there are none."""
+    words, blocks = difference_blocks(table, dataset, scale, results, baseline)
+    if not blocks:
+        return "", ""
+    text, markdown = ("\n".join([f"{words}\n", *(form(*block) for block in blocks)]) for form in (as_text, as_markdown))
+    return text, markdown
+
+
+def difference_blocks(
+    table: str, dataset: str, scale: str, results: Results, baseline: str | None = None
+) -> tuple[str, list[Block]]:
+    """Words and a block a metric: each row minus `baseline`. None where rows are not comparable, or it has no result.
 
     Args:
         table: such as "table2".
@@ -28,13 +40,11 @@ def differences_page(
     of_main = scores[metrics[0]]
     baseline = baseline or next((row for row, each in of_main.items() if isinstance(each, Mapping)), None)
     if not comparable(of_main) or baseline not in of_main:
-        return "", ""
+        return "", []
     title = f"{table.replace('table', 'Table ')} on dataset={dataset}, scale {scale}"
     words = _words(title, baseline, of_main)
     digits = digits_for(run for runs in results.values() for run in runs)
-    blocks = [_block(metric, baseline, scores[metric], digits[metric]) for metric in metrics]
-    text, markdown = ("\n".join([f"{words}\n", *(form(*block) for block in blocks)]) for form in (as_text, as_markdown))
-    return text, markdown
+    return words, [_block(metric, baseline, scores[metric], digits[metric]) for metric in metrics]
 
 
 def _words(title: str, baseline: str, scores: Mapping[str, Scores]) -> str:
@@ -47,7 +57,7 @@ def _words(title: str, baseline: str, scores: Mapping[str, Scores]) -> str:
     )
 
 
-def _block(metric: str, baseline: str, scores: Mapping[str, Scores], digits: int) -> tuple[list[str], list[list[str]]]:
+def _block(metric: str, baseline: str, scores: Mapping[str, Scores], digits: int) -> Block:
     """Header and rows of one metric."""
     compared = differences_from(baseline, scores)
     lines = [[row, *_cells(metric, compared.get(row), digits)] for row in scores if row != baseline]

@@ -50,6 +50,13 @@ def printed_on(table: str, dataset: str) -> str:
     return {"fashion_mnist": "Fashion-MNIST"}.get(dataset, "MNIST")
 
 
+def is_printed_on(table: str, dataset: str) -> bool:
+    """Whether the paper measured on this very dataset, so that a difference from a table's numbers says something."""
+    if table == "table1":
+        return dataset in published()[table]
+    return dataset == ("distinctions646" if table == "table7" else "adobe")
+
+
 def printed(table: str, row: str, dataset: str = "adobe") -> dict[str, Any]:
     """Printed numbers of a row by column; empty where the paper has no such row, table, or columns (Table 6).
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from a2u.reproduce.marks import marks
 from a2u.reproduce.paired import Scores
-from a2u.reproduce.published import QUOTED, metrics_of, printed, printed_on, published, stated
+from a2u.reproduce.published import QUOTED, is_printed_on, metrics_of, printed, printed_on, published, stated
 
 Results = dict[str, list[dict[str, Any]]]  # row -> its results, one a seed
 
@@ -40,6 +40,13 @@ def metric_cells(results: Results, metric: str, digits: int) -> dict[str, str]:
     }
 
 
+def speed(runs: Sequence[dict[str, Any]]) -> str:
+    """Samples/s of a row's training, the mean over its seeds; a dash where nothing was trained."""
+    # 0: killed after its last step, before its result
+    rates = [rate for run in runs if (rate := run["provenance"].get("samples_per_second"))]
+    return f"{statistics.fmean(rates):,.0f}" if rates else "—"
+
+
 def digits_for(runs: Iterable[dict[str, Any]]) -> dict[str, int]:
     """Decimal places of each metric: as the paper prints, and one more of mattes where every SAD is below 10."""
     return SMALL if all(run["metrics"].get("sad", 0) < 10 for run in runs) else DIGITS
@@ -60,7 +67,7 @@ def table_cells(
     main = metrics[0]
     of_mattes = main == "sad"
     printed_parameters = "params" in published()[table]["columns"]
-    compares = main == "psnr" and dataset in published()[table]  # the paper measured on this very dataset
+    compares = is_printed_on(table, dataset)
     header = ["row", *(TITLES[name] for name in metrics), f"best {TITLES[main]}", "params"]
     header += ["paper-scale params"] if of_mattes else ["samples/s"]
     header += [f"printed {TITLES[name]}" for name in metrics]
@@ -78,15 +85,13 @@ def table_cells(
         if of_mattes:
             cells.append(f"{paper_parameters[row]:,}" if row in paper_parameters else "—")
         else:
-            # 0: killed after its last step, before its result
-            rates = [rate for run in runs if (rate := run["provenance"]["samples_per_second"])]
-            cells.append(f"{statistics.fmean(rates):,.0f}" if rates else "—")
+            cells.append(speed(runs))
         cells += [_as_printed(in_paper.get(name), name) for name in metrics]
         if printed_parameters:
             cells.append(in_paper.get("params") or "—")
         if compares:
-            has_both = runs and main in in_paper
-            difference = statistics.fmean(run["metrics"][main] for run in runs) - in_paper[main] if has_both else None
+            known = runs and main in in_paper
+            difference = statistics.fmean(run["metrics"][main] for run in runs) - in_paper[main] if known else None
             cells.append("—" if difference is None else f"{difference:+.{DIGITS[main]}f}")
         lines.append(cells)
     return header, lines

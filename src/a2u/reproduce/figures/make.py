@@ -16,10 +16,11 @@ from a2u.reproduce.figures.columns import FEATURES, KERNELS, Column, chosen, run
 from a2u.reproduce.figures.features import figure_1
 from a2u.reproduce.figures.kernels import figure_5
 from a2u.reproduce.figures.qualitative import side_by_side
-from a2u.reproduce.figures.sheet import Sheet, require_matplotlib, save
+from a2u.reproduce.figures.sheet import Sheet, require_matplotlib, save, save_pictures
 from a2u.reproduce.table import complete, told, write
 
 NUMBERS = (1, 4, 5, 6, 7)
+SIDE_BY_SIDE = (4, 6, 7)
 ROWS = 5  # of images in Figures 4 and 7
 EXAMPLES = 2  # of images in Figure 5, as in the paper
 
@@ -27,7 +28,8 @@ EXAMPLES = 2  # of images in Figure 5, as in the paper
 def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
     """Run the rows that are not done, draw the figures; return 0, or 1 where a row or a figure failed.
 
-    Writes fig<number>.png, .pdf and .txt, the caption, to settings.folder. A row that failed leaves its column out.
+    Writes fig<number>.png, .pdf and .txt, the caption, to settings.folder; the pictures of Figures
+    4, 6 and 7 one by one to fig<number>/. A row that failed leaves its column out.
 
     Raises:
         A2UError: no such figure, system, image or photograph, or no Matplotlib. Nothing is run or written then.
@@ -117,6 +119,8 @@ def _write(number: int, columns: Sequence[Column], images: _Images, folder: Path
     sheet, test = images.sheet(number, columns), images.data.test
     stem = folder / f"fig{number}"
     paths = save(sheet, stem, f"Figure {number}, {images.where}")
+    if number in SIDE_BY_SIDE:
+        save_pictures(sheet, stem)
     lines = [f"Figure {number}, {images.where}. {sheet.caption}", *(column.origin() for column in columns)]
     if number != 6:
         lines.append(f"Test set: {len(test):,} images, sha256 {images.checksum[:16]}.")

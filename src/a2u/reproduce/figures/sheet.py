@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from a2u.data.images import write_png
 from a2u.errors import A2UError
-from a2u.files import replacing
+from a2u.files import replacing, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +22,8 @@ DPI = 256  # a power of two, so that a size in inches is a whole number of pixel
 LINE, BASELINE = 34, 25  # pixels of a line of text, and of it above the baseline
 GAP = 8  # pixels between cells, and around all
 ORANGE = (213, 94, 0)  # of boxes; stands out against green and violet with any colour vision
+LARGEST = 512  # pixels, of a single picture's longer side
+INDEX = "pictures.json"  # of a sheet's single pictures
 STYLE = {"font.size": 7, "font.sans-serif": ["DejaVu Sans"], "pdf.fonttype": 42}
 
 
@@ -75,6 +78,27 @@ def save(sheet: Sheet, stem: Path, title: str) -> list[Path]:
             with replacing(path) as temporary:
                 figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
     return paths
+
+
+def save_pictures(sheet: Sheet, folder: Path) -> None:
+    """Write every picture of a sheet as a PNG of its own, and what stands around them to pictures.json.
+
+    That is {"titles": [...], "rows": [[{"file": "0_0.png", "note": "..."} or null, ...], ...]}.
+    """
+    rows = []
+    for number, row in enumerate(sheet.rows):
+        cells: list[dict[str, str] | None] = []
+        for column, cell in enumerate(row):
+            if cell is None:
+                cells.append(None)
+                continue
+            name = f"{number}_{column}.png"
+            height, width = cell.picture.shape[:2]
+            picture = scaled(cell, round(width * min(1, LARGEST / max(height, width))))
+            write_png(folder / name, picture[..., 0] if cell.picture.ndim == 2 else picture)
+            cells.append({"file": name, "note": cell.note})
+        rows.append(cells)
+    write_json(folder / INDEX, {"titles": list(sheet.titles), "rows": rows})
 
 
 def drawn(page: np.ndarray, texts: Sequence[Text]) -> "Figure":

@@ -1,0 +1,51 @@
+"""Write the page."""
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from a2u.config import ReportConfig, ReportSource
+from a2u.errors import A2UError
+from a2u.files import user_path
+from a2u.reproduce.page.gather import add_shared_rows, gather
+from a2u.reproduce.page.pictures import galleries
+from a2u.reproduce.page.tables import sections
+from a2u.reproduce.table import RESULTS, write
+
+
+class ReportError(A2UError):
+    """There is nothing to report."""
+
+
+def make_page(settings: ReportConfig) -> Path:
+    """Write <folder>/index.html from finished results and the figures under `outputs`; return its path.
+
+    Raises:
+        ReportError: there are no results.
+        PictureError: pictures of the figures are damaged.
+    """
+    outputs = user_path(settings.outputs)
+    own = settings.source is ReportSource.outputs
+    root = outputs if own else RESULTS
+    found = gather(root)
+    if own:
+        add_shared_rows(found, outputs)
+    if not found:
+        raise ReportError(
+            f"no finished result of a table was found under {root}: run one first, such as `make table2`, or name "
+            "another folder with outputs=DIR."
+        )
+    path = (user_path(settings.folder) if settings.folder else outputs / "report") / "index.html"
+    write(path, _template().render(own=own, sections=sections(found), galleries=galleries(outputs / "figures")))
+    return path
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("a2u.reproduce.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html")
