@@ -43,7 +43,7 @@ def samples(make: Callable, layers: list[Layer], background: np.ndarray, seed: i
 
 
 def crops(*arguments) -> dict[str, np.ndarray]:
-    return make_sample(*arguments)._asdict()
+    return make_sample(*arguments).parts()
 
 
 def moments(parts: dict[str, torch.Tensor]) -> np.ndarray:

@@ -351,7 +351,7 @@ def test_background_that_covers_is_left_alone(size):
 
 def finished(sample) -> dict[str, np.ndarray]:
     """A sample as a network gets it: colours (crop, crop, 3), maps (crop, crop)."""
-    crops = {key: torch.from_numpy(part)[None] for key, part in sample._asdict().items() if part is not None}
+    crops = {key: torch.from_numpy(part)[None] for key, part in sample.parts().items()}
     return {key: part[0].permute(1, 2, 0).squeeze(-1).numpy() for key, part in finish(crops).items()}
 
 
@@ -478,7 +478,7 @@ def test_same_generator_same_sample():
     layer, other = random_layer(rng, 160, 160), random_layer(rng, 160, 160)
     background = rng.integers(0, 256, (160, 160, 3), dtype=np.uint8)
     samples = [make_sample(layer, other, background, np.random.default_rng(seed), SMALL) for seed in (1, 1, 2)]
-    for first, same, different in zip(*samples, strict=True):
+    for first, same, different in zip(*(sample.parts().values() for sample in samples), strict=True):
         np.testing.assert_array_equal(first, same)
         assert (first != different).any()
 

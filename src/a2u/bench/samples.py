@@ -59,7 +59,7 @@ class Case:
 
     def crops(self, step: int) -> Parts:
         """What is handed to the device, see `a2u.data.finish.finish`."""
-        samples = (make_sample(*draws, self.cfg)._asdict() for draws in self._draws(step))
+        samples = (make_sample(*draws, self.cfg).parts() for draws in self._draws(step))
         return default_collate([{key: torch.from_numpy(part) for key, part in sample.items()} for sample in samples])
 
     def finished(self, step: int) -> Parts:

@@ -55,7 +55,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
             second = self._layers[int(first + rng.integers(1, layers)) % layers]
         behind = int(rng.integers(len(self._backgrounds)))
         sample = make_sample(layer, second, self._backgrounds[behind], rng, self._cfg)
-        parts = {key: torch.from_numpy(part) for key, part in sample._asdict().items() if part is not None}
+        parts = {key: torch.from_numpy(part) for key, part in sample.parts().items()}
         foregrounds = layer.name if second is None else f"{layer.name} over {second.name}"
         return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._backgrounds.name(behind)}"}
 

@@ -26,6 +26,10 @@ class Sample(NamedTuple):
     shifts: np.ndarray | None  # (3,) float32, see `random_shifts`; None: no jitter
     noise: np.ndarray | None  # (crop, crop, 3) float32, added to the composite, in 8-bit units; None: no noise
 
+    def parts(self) -> dict[str, np.ndarray]:
+        """What there is of it, by name."""
+        return {key: part for key, part in self._asdict().items() if part is not None}
+
 
 def make_sample(
     layer: Layer,
