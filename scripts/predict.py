@@ -1,4 +1,10 @@
-"""Matte photographs: python scripts/predict.py image=photo.jpg trimap=trimap.png background=white"""
+"""Matte photographs: alpha, cut-out and composite, from a trimap or a rough mask.
+
+Examples:
+    python scripts/predict.py image=photo.jpg trimap=trimap.png background=white
+    python scripts/predict.py image=photos mask=masks erode=15 dilate=25 folder=mattes
+    python scripts/predict.py image=photo.jpg trimap=trimap.png system=closed_form
+"""
 
 from omegaconf import DictConfig
 

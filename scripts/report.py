@@ -1,21 +1,26 @@
-"""Write the tables as one page for a browser: python scripts/report.py source=outputs
+"""Write the tables as one page for a browser.
 
-Its keys are those of ReportConfig in src/a2u/config.py.
+Examples:
+    python scripts/report.py
+    python scripts/report.py source=outputs
 """
 
 import sys
+from dataclasses import fields
 
 from a2u.config import ReportConfig, split_command_line
-from a2u.engine.main import sentence
-from a2u.errors import ConfigError
+from a2u.engine.main import helped, sentence
+from a2u.errors import ConfigError, did_you_mean
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(__doc__)
+    if helped(__doc__, "report"):
+        sys.exit()
     with sentence():
         settings, rest = split_command_line(sys.argv[1:], ReportConfig, "report")
         if rest:
-            raise ConfigError(f"unknown: {', '.join(rest)}; allowed are source, outputs and folder.")
+            allowed = [entry.name for entry in fields(ReportConfig)]
+            suggestion = did_you_mean(rest[0].partition("=")[0], allowed)
+            raise ConfigError(f"unknown: {', '.join(rest)}; allowed are {', '.join(allowed)}.{suggestion}")
         from a2u.reproduce.page import make_page  # after the keys are checked: it takes a while
 
         print(make_page(settings))

@@ -1,16 +1,20 @@
-"""The model in the package beside classic systems: python scripts/shipped.py photographs=DIR
+"""Measure the model in the package beside closed-form and KNN matting, on photographs of alphamatting.com.
 
-Its own keys are those of ShippedConfig in src/a2u/config.py; everything else is handed to each evaluation.
+Examples:
+    python scripts/shipped.py photographs=DIR
+    python scripts/shipped.py photographs=DIR publish=true
+
+Keys of an evaluation (scripts/evaluate.py) are handed on.
 """
 
 import sys
 
 from a2u.config import ShippedConfig, split_command_line
-from a2u.engine.main import sentence
+from a2u.engine.main import helped, sentence
 from a2u.reproduce.shipped import make
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(__doc__)
+    if helped(__doc__, "shipped"):
+        sys.exit()
     with sentence():
         make(*split_command_line(sys.argv[1:], ShippedConfig, "shipped"))
