@@ -236,9 +236,7 @@ class SampleConfig(SamplingConfig):
     shear: float = 10.0  # degrees, +-
     trimap_max: int = 29  # ellipses of independent size 1..trimap_max erode the known regions
     jitter: bool = True  # hue, saturation and value of the foreground
-    noise: float = (
-        0.0  # Gaussian noise of the composite, of a deviation of 0..noise drawn for each sample, in 8-bit units
-    )
+    noise: float = 0.0  # Gaussian, on the composite: its deviation is drawn in 0..noise for each sample, 8-bit units
     version: int = 2  # of the way samples are drawn; part of a run's identity, since its samples are
 
 

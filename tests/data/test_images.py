@@ -88,6 +88,19 @@ def test_names_may_hold_any_letter(tmp_path, colours):
     np.testing.assert_array_equal(read_colour(path), colours)
 
 
+def test_a_header_is_read_without_the_picture(tmp_path):
+    path = save(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[:200])  # most of what is to be decoded is gone
+    assert read_header(path) == (40, 30, 1)
+
+
+@pytest.mark.parametrize(("written", "read"), [(0, 1), (1, 1), (6, 6), (8, 8), (9, 1)])
+def test_an_orientation_that_means_nothing_turns_nothing(tmp_path, written, read):
+    jpeg = cv2.imencode(".jpg", np.zeros((8, 6), np.uint8))[1].tobytes()
+    (tmp_path / "a.jpg").write_bytes(with_orientation(jpeg, written))
+    assert read_header(tmp_path / "a.jpg").orientation == read
+
+
 def test_exif_orientation_does_not_turn_the_picture(tmp_path):
     pixels = np.zeros((8, 16, 3), np.uint8)
     pixels[:, :8] = 255

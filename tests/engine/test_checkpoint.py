@@ -4,7 +4,9 @@ import pytest
 import torch
 from helpers.runs import smoke
 
-from a2u.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from a2u.config import compose
+from a2u.engine.checkpoint import CheckpointError, latest_checkpoint, load_checkpoint, save_checkpoint
+from a2u.engine.identity import Places, identity
 
 
 def test_round_trip(tmp_path):
@@ -30,6 +32,23 @@ def test_other_files_are_refused(tmp_path, write, words):
     write(path)
     with pytest.raises(CheckpointError, match=words):
         load_checkpoint(path)
+
+
+def test_a_run_on_a_relative_folder_goes_on_from_wherever_it_is_resumed(tmp_path, monkeypatch):
+    """The same run, however its dataset's folder is spelt: relative to where it started, or absolute."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    started = compose(["dataset=adobe", "dataset.root=photographs", f"runtime.outputs='{tmp_path}'"])
+    places = Places.of(started)
+    save_checkpoint(places.last, started, [], model={}, step=3)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resumed = compose(["dataset=adobe", f"dataset.root='{tmp_path / 'photographs'}'", f"runtime.outputs='{tmp_path}'"])
+    assert Places.of(resumed) == places
+    found = latest_checkpoint(places, identity(resumed))
+    assert found is not None
+    assert found["step"] == 3
+    with pytest.raises(CheckpointError, match="checkpoint of another run"):
+        latest_checkpoint(places, identity(started))  # whose folder is another one from here
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path):

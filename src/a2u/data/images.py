@@ -63,14 +63,16 @@ class Header(NamedTuple):
 
     height: int  # pixels, as stored
     width: int
-    orientation: int  # of EXIF: how viewers turn it; 1, also where it says nothing: not at all
+    orientation: int  # of EXIF: how viewers turn it; 1, also where it says nothing that is known: not at all
 
 
 def read_header(path: Path) -> Header:
     """The header of an image file, of which nothing is decoded; DataError if it has none, or far too many pixels."""
     try:
         with Image.open(path) as image:
-            return Header(image.height, image.width, image.getexif().get(ExifTags.Base.Orientation, 1))
+            exif = Image.Image.getexif(image)  # PNG's own one decodes the picture to look behind it
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
     except UnidentifiedImageError as error:

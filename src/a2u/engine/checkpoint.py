@@ -30,7 +30,7 @@ def save_checkpoint(
 
     earlier: where to keep the file that was `path` until then; None: nowhere.
     """
-    state |= {"format": FORMAT, "config": json.dumps(plain(cfg)), "train_names": train_names}
+    state |= {"format": FORMAT, "config": json.dumps(plain(cfg)), "hash": identity(cfg), "train_names": train_names}
     with replacing(path, earlier) as temporary, temporary.open("wb") as file:  # a path's errors would be no OSErrors
         torch.save(state, file)
 
@@ -60,7 +60,7 @@ def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
                 path,
                 state["step"],
             )
-        if identity(trained_config(path, state)) != mark:
+        if mark_of(path, state) != mark:
             raise CheckpointError(
                 f"{path} is the checkpoint of another run, with another configuration; take it away, or start this one "
                 "afresh with runtime.force=true."
@@ -87,6 +87,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if state["format"] != FORMAT:
         raise CheckpointError(f"{path} is a checkpoint of format {state['format']}; this program reads {FORMAT}.")
     return state
+
+
+def mark_of(path: Path, checkpoint: dict[str, Any]) -> str:
+    """The identity of the run that a checkpoint is of, as it was in the folder where that ran.
+
+    Raises CheckpointError as trained_config does.
+    """
+    return checkpoint.get("hash") or identity(trained_config(path, checkpoint))  # older ones do not say
 
 
 def trained_config(path: Path, checkpoint: dict[str, Any]) -> DictConfig:

@@ -7,8 +7,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from a2u.config import plain
-from a2u.engine.checkpoint import load_checkpoint, task_of, trained_config
-from a2u.engine.identity import finished, identity
+from a2u.engine.checkpoint import load_checkpoint, mark_of, task_of, trained_config
+from a2u.engine.identity import finished
 from a2u.engine.systems import load_network
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
@@ -32,7 +32,7 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
     checkpoint = load_checkpoint(weights)
     trained = trained_config(weights, checkpoint)
     model = load_network(weights, trained, checkpoint)
-    mark, step = identity(trained), checkpoint["step"]
+    mark, step = mark_of(weights, checkpoint), checkpoint["step"]
     result = _result(weights, trained, mark)
     about = {
         "task": task_of(trained),

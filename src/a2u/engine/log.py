@@ -103,7 +103,9 @@ class RunLog(QuietLog):
         """Drop lines that a killed run wrote after its last checkpoint."""
         if not self._history.is_file():
             return
-        whole = [line for line in self._history.read_text(encoding="utf-8").splitlines(keepends=True) if "\n" in line]
-        kept = [line for line in whole[1:] if int(line.split(",", 1)[0]) <= step]
+        text = self._history.read_text(encoding="utf-8", errors="replace")
+        whole = [line for line in text.splitlines(keepends=True) if "\n" in line]
+        steps = [line.split(",", 1)[0] for line in whole]  # a power failure may leave bytes that are none
+        kept = [line for line, at in zip(whole, steps, strict=True) if at.isdecimal() and int(at) <= step]
         with replacing(self._history) as temporary:
             temporary.write_text("".join([*whole[:1], *kept] if kept else []), encoding="utf-8")
