@@ -100,12 +100,12 @@ clean:
 	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON= of an environment of yours" % sys.version_info[:2])'
 	@echo "setting up .venv: about 6 GB, a few minutes (once)"
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic,launchers]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,digits,figures,classic,launchers,onnx]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher onnx onnxscript onnxruntime skimage pytest xdist hypothesis ruff mypy
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:
 	@"$(RUN)" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, "$(NEEDED)".split())))' \
-	  || "$(RUN)" -m pip install --editable ".[test,digits,figures,classic,launchers]"
+	  || "$(RUN)" -m pip install --editable ".[test,digits,figures,classic,launchers,onnx]"

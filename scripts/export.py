@@ -1,4 +1,6 @@
-"""Export a checkpoint with a manifest: python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors"""
+"""Export a checkpoint with a manifest: python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors
+
+Or to=FILE.onnx, which other programs can run."""
 
 from pathlib import Path
 

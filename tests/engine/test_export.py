@@ -121,6 +121,29 @@ def test_a_reconstruction_network_too(tmp_path):
     assert load_exported(tmp_path / "digits.safetensors")(torch.rand(2, 1, 32, 32)).shape == (2, 1, 32, 32)
 
 
+def test_as_onnx_it_gives_what_the_network_gives(trained, exported, tmp_path):
+    """At sizes other than the traced one, 48 x 64, and that 5, the side of the averages U and V are from, does not divide."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "net.onnx"
+    manifest = export(Places.of(trained[0]).last, path)
+    other = read_manifest(exported)
+    assert read_manifest(path) == manifest == other | {key: manifest[key] for key in ("file", "sha256", "onnx")}
+    session, model = onnxruntime.InferenceSession(str(path)), load_exported(exported)
+    (given,), (made,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape[:2]) == ("input", "tensor(float)", ["batch", 4])
+    assert (made.name, made.shape[:2]) == ("alpha", ["batch", 1])
+    assert manifest["onnx"]["input"]["multiple"] == 16
+    for size in ((1, 4, 32, 112), (3, 4, 80, 64), (2, 4, 144, 32)):
+        x = torch.rand(size)
+        with torch.no_grad():
+            expected = model(x)
+        (found,) = session.run(None, {"input": x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
+    assert str(ROOT).encode() not in path.read_bytes()  # nor any other folder of this machine
+    with pytest.raises(Exception, match="Got: 3 Expected: 4"):
+        session.run(None, {"input": torch.rand(1, 3, 32, 32).numpy()})
+
+
 def test_a_byte_changed_is_refused_with_both_checksums(exported):
     expected = sha256(exported)
     content = bytearray(exported.read_bytes())
