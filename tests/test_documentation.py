@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers.reference_weights import reference_state
@@ -124,7 +125,7 @@ def check_bench(environment, tmp_path):
 
 
 def check_export(environment, tmp_path):
-    to = tmp_path / "a2u.safetensors"
+    to = tmp_path / "a2u.safetensors"  # tests/engine/test_export.py has the other kinds
     words = [sys.executable, str(ROOT / "scripts" / "export.py"), f"weights='{trained(tmp_path)}'", f"to='{to}'"]
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
@@ -182,10 +183,31 @@ def trained(outputs):
 
 
 @pytest.mark.parametrize(("page", "block"), [(page, block) for page, block in blocks("python") if "class" not in block])
-def test_python_blocks(page, block):
+def test_python_blocks(page, block, tmp_path, monkeypatch):
     names = {}
+    if page == "onnx.md":
+        pytest.importorskip("onnxruntime")
+        photograph_and_network(tmp_path)
+        monkeypatch.chdir(tmp_path)
     exec(compile(block, page, "exec"), names)
-    assert names["y"].shape == (2, 64, 66, 82)
+    if page == "onnx.md":
+        assert names["alpha"].shape == (50, 70)
+        assert 0 <= names["alpha"].min() <= names["alpha"].max() <= 1
+    else:
+        assert names["y"].shape == (2, 64, 66, 82)
+
+
+def photograph_and_network(folder):
+    """A photograph of 50 x 70 pixels, its trimap, and a small network as ONNX."""
+    from a2u.data.images import write_png
+    from a2u.models.exported_onnx import write_onnx
+    from a2u.models.matting import MattingUNet
+
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    write_png(folder / "image.png", pixels)
+    write_png(folder / "trimap.png", pixels[..., 0] // 86 * 127)
+    network = MattingUNet(width=0.125, encoder_blocks=(1, 1, 1), decoder_blocks=1, aspp=False).eval()
+    write_onnx(folder / "a2u.onnx", network, {})
 
 
 def test_the_documented_operator(tmp_path):

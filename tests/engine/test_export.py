@@ -122,7 +122,7 @@ def test_a_reconstruction_network_too(tmp_path):
 
 
 def test_as_onnx_it_gives_what_the_network_gives(trained, exported, tmp_path):
-    """At sizes other than the traced one, 48 x 64, and that 5, the side of the averages U and V are from, does not divide."""
+    """At sizes other than the traced one, 48 x 64, which 5, the side of the averages for U and V, does not divide."""
     onnxruntime = pytest.importorskip("onnxruntime")
     path = tmp_path / "net.onnx"
     manifest = export(Places.of(trained[0]).last, path)

@@ -58,7 +58,9 @@ def write_onnx(path: Path, model: nn.Module, about: Mapping[str, Any]) -> dict[s
 def _description(model: nn.Module) -> dict[str, Any]:
     matting = isinstance(model, MattingNetwork)
     multiple = model.multiple if isinstance(model, MattingNetwork) else 8
-    meaning = "RGB / 255, normalised with the ImageNet mean and deviation, and trimap / 255" if matting else "grey / 255"
+    meaning = (
+        "RGB / 255, normalised with the ImageNet mean and deviation, and trimap / 255" if matting else "grey / 255"
+    )
     shape = ["batch", 4 if matting else 1, "height", "width"]
     return {
         "opset": OPSET,
@@ -77,7 +79,9 @@ def _traced(model: nn.Module, description: Mapping[str, Any]) -> torch.onnx.ONNX
     multiple, channels = given["multiple"], given["shape"][1]
     batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
     x = torch.zeros(2, channels, 3 * multiple, 4 * multiple)
-    program = to_onnx(model, {given["name"]: x}, [{0: batch, 2: multiple * height, 3: multiple * width}], [made["name"]])
+    program = to_onnx(
+        model, {given["name"]: x}, [{0: batch, 2: multiple * height, 3: multiple * width}], [made["name"]]
+    )
     program.model.doc_string = f"{given['name']}: {given['meaning']}; height and width multiples of {multiple}."
     return program
 
@@ -147,8 +151,8 @@ def _sums() -> Any:
         windows = op.Pad(op.Unsqueeze(x, numbers(2, 3)), numbers(*border, *border))  # (N, G, 1, 1, c, H, W)
         sides, steps = numbers(5, 6), numbers(stride, stride)
         weights = op.Unsqueeze(weights, numbers(4))  # (N, G, T, P, 1, h, w)
-        taps = op.Split(weights, axis=2, num_outputs=size**2) if size > 1 else [weights]
-        y = None
+        taps: Any = op.Split(weights, axis=2, num_outputs=size**2) if size > 1 else [weights]
+        y: Any = None
         for tap, weight in enumerate(taps):
             first = divmod(tap, size)
             last = [begin + 1 - stride - 2 * padding or TO_THE_END for begin in first]  # from the end
@@ -178,8 +182,8 @@ def _compare(path: Path, model: nn.Module, description: Mapping[str, Any]) -> No
         off = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
         if not off <= ROUNDING * max(1.0, float(expected.abs().max())):
             raise A2UError(
-                f"the ONNX file of {type(model).__name__} is wrong by {off:.3g} for an input of {tuple(size)}, so it was "
-                "not kept; please report it, with the versions of torch, onnxscript and onnxruntime."
+                f"the ONNX file of {type(model).__name__} is wrong by {off:.3g} for an input of {tuple(size)}, so it "
+                "was not kept; please report it, with the versions of torch, onnxscript and onnxruntime."
             )
 
 

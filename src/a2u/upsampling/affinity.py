@@ -53,6 +53,7 @@ class A2U(Upsampler):
     """
 
     name = "a2u"
+    has_kernels = True
 
     def __init__(
         self,
@@ -129,8 +130,10 @@ class A2U(Upsampler):
         self.affinity(feature)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        kernel = guide if self.paired else self.up_kernel(guide, self.affinity(guide))
-        return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
+        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
+
+    def kernel(self, x: Tensor, guide: Any) -> Tensor:
+        return guide if self.paired else self.up_kernel(guide, self.affinity(guide))
 
     def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
         if not self.paired:
