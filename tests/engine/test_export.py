@@ -121,12 +121,14 @@ def test_a_reconstruction_network_too(tmp_path):
     assert load_exported(tmp_path / "digits.safetensors")(torch.rand(2, 1, 32, 32)).shape == (2, 1, 32, 32)
 
 
-def test_as_onnx_it_gives_what_the_network_gives(trained, exported, tmp_path):
-    """At sizes other than the traced one, 48 x 64, which 5, the side of the averages for U and V, does not divide."""
+def test_as_onnx_it_gives_what_the_network_gives_at_other_sizes(tmp_path):
+    """Than the traced one, 48 x 64. Operators: tests/upsampling/test_onnx.py; networks: tests/models."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    path = tmp_path / "net.onnx"
-    manifest = export(Places.of(trained[0]).last, path)
-    other = read_manifest(exported)
+    cfg = smoke(tmp_path, "upsampler=max_unpool")
+    run(cfg)
+    path, exported = tmp_path / "net.onnx", tmp_path / "a2u.safetensors"
+    manifest = export(Places.of(cfg).last, path)
+    other = export(Places.of(cfg).last, exported)
     assert read_manifest(path) == manifest == other | {key: manifest[key] for key in ("file", "sha256", "onnx")}
     session, model = onnxruntime.InferenceSession(str(path)), load_exported(exported)
     (given,), (made,) = session.get_inputs(), session.get_outputs()
