@@ -124,7 +124,7 @@ def test_a_reconstruction_network_too(tmp_path):
 def test_as_onnx_it_gives_what_the_network_gives_at_other_sizes(tmp_path):
     """Than the traced one, 48 x 64. Operators: tests/upsampling/test_onnx.py; networks: tests/models."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    cfg = smoke(tmp_path, "upsampler=max_unpool")
+    cfg = smoke(tmp_path, "upsampler=nearest")
     run(cfg)
     path, exported = tmp_path / "net.onnx", tmp_path / "a2u.safetensors"
     manifest = export(Places.of(cfg).last, path)
