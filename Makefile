@@ -41,7 +41,7 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-EXTRAS := experiments,digits,figures,classic,launchers,test
+EXTRAS := experiments,digits,figures,classic,launchers,onnx,test
 TABLES := table1 table2 table3 table4 table5 table6 table7
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
@@ -123,7 +123,7 @@ clean: ## remove .venv and caches; outputs/ and data/ stay
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher skimage pytest xdist hypothesis ruff mypy jinja2 selenium axe_core_python
+NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher onnx onnxscript onnxruntime skimage pytest xdist hypothesis ruff mypy jinja2 selenium axe_core_python
 
 # An environment of your own is used as it is; only what is missing is installed into it.
 foreign-environment:

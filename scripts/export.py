@@ -2,6 +2,7 @@
 
 Examples:
     python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors
+    python scripts/export.py weights=outputs/.../last.pt to=FILE.onnx
 """
 
 from pathlib import Path

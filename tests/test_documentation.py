@@ -191,7 +191,7 @@ def check_bench(environment, tmp_path):
 
 
 def check_export(environment, tmp_path):
-    to = tmp_path / "a2u.safetensors"
+    to = tmp_path / "a2u.safetensors"  # tests/engine/test_export.py has the other kinds
     words = [sys.executable, str(ROOT / "scripts" / "export.py"), f"weights='{trained(tmp_path)}'", f"to='{to}'"]
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
@@ -249,7 +249,8 @@ def trained(outputs):
 
 
 @pytest.mark.parametrize(
-    ("page", "block"), [(page, block) for page, block in blocks("python") if page != "new_operator.md"]
+    ("page", "block"),
+    [(page, block) for page, block in blocks("python") if page not in ("new_operator.md", "onnx.md")],
 )
 def test_python_blocks(page, block):
     """Each makes the y that its comment says."""
@@ -257,6 +258,39 @@ def test_python_blocks(page, block):
     exec(compile(block, page, "exec"), names)
     *_, said = re.findall(r"^y = .*# \(([\d, ]+)\)", block, re.MULTILINE)
     assert str(tuple(names["y"].shape)) == f"({said})"
+
+
+def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    photograph_and_network(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    [block] = [block for page, block in blocks("python") if page == "onnx.md"]
+    names = {}
+    exec(compile(block, "onnx.md", "exec"), names)
+    assert names["alpha"].shape == (50, 70)
+    assert 0 <= names["alpha"].min() <= names["alpha"].max() <= 1
+
+
+def photograph_and_network(folder):
+    """A photograph of 50 x 70 pixels, its trimap, and the smallest network there can be as ONNX."""
+    from a2u.data.images import write_png
+    from a2u.models.exported_onnx import write_onnx
+    from a2u.models.network import MattingNetwork
+
+    class Smallest(MattingNetwork):
+        multiple = 16
+
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(4, 1, kernel_size=1)
+
+        def forward(self, x):
+            return self.conv(x)
+
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    write_png(folder / "image.png", pixels)
+    write_png(folder / "trimap.png", pixels[..., 0] // 86 * 127)
+    write_onnx(folder / "a2u.onnx", Smallest().eval(), {})
 
 
 NEW_OPERATOR = (ROOT / "docs" / "new_operator.md").read_text()

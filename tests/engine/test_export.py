@@ -121,6 +121,31 @@ def test_a_reconstruction_network_too(tmp_path):
     assert load_exported(tmp_path / "digits.safetensors")(torch.rand(2, 1, 32, 32)).shape == (2, 1, 32, 32)
 
 
+def test_as_onnx_it_gives_what_the_network_gives_at_other_sizes(tmp_path):
+    """Than the traced one, 48 x 64. Operators: tests/upsampling/test_onnx.py; networks: tests/models."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    cfg = smoke(tmp_path, "upsampler=nearest")
+    run(cfg)
+    path, exported = tmp_path / "net.onnx", tmp_path / "a2u.safetensors"
+    manifest = export(Places.of(cfg).last, path)
+    other = export(Places.of(cfg).last, exported)
+    assert read_manifest(path) == manifest == other | {key: manifest[key] for key in ("file", "sha256", "onnx")}
+    session, model = onnxruntime.InferenceSession(str(path)), load_exported(exported)
+    (given,), (made,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape[:2]) == ("input", "tensor(float)", ["batch", 4])
+    assert (made.name, made.shape[:2]) == ("alpha", ["batch", 1])
+    assert manifest["onnx"]["input"]["multiple"] == 16
+    for size in ((1, 4, 32, 112), (3, 4, 80, 64), (2, 4, 144, 32)):
+        x = torch.rand(size)
+        with torch.no_grad():
+            expected = model(x)
+        (found,) = session.run(None, {"input": x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
+    assert str(ROOT).encode() not in path.read_bytes()  # nor any other folder of this machine
+    with pytest.raises(Exception, match="Got: 3 Expected: 4"):
+        session.run(None, {"input": torch.rand(1, 3, 32, 32).numpy()})
+
+
 def test_a_byte_changed_is_refused_with_both_checksums(exported):
     expected = sha256(exported)
     content = bytearray(exported.read_bytes())

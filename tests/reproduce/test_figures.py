@@ -24,6 +24,7 @@ from a2u.data.types import Composite
 from a2u.engine.checkpoint import CheckpointError
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import finished
+from a2u.engine.kernels import in_colours, last_upsampling
 from a2u.engine.run import make_model
 from a2u.errors import ConfigError, DataError
 from a2u.inputs import network_input
@@ -34,7 +35,7 @@ from a2u.reproduce.figures import columns as columns_module
 from a2u.reproduce.figures import make_figures
 from a2u.reproduce.figures.cases import Case, evenly, most_translucent, named, photographs, translucency
 from a2u.reproduce.figures.columns import FEATURES, KERNELS, QUALITATIVE, Column, Wanted, runs_of
-from a2u.reproduce.figures.features import busiest_window, feature_map, figure_1, last_upsampling
+from a2u.reproduce.figures.features import busiest_window, feature_map, figure_1
 from a2u.reproduce.figures.kernels import figure_5, mosaic, up_kernels
 from a2u.reproduce.figures.qualitative import CELL_WIDTH, shortened, side_by_side, with_sad
 from a2u.reproduce.figures.sheet import (
@@ -49,7 +50,6 @@ from a2u.reproduce.figures.sheet import (
     FigureError,
     Sheet,
     drawn,
-    in_colours,
     lay_out,
     save,
     save_pictures,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from torch import nn
 
 from a2u.config import plain
 from a2u.engine.checkpoint import load_checkpoint, mark_of, task_of, trained_config
@@ -13,10 +14,12 @@ from a2u.engine.systems import load_network
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
 from a2u.models.exported import write_exported
+from a2u.models.exported_onnx import write_onnx
 
-# By the ending of the file: (where to, tensors by name, the manifest but for the file's own name and checksum).
-WRITERS: dict[str, Callable[[Path, Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]] = {
-    ".safetensors": write_exported
+# By the ending of the file: (where to, the network, the manifest but for what only the file's writer knows).
+WRITERS: dict[str, Callable[[Path, nn.Module, Mapping[str, Any]], dict[str, Any]]] = {
+    ".safetensors": write_exported,
+    ".onnx": write_onnx,
 }
 
 
@@ -25,6 +28,7 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: no file has the ending of `to`, or it cannot be written.
+        A2UError: the network has no form in that kind of file, or a package is missing that writes it.
         CheckpointError, WeightsError: `weights` is no whole checkpoint of ours, or has NaN or infinite values.
     """
     if to.suffix not in WRITERS:
@@ -51,7 +55,7 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
         },
     }
     try:
-        return WRITERS[to.suffix](to, checkpoint["model"], about)
+        return WRITERS[to.suffix](to, model, about)
     except OSError as error:
         raise ConfigError(f"to={to} cannot be written: {error.strerror or error}.") from error
 

@@ -3,9 +3,11 @@
 import csv
 import json
 import time
+from typing import Any
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from a2u.engine.identity import Places
@@ -39,6 +41,12 @@ class QuietLog:
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
         """A strip of pictures, (3, H, W) in 0..1."""
+
+    def settings(self, values: dict[str, Any]) -> None:
+        """What tells this run from others, by name."""
+
+    def finished(self) -> None:
+        """The run is at its end: its latest metrics are its result."""
 
     def close(self) -> None: ...
 
@@ -90,6 +98,22 @@ class RunLog(QuietLog):
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
         self.board.add_image(name, picture.clamp(0, 1), step)
+
+    def settings(self, values: dict[str, Any]) -> None:
+        """To TensorBoard's HParams, where all runs of a folder are one table, with their latest scalars as metrics.
+
+        No list of columns is written: TensorBoard would take one run's for that of all.
+        """
+        texts = {name: str(value) if isinstance(value, bool) else value for name, value in values.items()}
+        _, start, _ = hparams(texts, {})
+        self._summary(start)
+
+    def finished(self) -> None:
+        *_, end = hparams({}, {})
+        self._summary(end)
+
+    def _summary(self, summary: Any) -> None:
+        self.board._get_file_writer().add_summary(summary)
 
     def close(self) -> None:
         self._bar.close()

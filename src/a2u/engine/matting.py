@@ -28,6 +28,7 @@ from a2u.data.types import Composite, MattingData
 from a2u.engine import processes
 from a2u.engine.ahead import mapping
 from a2u.engine.evaluate import evaluate, seen_in_training
+from a2u.engine.kernels import kernel_picture
 from a2u.engine.provenance import available_cores
 from a2u.engine.task import Picture, Seen, Task
 from a2u.errors import ConfigError, DataError
@@ -206,6 +207,9 @@ class Matting(Task):
 
         assert isinstance(model, MattingNetwork)
         self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile)
+        picture = kernel_picture(model, self.data.test[0]) if processes.is_first() else None
+        if picture is not None:
+            seen(len(self.data.test), len(self.data.test), ("kernels/" + self.data.test[0].name, picture))
         return self.metrics.mean()
 
     def images(self) -> list[dict[str, Any]]:

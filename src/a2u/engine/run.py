@@ -102,14 +102,26 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
     log = RunLog(places, steps, done, size, cfg.runtime.progress) if processes.is_first() else QuietLog(done, size)
     trained = Trained()
     try:
+        log.settings(_settings(cfg))
         tested = _Tester(cfg, parts, places, log, checkpoint["scores"] if checkpoint else [])
         if steps:
             trained = fit(cfg, model, task, checkpoint, places, log, tested)
         if tested.last is None:  # nothing to train, or killed between the last epoch and the result
             tested(steps)
+        log.finished()
     finally:
         log.close()
     return agreed(lambda: _write_result(cfg, parts, places, code, trained, tested.last, started, clock))
+
+
+def _settings(cfg: DictConfig) -> dict[str, Any]:
+    """What tells rows, seeds and variants apart in a list of runs: names, the operator's options, the main rates."""
+    names = {key: cfg[key] for key in ("table", "row", "scale", "seed")}
+    parts = {key: plain(cfg[key]) for key in ("dataset", "model", "upsampler", "trainer")}
+    names |= {key: parts[key]["name"] for key in ("dataset", "model", "upsampler")}
+    options = {f"upsampler.{key}": value for key, value in parts["upsampler"].items() if key != "name"}
+    main = {f"trainer.{key}": parts["trainer"].get(key) for key in ("lr", "batch_size", "epochs", "iterations")}
+    return names | options | main
 
 
 def _write_result(

@@ -98,8 +98,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def write_exported(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Write tensors as safetensors and, when they are there whole, their manifest; return it.
+def write_exported(path: Path, model: nn.Module, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a network's tensors as safetensors and, when they are there whole, their manifest; return it.
 
     about: the manifest but for file and sha256. The same tensors give the same bytes.
 
@@ -107,15 +107,26 @@ def write_exported(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str
         WeightsError: NaN or infinite values, or another file has the manifest's place.
         OSError: something cannot be written.
     """
-    place = manifest_of(path)
-    if place.exists() and not _is_manifest_of(place, path):
-        raise WeightsError(f"{place} is there already and not the manifest of {path.name}: choose another name.")
+    check_place(path)
+    tensors: Mapping[str, Tensor] = model.state_dict()
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     check_finite(plain, path)
     with replacing(path) as temporary:
         save_file(plain, temporary)
+    return write_manifest(path, about)
+
+
+def check_place(path: Path) -> None:
+    """Raise WeightsError where another file has the place of the manifest of `path`."""
+    place = manifest_of(path)
+    if place.exists() and not _is_manifest_of(place, path):
+        raise WeightsError(f"{place} is there already and not the manifest of {path.name}: choose another name.")
+
+
+def write_manifest(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the manifest of a file that is there whole; return it. about: all but file and sha256."""
     manifest = {"file": path.name, "sha256": sha256(path), **about}
-    write_json(place, manifest)
+    write_json(manifest_of(path), manifest)
     return manifest
 
 

@@ -44,6 +44,9 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, self_penalty: Tensor, 
 
     queries, keys: (N, L, D); values: (N, L, V); self_penalty: (N, L) -> (N, L, V).
     """
+    if torch.compiler.is_exporting():  # a loop of as many steps as the image needs cannot be traced
+        similarity = queries @ keys.transpose(1, 2) - torch.diag_embed(self_penalty)
+        return similarity.softmax(dim=2) @ values
     n, length, _ = queries.shape
     several = max(1, logits // (n * length))
     parts = []
@@ -66,6 +69,6 @@ def mirrored(x: Tensor) -> Tensor:
 def _scale(unknown: Tensor, near_unknown: Tensor) -> Tensor:
     """(N, h*w): the weight of every patch's similarity, by the share of unknown pixels in the image."""
     share = unknown.flatten(1).mean(dim=1, keepdim=True)  # (N, 1)
-    of_unknown = (share / (1 - share)).sqrt().clamp(0.1, 10)
-    of_known = ((1 - share) / share).sqrt().clamp(0.1, 10)
+    of_unknown = (share / (1 - share)).sqrt().clamp(0.1, 10.0)
+    of_known = ((1 - share) / share).sqrt().clamp(0.1, 10.0)
     return torch.where(near_unknown > 0, of_unknown, of_known)

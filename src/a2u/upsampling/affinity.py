@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
-from a2u.upsampling.ops import reassemble_down, reassemble_up
+from a2u.upsampling.ops import exportable, reassemble_down, reassemble_up
 from a2u.upsampling.whole import Average, GroupNorm
 
 
@@ -53,6 +53,7 @@ class A2U(Upsampler):
     """
 
     name = "a2u"
+    has_kernels = True
 
     def __init__(
         self,
@@ -129,8 +130,10 @@ class A2U(Upsampler):
         self.affinity(feature)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        kernel = guide if self.paired else self.up_kernel(guide, self.affinity(guide))
-        return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
+        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
+
+    def kernel(self, x: Tensor, guide: Any) -> Tensor:
+        return guide if self.paired else self.up_kernel(guide, self.affinity(guide))
 
     def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
         if not self.paired:
@@ -216,6 +219,8 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     """
     n, c, height, width = x.shape
     batch, outputs, shared, size, _ = kernels.shape
+    if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
+        return exportable.encode(x, kernels, stride)
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
     if batch > 1:  # kernels of their own for every sample become a grouped convolution with N*C groups
         x = x.reshape(1, batch * c, height, width)

@@ -22,6 +22,7 @@ class Upsampler(nn.Module):
 
     name: ClassVar[str] = ""
     reads_guide: ClassVar[bool] = True
+    has_kernels: ClassVar[bool] = False  # it makes a kernel for every output position, which `kernel` gives
     reach: int | None = None  # an output reads at most so many pixels of the small map to each side; None: any
 
     def __init__(self, channels: int, ratio: int = 2, paired: bool = False) -> None:
@@ -55,6 +56,10 @@ class Upsampler(nn.Module):
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         """What the operator does, on checked input."""
         raise TypeError(f"{type(self).__name__} does not define upsample().")
+
+    def kernel(self, x: Tensor, guide: Any) -> Tensor:
+        """The kernels that `upsample` weighs windows by, by sub-position: (N, k*k, r*r, h, w)."""
+        raise TypeError(f"{self.name} makes no kernels.")
 
     def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
         """(N, C, r*h, r*w) -> ((N, C, h, w), guide for this operator's forward). Paired operators only."""

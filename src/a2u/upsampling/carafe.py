@@ -25,6 +25,7 @@ class Carafe(Upsampler):
 
     name = "carafe"
     reads_guide = False
+    has_kernels = True
 
     def __init__(
         self,
@@ -53,6 +54,8 @@ class Carafe(Upsampler):
         initialise(self)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
+        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, ratio=self.ratio)
+
+    def kernel(self, x: Tensor, guide: Any) -> Tensor:
         kernel = self.encode(self.compress(x))  # (N, k*k*r*r, h, w)
-        kernel = kernel.unflatten(1, (-1, self.ratio**2)).softmax(dim=1)  # (N, k*k, r*r, h, w), by sub-position
-        return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)
+        return kernel.unflatten(1, (-1, self.ratio**2)).softmax(dim=1)  # (N, k*k, r*r, h, w), by sub-position

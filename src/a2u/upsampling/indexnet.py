@@ -100,7 +100,7 @@ class IndexNet(Upsampler):
     @staticmethod
     def pool(weighted: Tensor) -> Tensor:
         """Sum over each 2x2 block: (N, C, 2h, 2w) -> (N, C, h, w)."""
-        return F.avg_pool2d(weighted, kernel_size=2, divisor_override=1)
+        return 4 * F.avg_pool2d(weighted, kernel_size=2)  # exact; ONNX knows no other divisor
 
 
 def spread(blocks: Tensor) -> Tensor:

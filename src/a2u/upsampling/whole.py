@@ -72,7 +72,12 @@ class Average(WholeMap):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(x, self.size) if self.total is None else self.total.to(x.dtype)
+        if self.total is not None:
+            return self.total.to(x.dtype)
+        if torch.compiler.is_exporting():
+            rows, columns = (_areas(self.size, length).to(x) for length in x.shape[-2:])
+            return rows @ (x @ columns.T)
+        return F.adaptive_avg_pool2d(x, self.size)
 
     def share(self, x: Tensor, tile: Tile) -> Tensor:
         stride = tile.stride(x)

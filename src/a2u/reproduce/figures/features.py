@@ -1,28 +1,18 @@
 """Figure 1: the feature map after the last upsampling, by operator."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from torch import Tensor, nn
 
 from a2u.data.types import Composite
-from a2u.engine.evaluate import predict
-from a2u.models.matting import MattingUNet
+from a2u.engine.kernels import in_colours, last_upsampling
 from a2u.models.network import MattingNetwork
 from a2u.reproduce.figures.columns import Column
-from a2u.reproduce.figures.sheet import Cell, Sheet, in_colours
+from a2u.reproduce.figures.sheet import Cell, Sheet
 
 CELL_WIDTH = 512  # pixels
 PERCENTILES = (1, 99)  # of a picture, at the ends of its colours
-
-
-class Upsampling(NamedTuple):
-    """What one operator read and wrote, of one image."""
-
-    guide: Any  # (1, C, 2h, 2w), or what the operator's own downsampling returned
-    output: Tensor  # (1, C, 2h, 2w)
 
 
 def figure_1(columns: Sequence[Column], case: Composite) -> Sheet:
@@ -54,25 +44,6 @@ def feature_map(model: MattingNetwork, case: Composite) -> np.ndarray:
     output = last_upsampling(model, case).output[0]
     height, width = case.trimap.shape
     return output.float().abs().mean(dim=0)[:height, :width].cpu().numpy()
-
-
-def last_upsampling(model: MattingNetwork, case: Composite) -> Upsampling:
-    """What the last decoder stage's operator reads and writes while the alpha of `case` is predicted.
-
-    Both are at the size to which prediction pads the image, right and bottom.
-    """
-    assert isinstance(model, MattingUNet)
-    seen: list[Upsampling] = []
-
-    def note(operator: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
-        seen.append(Upsampling(given[1], output))
-
-    handle = model.upsamplers[-1].register_forward_hook(note)
-    try:
-        predict(model, case.image, case.trimap)
-    finally:
-        handle.remove()
-    return seen[0]
 
 
 def busiest_window(alpha: np.ndarray) -> tuple[int, int, int, int]:

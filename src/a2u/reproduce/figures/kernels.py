@@ -3,19 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch.nn.functional import pixel_shuffle
 
 from a2u.data.types import Composite
-from a2u.models.matting import MattingUNet
+from a2u.engine import kernels
+from a2u.engine.kernels import BETWEEN, in_colours
 from a2u.models.network import MattingNetwork
 from a2u.reproduce.figures.columns import Column
-from a2u.reproduce.figures.features import last_upsampling
-from a2u.reproduce.figures.sheet import Cell, Sheet, in_colours, scaled
-from a2u.upsampling.affinity import A2U
+from a2u.reproduce.figures.sheet import Cell, Sheet, scaled
 
 TILE_WIDTH = 256  # pixels
-BETWEEN = 4  # pixels between tiles
 RATIO = 2  # of every stage: the four outputs of one input position have kernels of their own, here the first is shown
 PERCENTILES = (0.5, 99.5)  # of all weights shown, at the ends of the colours
 
@@ -48,23 +44,12 @@ def figure_5(column: Column, cases: Sequence[Composite]) -> Sheet:
 
 
 def up_kernels(model: MattingNetwork, case: Composite) -> np.ndarray:
-    """Kernels of the last decoder stage: (k*k, H, W) float32, window positions row by row."""
-    assert isinstance(model, MattingUNet)
-    operator = model.upsamplers[-1]
-    assert isinstance(operator, A2U)
-    guide = last_upsampling(model, case).guide
-    with torch.inference_mode():
-        kernel = guide if operator.paired else operator.up_kernel(guide, operator.affinity(guide))
-        kernel = pixel_shuffle(kernel.flatten(1, 2), operator.ratio)
-    height, width = case.trimap.shape
-    return kernel[0, :, :height, :width].float().cpu().numpy()
+    """a2u.engine.kernels.up_kernels of a network that has kernels."""
+    maps = kernels.up_kernels(model, case)
+    assert maps is not None
+    return maps
 
 
 def mosaic(maps: np.ndarray, low: float, high: float) -> np.ndarray:
     """(k*k, H, W) maps as colours in k rows of k tiles, with white between them."""
-    size = round(len(maps) ** 0.5)
-    tiles = [scaled(Cell(in_colours(values, low, high)), TILE_WIDTH) for values in maps]
-    edge = ((0, BETWEEN), (0, BETWEEN), (0, 0))
-    framed = [np.pad(tile, edge, constant_values=255) for tile in tiles]
-    rows = [np.concatenate(framed[size * row : size * (row + 1)], axis=1) for row in range(size)]
-    return np.concatenate(rows)[:-BETWEEN, :-BETWEEN]
+    return kernels.mosaic([scaled(Cell(in_colours(values, low, high)), TILE_WIDTH) for values in maps])

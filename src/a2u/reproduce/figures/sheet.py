@@ -152,9 +152,3 @@ def scaled(cell: Cell, width: int) -> np.ndarray:
         top, left, height, box_width = (round(factor * length) for length in cell.box)
         cv2.rectangle(picture, (left, top), (left + box_width - 1, top + height - 1), ORANGE, thickness=2)
     return picture
-
-
-def in_colours(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(H, W) values as (H, W, 3) uint8 colours from dark blue, at `low` and below, to yellow, at `high` and above."""
-    unit = np.zeros(values.shape) if high <= low else np.clip((values - low) / (high - low), 0, 1)
-    return cv2.applyColorMap(np.rint(255 * unit).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]

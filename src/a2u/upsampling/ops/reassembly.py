@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from a2u.upsampling.ops import compiled, taps
+from a2u.upsampling.ops import compiled, exportable, taps
 from a2u.upsampling.ops.geometry import Geometry
 
 
@@ -107,6 +107,8 @@ class _Reassemble(torch.autograd.Function):
 
 def _back_end(x: Tensor) -> ModuleType:
     """What is fastest for x; all give the same (tests/upsampling/test_reassembly.py runs each)."""
+    if torch.compiler.is_exporting():
+        return exportable
     if torch.compiler.is_compiling():
         return taps  # plain PyTorch, which torch.compile can fuse
     if x.device.type == "cpu" and x.dtype in compiled.REALS:

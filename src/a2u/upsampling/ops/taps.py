@@ -9,15 +9,24 @@ from a2u.upsampling.ops.geometry import Geometry
 
 def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
     n, c = x.shape[:2]
-    windows, weights = _windows(x, geometry), _weights(kernel, geometry)
-    _, groups, taps, count, h, w = weights.shape
-    precise = torch.promote_types(x.dtype, torch.float32)  # the sum is not rounded to 16 bits at every term
-    y = x.new_zeros((n, groups, count, c // groups, h, w), dtype=precise)
-    for tap in range(taps):
-        y.addcmul_(_seen(windows, tap, geometry).unsqueeze(2), weights[:, :, tap].unsqueeze(3))
-    enlarged = x.new_empty(n, c, geometry.up * h, geometry.up * w)
+    y = sums(x, _weights(kernel, geometry), geometry)
+    enlarged = x.new_empty(n, c, geometry.up * geometry.h, geometry.up * geometry.w)
     _phases(enlarged, geometry).copy_(y.unflatten(2, (geometry.up, geometry.up)).permute(0, 1, 4, 5, 6, 2, 3))
     return enlarged
+
+
+def sums(x: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
+    """The sum over each window, apart for every sub-position: (N, G, P, C/G, h, w), in 32 bits at least.
+
+    weights: (N, G, T, P, h, w), or 1 for h and w where all positions share them.
+    """
+    windows, count = _windows(x, geometry), weights.shape[3]
+    precise = torch.promote_types(x.dtype, torch.float32)  # the sum is not rounded to 16 bits at every term
+    size = (x.shape[0], geometry.groups, count, x.shape[1] // geometry.groups, geometry.h, geometry.w)
+    y = x.new_zeros(size, dtype=precise)
+    for tap in range(geometry.taps):
+        y.addcmul_(_seen(windows, tap, geometry).unsqueeze(2), weights[:, :, tap].unsqueeze(3))
+    return y
 
 
 def backward(
