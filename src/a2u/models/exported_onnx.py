@@ -191,7 +191,7 @@ def _compare(path: Path, model: nn.Module, description: Mapping[str, Any]) -> No
 def _difference(found: Tensor, expected: Tensor, model: nn.Module) -> float:
     """The largest of all pixels; of a network that unpools, the largest median of an image.
 
-    Max-unpooling puts a value where the larger of four was: where two are equal but for rounding, all around them moves.
+    Max-unpooling puts a value where the largest of four was: where two are equal to rounding, all around them moves.
     """
     off = (found - expected).abs().flatten(1)
     unpools = any(isinstance(module, MaxUnpool) for module in model.modules())
