@@ -73,11 +73,14 @@ function show(value) {
   place();
 }
 
-function hideSoon(value) {
+// Of whichever number is open by then: the pointer may have touched others on its way.
+function hideSoon() {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    const record = recordOf(value);
-    if (!kept && isOpen(record) && !record.matches(":hover, :focus-within") && document.activeElement !== value) record.hidePopover();
+    if (!opener || kept) return;
+    const record = recordOf(opener);
+    const inUse = record.matches(":hover, :focus-within") || opener.matches(":hover, :focus");
+    if (isOpen(record) && !inUse) record.hidePopover();
   }, 200);
 }
 
@@ -101,14 +104,14 @@ for (const value of document.querySelectorAll(".value")) {
     clearTimeout(timer);
     timer = setTimeout(() => show(value), 150);
   });
-  value.addEventListener("pointerleave", () => hideSoon(value));
+  value.addEventListener("pointerleave", hideSoon);
   value.addEventListener("focus", () => { if (!closing) show(value); });
-  value.addEventListener("blur", () => hideSoon(value));
+  value.addEventListener("blur", hideSoon);
   value.addEventListener("click", () => { kept = false; show(value); kept = true; });
   value.addEventListener("keydown", (event) => { if (event.key.startsWith("Arrow")) kept = false; });
 }
 for (const record of document.querySelectorAll(".record")) {
-  record.addEventListener("pointerleave", () => { if (opener) hideSoon(opener); });
+  record.addEventListener("pointerleave", hideSoon);
   record.addEventListener("beforetoggle", (event) => {
     if (event.newState !== "closed" || !opener || record !== recordOf(opener)) return;
     kept = false;
