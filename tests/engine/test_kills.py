@@ -38,9 +38,7 @@ OPTIONS = (
 def start(options):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *options]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def finish(process):
@@ -49,14 +47,16 @@ def finish(process):
 
 
 def killed(process, after, begun):
-    """Kill the run and its workers `after` seconds, counted from when `begun` says it is at work; False: too late."""
+    """Kill the run `after` seconds, counted from when `begun` says it is at work; False: too late.
+
+    Its data worker is left to see for itself, which takes seconds.
+    """
     while not begun() and process.poll() is None:
         time.sleep(0.01)
     time.sleep(after)
-    late = process.poll() is not None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    return not late
+    process.kill()
+    process.stdout.close()  # which the worker has open as well
+    return process.wait() == -signal.SIGKILL
 
 
 def same(found, expected):
