@@ -37,7 +37,7 @@ class Trained:
     scores: list[dict[str, float]] = field(default_factory=list)  # of every evaluated epoch: epoch and metrics
     samples_per_second: float = 0.0
     wall_seconds: float = 0.0  # over all resumes
-    commits: list[str] = field(default_factory=list)  # of the code, one an uninterrupted stretch
+    commits: list[str] = field(default_factory=list)  # one an uninterrupted stretch; "…-dirty": and changes to it
 
 
 def fit(
@@ -77,7 +77,8 @@ def fit(
         raise CheckpointError(
             f"{places.last} is not a checkpoint of this run ({reason}); with runtime.force=true the run starts afresh."
         ) from error
-    trained.commits.append(commit()[0])
+    head, dirty = commit()
+    trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe says it
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 
