@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import statistics
+import subprocess
 
 import cv2
 import pytest
@@ -14,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from a2u.config import compose, plain
 from a2u.engine import matting as matting_module
+from a2u.engine import provenance
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
@@ -124,23 +126,28 @@ class Killed(BaseException):
     """Stands for a SIGKILL: nothing catches it."""
 
 
+def run_killed(cfg, monkeypatch, after):
+    """Run, and kill the run in the step after so many."""
+    loss, calls = matting_module.matting_loss, []
+
+    def dies(*args, **kwargs):
+        if len(calls) == after:
+            raise Killed
+        calls.append(1)
+        return loss(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(matting_module, "matting_loss", dies)
+        with pytest.raises(Killed):
+            run(cfg)
+
+
 @pytest.mark.parametrize("killed_after", [1, 3, 4, 7])
 def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, killed_after):
     whole = smoke(tmp_path / "whole", "upsampler=a2u", "runtime.log_every=1")
     run(whole)
     parts = smoke(tmp_path / "parts", "upsampler=a2u", "runtime.checkpoint_seconds=0", "runtime.log_every=1")
-    loss, calls = matting_module.matting_loss, []
-
-    def dies(*args, **kwargs):
-        if len(calls) == killed_after:
-            raise Killed
-        calls.append(1)
-        return loss(*args, **kwargs)
-
-    monkeypatch.setattr(matting_module, "matting_loss", dies)
-    with pytest.raises(Killed):
-        run(parts)
-    monkeypatch.setattr(matting_module, "matting_loss", loss)
+    run_killed(parts, monkeypatch, killed_after)
     resumed = run(parts)
     expected = load_checkpoint(Places.of(whole).last)
     found = load_checkpoint(Places.of(parts).last)
@@ -148,6 +155,31 @@ def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch,
     assert all(torch.equal(found["model"][key], expected["model"][key]) for key in expected["model"])
     assert resumed["metrics"] == run(whole)["metrics"]
     assert losses(Places.of(parts)) == losses(Places.of(whole))
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_changes_that_were_not_committed_stay_in_a_result_however_clean_it_was_finished(tmp_path, monkeypatch, edited):
+    code = tmp_path / "code"
+    file = code / "src" / "code.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("committed")
+
+    def git(*arguments):
+        author = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *author, *arguments], cwd=code, check=True, stdout=subprocess.DEVNULL)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    monkeypatch.setattr(provenance, "REPOSITORY", code)
+    cfg = smoke(tmp_path, "upsampler=nearest", "trainer.epochs=1", "runtime.checkpoint_seconds=0")
+    if edited:
+        file.write_text("edited")
+    run_killed(cfg, monkeypatch, 2)
+    git("checkout", ".")
+    found = run(cfg)["provenance"]
+    assert found["dirty"] is edited
+    assert found["commits"] == [found["commit"] + ("-dirty" if edited else ""), found["commit"]]
 
 
 @pytest.mark.parametrize("evaluation", [1, 2])
@@ -174,18 +206,7 @@ def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path,
 
 def test_steps_after_the_last_checkpoint_are_done_again_and_stand_once_in_the_history(tmp_path, monkeypatch):
     cfg = smoke(tmp_path / "parts", "upsampler=nearest", "runtime.log_every=1")  # checkpoints at epochs' ends alone
-    loss, calls = matting_module.matting_loss, []
-
-    def dies(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 7:  # two steps after the end of the first epoch
-            raise Killed
-        return loss(*args, **kwargs)
-
-    monkeypatch.setattr(matting_module, "matting_loss", dies)
-    with pytest.raises(Killed):
-        run(cfg)
-    monkeypatch.setattr(matting_module, "matting_loss", loss)
+    run_killed(cfg, monkeypatch, 6)  # two steps after the end of the first epoch
     with Places.of(cfg).history.open("ab") as file:
         file.write(b"\0\xff\0\n")  # as a power failure may leave it
     run(cfg)
@@ -321,28 +342,39 @@ def test_trimap_only_is_evaluated_without_training(tmp_path):
     assert result["best"] is None
 
 
-def test_a_loss_that_is_no_number_stops_with_step_rate_and_names_and_leaves_what_it_takes_to_look(
-    tmp_path, monkeypatch
+BROKEN = {
+    "loss": lambda value, pred: value * float("nan"),
+    "norm of the gradient": lambda value, pred: value + (pred * 0).sum().sqrt(),  # adds 0, whose gradient is infinite
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_loss_or_gradient_that_is_no_number_stops_with_step_rate_and_names_and_leaves_what_it_takes_to_look(
+    tmp_path, monkeypatch, what
 ):
     loss, calls = matting_module.matting_loss, []
 
     def breaks(pred, **given):
         calls.append(pred)
-        return loss(pred, **given) * (float("nan") if len(calls) == 6 else 1)
+        value = loss(pred, **given)
+        return BROKEN[what](value, pred) if len(calls) == 6 else value
 
     monkeypatch.setattr(matting_module, "matting_loss", breaks)
     cfg = smoke(tmp_path, "upsampler=nearest")
-    words = r"the loss became nan at step 6, learning rate \S+, on train_\w+ on background_\d+.*diverged\.pt"
+    words = rf"the {what} became nan at step 6, learning rate \S+, on train_\w+ on background_\d+.*diverged\.pt"
     with pytest.raises(DivergedError, match=words) as refused:
         run(cfg)
     assert "\n" not in str(refused.value)
     state = load_checkpoint(Places.of(cfg).diverged)
-    assert (state["step"], str(state["loss"])) == (5, "nan")
-    assert all(origin in str(refused.value) for origin in state["batch"]["origin"])
+    assert (state["step"], str(state["gradient_norm"])) == (5, "nan")
+    assert str(state["loss"]) == "nan" or what != "loss"
+    (batch,) = state["batches"]
+    assert all(origin in str(refused.value) for origin in batch["origin"])
     model = build_model(cfg)
     model.load_state_dict(state["model"])
-    assert model.train()(state["batch"]["input"]).isfinite().all()  # the step can be done again
-    assert {"alpha", "unknown", "fg", "bg", "image"} <= set(state["batch"])
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    assert model.train()(batch["input"]).isfinite().all()  # the step can be done again
+    assert {"alpha", "unknown", "fg", "bg", "image"} <= set(batch)
     assert not Places.of(cfg).result.exists()
     monkeypatch.setattr(matting_module, "matting_loss", loss)
     assert run(cfg)["metrics"] == run(smoke(tmp_path / "whole", "upsampler=nearest"))["metrics"]  # goes on from step 4
@@ -398,13 +430,16 @@ def test_gradients_are_scaled_down_to_the_norm_asked_for(tmp_path):
     def after_one_step(*overrides):
         cfg = smoke(tmp_path, "upsampler=nearest", "trainer.epochs=1", "trainer.iterations=1", *overrides)
         run(cfg)
+        logged.append(Places.of(cfg).history.read_text().splitlines()[1].split(",")[3])
         checkpoint = load_checkpoint(Places.of(cfg).last)
         moments = [state["exp_avg"] for state in checkpoint["optimizer"]["state"].values()]
         return float(torch.nn.utils.get_total_norm(moments)) / 0.1  # Adam's first moment is a tenth of the gradient
 
+    logged = []
     plain = after_one_step()
     assert after_one_step(f"trainer.clip_norm={plain / 4}") == pytest.approx(plain / 4, rel=1e-4)
     assert after_one_step(f"trainer.clip_norm={plain * 2}") == pytest.approx(plain, rel=1e-6)
+    assert list(map(float, logged)) == pytest.approx([plain] * 3, rel=1e-6)  # the gradient's own norm
     assert (
         identity(compose(["trainer.clip_norm=null"]))
         == identity(compose([]))

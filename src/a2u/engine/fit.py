@@ -27,7 +27,7 @@ DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u
 
 
 class DivergedError(A2UError, ArithmeticError):
-    """The loss is not a number any more."""
+    """The loss, or the norm of its gradient, is not a number any more."""
 
 
 @dataclass
@@ -63,7 +63,8 @@ def fit(
 
     Raises:
         CheckpointError: `checkpoint` is of another network.
-        DivergedError: the loss is NaN or infinite. What it takes to look into that was saved in diverged.pt.
+        DivergedError: the loss or the norm of its gradient is NaN or infinite. What it takes to look into that was
+            saved in diverged.pt.
     """
     trainer = cfg.trainer
     epoch_steps, steps = task.steps_per_epoch, trainer.epochs * task.steps_per_epoch
@@ -108,18 +109,22 @@ def fit(
         log.resume()
         for batch in task.batches(cfg, epoch, done=step % epoch_steps):
             torch.manual_seed(step_seed(cfg.seed, step))
-            value = float(processes.mean(backward(batch)))
-            if not math.isfinite(value):
-                save(places.diverged, batch=batch, loss=value)
-                raise DivergedError(_divergence(value, step, optimizer, task.origin(batch), places))
+            loss = processes.mean(backward(batch))
+            total_norm = _gradient_norm(model)
+            value, norm = float(loss), float(total_norm)  # after both were asked for: a GPU is waited for once
+            if not (math.isfinite(value) and math.isfinite(norm)):
+                batches = processes.gathered(_on_cpu(batch))
+                save(places.diverged, batches=batches, loss=value, gradient_norm=norm)
+                origins = [task.origin(each) for each in batches]
+                raise DivergedError(_divergence(value, norm, step, optimizer, origins, places))
             if trainer.clip_norm is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), trainer.clip_norm)
+                nn.utils.clip_grads_with_norm_(model.parameters(), trainer.clip_norm, total_norm)
             optimizer.step()
             scheduler.step()
             step += 1
             log.step(step, value)
             if step % cfg.runtime.log_every == 0 or step == steps:
-                log.scalars(step, _scalars(value, optimizer, model, log.samples_per_second(step)))
+                log.scalars(step, _scalars(value, norm, optimizer, log.samples_per_second(step)))
             # The end of an epoch is saved after its evaluation, or a resume would skip that.
             if step % epoch_steps and time.monotonic() - saved > cfg.runtime.checkpoint_seconds:
                 save(places.last, places.earlier)
@@ -154,13 +159,25 @@ def step_seed(seed: int, step: int) -> int:
     return int(key.generate_state(1, np.uint64)[0])
 
 
-def _divergence(loss: float, step: int, optimizer: Optimizer, origin: str, places: Places) -> str:
+def _gradient_norm(model: nn.Module) -> Tensor:
+    return nn.utils.get_total_norm([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
+
+
+def _on_cpu(batch: Any) -> Any:
+    """A batch of any task, as it can be sent to another process."""
+    if isinstance(batch, dict):
+        return {key: _on_cpu(value) for key, value in batch.items()}
+    return batch.cpu() if isinstance(batch, Tensor) else batch
+
+
+def _divergence(loss: float, norm: float, step: int, optimizer: Optimizer, origins: list[str], places: Places) -> str:
+    what = f"norm of the gradient became {norm}" if math.isfinite(loss) else f"loss became {loss}"
     rate = optimizer.param_groups[-1]["lr"]
-    of = [origin for origin in processes.gathered(origin) if origin]
+    of = [origin for origin in origins if origin]
     return (
-        f"the loss became {loss} at step {step + 1}, learning rate {rate:.3g}{', on ' if of else ''}{'; '.join(of)}. "
-        f"Lower trainer.lr or set trainer.clip_norm. The network before that step, its optimizer and the batch are in "
-        f"{places.diverged}; the last checkpoint is {places.last}."
+        f"the {what} at step {step + 1}, learning rate {rate:.3g}{', on ' if of else ''}{'; '.join(of)}. "
+        f"Lower trainer.lr or set trainer.clip_norm. The weights before that step, their optimizer and the batch are "
+        f"in {places.diverged}; the last checkpoint is {places.last}."
     )
 
 
@@ -170,12 +187,11 @@ def _is_due(epoch: int, trainer: DictConfig) -> bool:
     return epoch == trainer.epochs or (trainer.evaluate_every > 0 and (falls or epoch % trainer.evaluate_every == 0))
 
 
-def _scalars(loss: float, optimizer: Optimizer, model: nn.Module, rate: float) -> dict[str, float]:
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+def _scalars(loss: float, norm: float, optimizer: Optimizer, rate: float) -> dict[str, float]:
     return {
         "loss": loss,
         "lr": optimizer.param_groups[-1]["lr"],
-        "gradient_norm": float(nn.utils.get_total_norm(gradients)),
+        "gradient_norm": norm,  # before trainer.clip_norm
         "samples_per_second": rate,
     }
 
