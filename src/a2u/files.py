@@ -60,12 +60,12 @@ def replacing(path: Path, earlier: Path | None = None) -> Iterator[Path]:
             if earlier is not None and path.is_file():
                 path.replace(earlier)
             temporary.replace(path)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """A new name outlives a power failure only once its folder is on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:

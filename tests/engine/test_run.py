@@ -5,6 +5,7 @@ import json
 import shutil
 import statistics
 import subprocess
+from pathlib import Path
 
 import cv2
 import pytest
@@ -16,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from a2u.config import compose, plain
 from a2u.engine import matting as matting_module
 from a2u.engine import provenance
+from a2u.engine import run as run_module
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
@@ -126,20 +128,31 @@ class Killed(BaseException):
     """Stands for a SIGKILL: nothing catches it."""
 
 
-def run_killed(cfg, monkeypatch, after):
-    """Run, and kill the run in the step after so many."""
-    loss, calls = matting_module.matting_loss, []
+STEP = (matting_module, "matting_loss")
+
+
+def run_killed(cfg, monkeypatch, after, call=STEP):
+    """Run, and kill the run in the step, or other call, after so many."""
+    function, calls = getattr(*call), []
 
     def dies(*args, **kwargs):
         if len(calls) == after:
             raise Killed
         calls.append(1)
-        return loss(*args, **kwargs)
+        return function(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(matting_module, "matting_loss", dies)
+        patch.setattr(*call, dies)
         with pytest.raises(Killed):
             run(cfg)
+
+
+def run_counted(cfg, monkeypatch):
+    """Run; return the result and how many steps were trained."""
+    loss, calls = matting_module.matting_loss, []
+    with monkeypatch.context() as patch:
+        patch.setattr(*STEP, lambda *args, **kwargs: calls.append(1) or loss(*args, **kwargs))
+        return run(cfg), len(calls)
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 4, 7])
@@ -223,6 +236,68 @@ def test_a_run_that_is_already_running_is_refused(tmp_path):
     with locked(Places.of(cfg).folder / "lock", "it"), pytest.raises(BusyError, match="another process is running"):
         run(cfg)
     assert run(cfg)["metrics"]
+
+
+FOUR_STEPS = ["upsampler=nearest", "trainer.epochs=1", "runtime.checkpoint_seconds=0"]
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("finished")
+    run(smoke(outputs, *FOUR_STEPS))
+    return outputs
+
+
+MOVE, RESULT = (Path, "replace"), (run_module, "write_json")
+
+
+@pytest.mark.parametrize(
+    ("call", "after", "again", "left"),
+    [
+        pytest.param(MOVE, 2, "force=true", 4, id="some checkpoints moved"),
+        pytest.param(MOVE, 3, "force=true", 4, id="all checkpoints moved"),
+        pytest.param(MOVE, 3, "force=false", 0, id="all checkpoints moved, no longer forced"),
+        pytest.param(STEP, 0, "force=true", 4, id="no step done"),
+        pytest.param(STEP, 3, "force=true", 1, id="three steps done"),
+        pytest.param(STEP, 3, "force=false", 1, id="three steps done, no longer forced"),
+        pytest.param(RESULT, 0, "force=true", 0, id="trained"),
+    ],
+)
+def test_a_forced_run_that_is_killed_goes_on_and_loses_nothing_that_was_finished(
+    tmp_path, monkeypatch, finished_run, call, after, again, left
+):
+    outputs = tmp_path / "outputs"
+    shutil.copytree(finished_run, outputs)
+    places = Places.of(smoke(outputs, *FOUR_STEPS))
+    earlier, weights = places.result.read_bytes(), places.last.read_bytes()
+    run_killed(smoke(outputs, *FOUR_STEPS, "runtime.force=true"), monkeypatch, after, call)
+    put_aside = call is not MOVE
+    assert places.result.exists() != put_aside  # no result stands beside the checkpoints of another training
+    kept = places.replaced / "result.json" if put_aside else places.result
+    assert kept.read_bytes() == earlier
+    assert weights in [path.read_bytes() for path in (places.last, places.replaced / "last.pt") if path.exists()]
+
+    result, steps = run_counted(smoke(outputs, *FOUR_STEPS, f"runtime.{again}"), monkeypatch)
+    assert steps == left
+    assert result["metrics"] == json.loads(earlier)["metrics"]
+    if kept == places.result and again == "force=false":
+        assert places.result.read_bytes() == earlier
+        return
+    assert json.loads(places.result.read_text()) == result
+    assert (places.replaced / "result.json").read_bytes() == earlier
+    assert (places.replaced / "last.pt").read_bytes() == weights
+    assert load_checkpoint(places.last)["step"] == 4
+    assert list(finished(outputs)) == [result["hash"]]
+
+
+def test_a_forced_run_that_is_finished_runs_afresh_when_it_is_forced_again(tmp_path, monkeypatch, finished_run):
+    outputs = tmp_path / "outputs"
+    shutil.copytree(finished_run, outputs)
+    cfg = smoke(outputs, *FOUR_STEPS, "runtime.force=true")
+    for _ in range(2):
+        result, steps = run_counted(cfg, monkeypatch)
+        assert steps == 4
+    assert json.loads(Places.of(cfg).result.read_text()) == result
 
 
 def test_a_damaged_result_is_passed_over(tmp_path):
@@ -411,10 +486,11 @@ def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
     places.result.unlink()
     places.last.write_bytes(b"")
     places.earlier.write_bytes(b"no checkpoint")
-    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*starts afresh with runtime\.force=true"):
+    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*take last\.pt and earlier\.pt away"):
         run(cfg)
-    forced = run(OmegaConf.merge(cfg, {"runtime": {"force": True}}))
-    assert forced["metrics"] == expected["metrics"]
+    places.last.unlink()
+    places.earlier.unlink()
+    assert run(cfg)["metrics"] == expected["metrics"]
 
 
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path):

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycl
 
 from a2u.config import Schedule
 from a2u.engine import processes
-from a2u.engine.checkpoint import CheckpointError, save_checkpoint
+from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
 from a2u.engine.provenance import commit
@@ -75,9 +75,7 @@ def fit(
         step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
-        raise CheckpointError(
-            f"{places.last} is not a checkpoint of this run ({reason}); with runtime.force=true the run starts afresh."
-        ) from error
+        raise CheckpointError(f"{places.last} is not a checkpoint of this run ({reason}); {afresh(places)}.") from error
     head, dirty = commit()
     trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe says it
     started, earlier = time.monotonic(), trained.wall_seconds
