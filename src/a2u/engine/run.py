@@ -297,7 +297,7 @@ def _done(cfg: DictConfig) -> dict[str, Any] | None:
 
 
 def _row_locked(places: Places) -> AbstractContextManager[None]:
-    """While results of a row are renamed, which its variants share a folder for."""
+    """To rename results in a folder that variants of a row share."""
     return locked(places.result.parent / ".lock", "a variant of this row", wait=True)
 
 
