@@ -398,7 +398,7 @@ class RuntimeConfig:
     progress: bool = True  # a bar with the time left, where stderr is a terminal
     tile: int | None = None  # side in pixels of the tiles that test images are computed in; null: whole images
     save_predictions: bool = False  # 8-bit PNGs of the last evaluation
-    force: bool = False  # run again even where a finished result exists
+    force: bool = False  # run again where a finished result exists, which is put aside; one not finished goes on
 
 
 @dataclass

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from weakref import WeakSet
 
 from a2u.errors import A2UError
 
@@ -59,12 +60,12 @@ def replacing(path: Path, earlier: Path | None = None) -> Iterator[Path]:
             if earlier is not None and path.is_file():
                 path.replace(earlier)
             temporary.replace(path)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """A new name outlives a power failure only once its folder is on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -83,14 +84,27 @@ class BusyError(A2UError):
     """Another process is at work in the same place."""
 
 
+_lock_files: WeakSet[IO[str]] = WeakSet()  # open in this process
+
+
+def _close_lock_files() -> None:
+    for file in _lock_files:
+        file.close()
+
+
+# A forked process shares its parent's locks, and would hold them for some seconds after the parent was killed.
+os.register_at_fork(after_in_child=_close_lock_files)
+
+
 @contextmanager
 def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file `path`; it goes with the process, however that ends.
+    """Hold the lock file `path`; it goes with this process, however that ends, whatever it has forked.
 
     Raises BusyError, which names `what`, where another process holds it and `wait` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
+        _lock_files.add(file)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:

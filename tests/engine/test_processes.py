@@ -2,9 +2,12 @@
 
 import csv
 import json
+import math
+import multiprocessing
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,10 +18,10 @@ import torch
 from helpers.runs import smoke
 
 from a2u.config import compose
-from a2u.engine import processes
+from a2u.engine import matting, processes
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.evaluate_weights import evaluate_weights
-from a2u.engine.fit import step_seed
+from a2u.engine.fit import DivergedError, step_seed
 from a2u.engine.identity import Places
 from a2u.engine.matting import Matting
 from a2u.engine.run import check, run
@@ -139,6 +142,53 @@ def test_a_killed_process_ends_the_job_with_a_sentence_and_the_job_resumes(tmp_p
     two(ROOT / "scripts" / "train.py", given(tmp_path, *options))
     assert json.loads(places.result.read_text())["provenance"]["steps"] == 24
     assert load_checkpoint(places.last)["step"] == 24
+
+
+def diverge(cfg, at_fault=True):
+    """Run, where the loss becomes NaN at step 3 if this process is `at_fault`; return the message."""
+    loss, calls = matting.matting_loss, []
+
+    def breaks(*args, **given):
+        calls.append(1)
+        return loss(*args, **given) * (math.nan if at_fault and len(calls) == 3 else 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matting, "matting_loss", breaks)
+        with pytest.raises(DivergedError) as refused:
+            run(cfg)
+    return str(refused.value)
+
+
+def diverge_as(rank, port, cfg, said):
+    """In a process of its own, one of two; the second is at fault."""
+    rendezvous = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"} | rendezvous
+    said.put(diverge(cfg, at_fault=rank == 1))
+
+
+def test_a_loss_that_is_no_number_in_one_process_is_told_with_the_samples_of_all(tmp_path):
+    options = ["upsampler=nearest", "trainer.batch_size=4"]
+    cfg, alone = (smoke(tmp_path / name, *options) for name in ("two", "one"))
+    diverge(alone)
+    (whole,) = load_checkpoint(Places.of(alone).diverged)["batches"]
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    forks = multiprocessing.get_context("fork")
+    said = forks.SimpleQueue()
+    jobs = [forks.Process(target=diverge_as, args=(rank, port, cfg, said)) for rank in range(2)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+        assert job.exitcode == 0
+    batches = load_checkpoint(Places.of(cfg).diverged)["batches"]
+    assert len(batches) == 2
+    for rank, batch in enumerate(batches):  # the second has every second sample
+        assert batch["origin"] == whole["origin"][rank::2]
+        torch.testing.assert_close(batch["input"], whole["input"][rank::2])
+    origins = "; ".join(", ".join(whole["origin"][rank::2]) for rank in range(2))
+    for _ in jobs:
+        assert re.search(rf"loss became nan at step 3, learning rate \S+, on {re.escape(origins)}\. ", said.get())
 
 
 def process_of_rank(launcher, rank):

@@ -4,6 +4,8 @@ import csv
 import json
 import shutil
 import statistics
+import subprocess
+from pathlib import Path
 
 import cv2
 import pytest
@@ -14,6 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from a2u.config import compose, plain
 from a2u.engine import matting as matting_module
+from a2u.engine import provenance
+from a2u.engine import run as run_module
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
@@ -124,23 +128,39 @@ class Killed(BaseException):
     """Stands for a SIGKILL: nothing catches it."""
 
 
+STEP = (matting_module, "matting_loss")
+
+
+def run_killed(cfg, monkeypatch, after, call=STEP):
+    """Run, and kill the run in the step, or other call, after so many."""
+    function, calls = getattr(*call), []
+
+    def dies(*args, **kwargs):
+        if len(calls) == after:
+            raise Killed
+        calls.append(1)
+        return function(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*call, dies)
+        with pytest.raises(Killed):
+            run(cfg)
+
+
+def run_counted(cfg, monkeypatch):
+    """Run; return the result and how many steps were trained."""
+    loss, calls = matting_module.matting_loss, []
+    with monkeypatch.context() as patch:
+        patch.setattr(*STEP, lambda *args, **kwargs: calls.append(1) or loss(*args, **kwargs))
+        return run(cfg), len(calls)
+
+
 @pytest.mark.parametrize("killed_after", [1, 3, 4, 7])
 def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, killed_after):
     whole = smoke(tmp_path / "whole", "upsampler=a2u", "runtime.log_every=1")
     run(whole)
     parts = smoke(tmp_path / "parts", "upsampler=a2u", "runtime.checkpoint_seconds=0", "runtime.log_every=1")
-    loss, calls = matting_module.matting_loss, []
-
-    def dies(*args, **kwargs):
-        if len(calls) == killed_after:
-            raise Killed
-        calls.append(1)
-        return loss(*args, **kwargs)
-
-    monkeypatch.setattr(matting_module, "matting_loss", dies)
-    with pytest.raises(Killed):
-        run(parts)
-    monkeypatch.setattr(matting_module, "matting_loss", loss)
+    run_killed(parts, monkeypatch, killed_after)
     resumed = run(parts)
     expected = load_checkpoint(Places.of(whole).last)
     found = load_checkpoint(Places.of(parts).last)
@@ -148,6 +168,31 @@ def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch,
     assert all(torch.equal(found["model"][key], expected["model"][key]) for key in expected["model"])
     assert resumed["metrics"] == run(whole)["metrics"]
     assert losses(Places.of(parts)) == losses(Places.of(whole))
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_changes_that_were_not_committed_stay_in_a_result_however_clean_it_was_finished(tmp_path, monkeypatch, edited):
+    code = tmp_path / "code"
+    file = code / "src" / "code.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("committed")
+
+    def git(*arguments):
+        author = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *author, *arguments], cwd=code, check=True, stdout=subprocess.DEVNULL)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    monkeypatch.setattr(provenance, "REPOSITORY", code)
+    cfg = smoke(tmp_path, "upsampler=nearest", "trainer.epochs=1", "runtime.checkpoint_seconds=0")
+    if edited:
+        file.write_text("edited")
+    run_killed(cfg, monkeypatch, 2)
+    git("checkout", ".")
+    found = run(cfg)["provenance"]
+    assert found["dirty"] is edited
+    assert found["commits"] == [found["commit"] + ("-dirty" if edited else ""), found["commit"]]
 
 
 @pytest.mark.parametrize("evaluation", [1, 2])
@@ -174,18 +219,7 @@ def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path,
 
 def test_steps_after_the_last_checkpoint_are_done_again_and_stand_once_in_the_history(tmp_path, monkeypatch):
     cfg = smoke(tmp_path / "parts", "upsampler=nearest", "runtime.log_every=1")  # checkpoints at epochs' ends alone
-    loss, calls = matting_module.matting_loss, []
-
-    def dies(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 7:  # two steps after the end of the first epoch
-            raise Killed
-        return loss(*args, **kwargs)
-
-    monkeypatch.setattr(matting_module, "matting_loss", dies)
-    with pytest.raises(Killed):
-        run(cfg)
-    monkeypatch.setattr(matting_module, "matting_loss", loss)
+    run_killed(cfg, monkeypatch, 6)  # two steps after the end of the first epoch
     with Places.of(cfg).history.open("ab") as file:
         file.write(b"\0\xff\0\n")  # as a power failure may leave it
     run(cfg)
@@ -202,6 +236,68 @@ def test_a_run_that_is_already_running_is_refused(tmp_path):
     with locked(Places.of(cfg).folder / "lock", "it"), pytest.raises(BusyError, match="another process is running"):
         run(cfg)
     assert run(cfg)["metrics"]
+
+
+FOUR_STEPS = ["upsampler=nearest", "trainer.epochs=1", "runtime.checkpoint_seconds=0"]
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("finished")
+    run(smoke(outputs, *FOUR_STEPS))
+    return outputs
+
+
+MOVE, RESULT = (Path, "replace"), (run_module, "write_json")
+
+
+@pytest.mark.parametrize(
+    ("call", "after", "again", "left"),
+    [
+        pytest.param(MOVE, 2, "force=true", 4, id="some checkpoints moved"),
+        pytest.param(MOVE, 3, "force=true", 4, id="all checkpoints moved"),
+        pytest.param(MOVE, 3, "force=false", 0, id="all checkpoints moved, no longer forced"),
+        pytest.param(STEP, 0, "force=true", 4, id="no step done"),
+        pytest.param(STEP, 3, "force=true", 1, id="three steps done"),
+        pytest.param(STEP, 3, "force=false", 1, id="three steps done, no longer forced"),
+        pytest.param(RESULT, 0, "force=true", 0, id="trained"),
+    ],
+)
+def test_a_forced_run_that_is_killed_goes_on_and_loses_nothing_that_was_finished(
+    tmp_path, monkeypatch, finished_run, call, after, again, left
+):
+    outputs = tmp_path / "outputs"
+    shutil.copytree(finished_run, outputs)
+    places = Places.of(smoke(outputs, *FOUR_STEPS))
+    earlier, weights = places.result.read_bytes(), places.last.read_bytes()
+    run_killed(smoke(outputs, *FOUR_STEPS, "runtime.force=true"), monkeypatch, after, call)
+    put_aside = call is not MOVE
+    assert places.result.exists() != put_aside  # no result stands beside the checkpoints of another training
+    kept = places.replaced / "result.json" if put_aside else places.result
+    assert kept.read_bytes() == earlier
+    assert weights in [path.read_bytes() for path in (places.last, places.replaced / "last.pt") if path.exists()]
+
+    result, steps = run_counted(smoke(outputs, *FOUR_STEPS, f"runtime.{again}"), monkeypatch)
+    assert steps == left
+    assert result["metrics"] == json.loads(earlier)["metrics"]
+    if kept == places.result and again == "force=false":
+        assert places.result.read_bytes() == earlier
+        return
+    assert json.loads(places.result.read_text()) == result
+    assert (places.replaced / "result.json").read_bytes() == earlier
+    assert (places.replaced / "last.pt").read_bytes() == weights
+    assert load_checkpoint(places.last)["step"] == 4
+    assert list(finished(outputs)) == [result["hash"]]
+
+
+def test_a_forced_run_that_is_finished_runs_afresh_when_it_is_forced_again(tmp_path, monkeypatch, finished_run):
+    outputs = tmp_path / "outputs"
+    shutil.copytree(finished_run, outputs)
+    cfg = smoke(outputs, *FOUR_STEPS, "runtime.force=true")
+    for _ in range(2):
+        result, steps = run_counted(cfg, monkeypatch)
+        assert steps == 4
+    assert json.loads(Places.of(cfg).result.read_text()) == result
 
 
 def test_a_damaged_result_is_passed_over(tmp_path):
@@ -321,28 +417,39 @@ def test_trimap_only_is_evaluated_without_training(tmp_path):
     assert result["best"] is None
 
 
-def test_a_loss_that_is_no_number_stops_with_step_rate_and_names_and_leaves_what_it_takes_to_look(
-    tmp_path, monkeypatch
+BROKEN = {
+    "loss": lambda value, pred: value * float("nan"),
+    "norm of the gradient": lambda value, pred: value + (pred * 0).sum().sqrt(),  # adds 0, whose gradient is infinite
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_loss_or_gradient_that_is_no_number_stops_with_step_rate_and_names_and_leaves_what_it_takes_to_look(
+    tmp_path, monkeypatch, what
 ):
     loss, calls = matting_module.matting_loss, []
 
     def breaks(pred, **given):
         calls.append(pred)
-        return loss(pred, **given) * (float("nan") if len(calls) == 6 else 1)
+        value = loss(pred, **given)
+        return BROKEN[what](value, pred) if len(calls) == 6 else value
 
     monkeypatch.setattr(matting_module, "matting_loss", breaks)
     cfg = smoke(tmp_path, "upsampler=nearest")
-    words = r"the loss became nan at step 6, learning rate \S+, on train_\w+ on background_\d+.*diverged\.pt"
+    words = rf"the {what} became nan at step 6, learning rate \S+, on train_\w+ on background_\d+.*diverged\.pt"
     with pytest.raises(DivergedError, match=words) as refused:
         run(cfg)
     assert "\n" not in str(refused.value)
     state = load_checkpoint(Places.of(cfg).diverged)
-    assert (state["step"], str(state["loss"])) == (5, "nan")
-    assert all(origin in str(refused.value) for origin in state["batch"]["origin"])
+    assert (state["step"], str(state["gradient_norm"])) == (5, "nan")
+    assert str(state["loss"]) == "nan" or what != "loss"
+    (batch,) = state["batches"]
+    assert all(origin in str(refused.value) for origin in batch["origin"])
     model = build_model(cfg)
     model.load_state_dict(state["model"])
-    assert model.train()(state["batch"]["input"]).isfinite().all()  # the step can be done again
-    assert {"alpha", "unknown", "fg", "bg", "image"} <= set(state["batch"])
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    assert model.train()(batch["input"]).isfinite().all()  # the step can be done again
+    assert {"alpha", "unknown", "fg", "bg", "image"} <= set(batch)
     assert not Places.of(cfg).result.exists()
     monkeypatch.setattr(matting_module, "matting_loss", loss)
     assert run(cfg)["metrics"] == run(smoke(tmp_path / "whole", "upsampler=nearest"))["metrics"]  # goes on from step 4
@@ -379,10 +486,11 @@ def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
     places.result.unlink()
     places.last.write_bytes(b"")
     places.earlier.write_bytes(b"no checkpoint")
-    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*starts afresh with runtime\.force=true"):
+    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*take last\.pt and earlier\.pt away"):
         run(cfg)
-    forced = run(OmegaConf.merge(cfg, {"runtime": {"force": True}}))
-    assert forced["metrics"] == expected["metrics"]
+    places.last.unlink()
+    places.earlier.unlink()
+    assert run(cfg)["metrics"] == expected["metrics"]
 
 
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path):
@@ -398,13 +506,16 @@ def test_gradients_are_scaled_down_to_the_norm_asked_for(tmp_path):
     def after_one_step(*overrides):
         cfg = smoke(tmp_path, "upsampler=nearest", "trainer.epochs=1", "trainer.iterations=1", *overrides)
         run(cfg)
+        logged.append(Places.of(cfg).history.read_text().splitlines()[1].split(",")[3])
         checkpoint = load_checkpoint(Places.of(cfg).last)
         moments = [state["exp_avg"] for state in checkpoint["optimizer"]["state"].values()]
         return float(torch.nn.utils.get_total_norm(moments)) / 0.1  # Adam's first moment is a tenth of the gradient
 
+    logged = []
     plain = after_one_step()
     assert after_one_step(f"trainer.clip_norm={plain / 4}") == pytest.approx(plain / 4, rel=1e-4)
     assert after_one_step(f"trainer.clip_norm={plain * 2}") == pytest.approx(plain, rel=1e-6)
+    assert list(map(float, logged)) == pytest.approx([plain] * 3, rel=1e-6)  # the gradient's own norm
     assert (
         identity(compose(["trainer.clip_norm=null"]))
         == identity(compose([]))

@@ -120,6 +120,20 @@ def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, mon
     assert len(results(outputs)) == 3
 
 
+def test_a_forced_row_that_fails_is_told_and_not_done(tmp_path, capsys):
+    outputs = tmp_path / "outputs"
+    assert make(outputs, "rows=[trimap_only]") == 0
+    (details,) = outputs.rglob("metrics.csv")
+    details.unlink()
+    details.mkdir()
+    assert make(outputs, "rows=[trimap_only]", "runtime.force=true") == 1
+    told = capsys.readouterr().err
+    assert "FAILED trimap_only seed 0: IsADirectoryError" in told
+    assert "1 of 1 runs are not done" in told
+    details.rmdir()
+    assert make(outputs, "rows=[trimap_only]") == 0
+
+
 def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
     outputs = tmp_path / "outputs"
     assert make(outputs, "rows=[nearest]") == 0

@@ -62,13 +62,18 @@ def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
             )
         if mark_of(path, state) != mark:
             raise CheckpointError(
-                f"{path} is the checkpoint of another run, with another configuration; take it away, or start this one "
-                "afresh with runtime.force=true."
+                f"{path} is the checkpoint of another run, with another configuration; take it away, and this one "
+                "starts afresh."
             )
         return state
     if damage:
-        raise CheckpointError(f"{damage} The run starts afresh with runtime.force=true.")
+        raise CheckpointError(f"{damage} There is no whole one; {afresh(places)}.")
     return None
+
+
+def afresh(places: Places) -> str:
+    """What to do about checkpoints that no run can go on from, in words."""
+    return f"take {places.last.name} and {places.earlier.name} away, and the run starts afresh"
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

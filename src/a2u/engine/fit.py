@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycl
 
 from a2u.config import Schedule
 from a2u.engine import processes
-from a2u.engine.checkpoint import CheckpointError, save_checkpoint
+from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
 from a2u.engine.provenance import commit
@@ -27,7 +27,7 @@ DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u
 
 
 class DivergedError(A2UError, ArithmeticError):
-    """The loss is not a number any more."""
+    """The loss, or the norm of its gradient, is not a number any more."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Trained:
     scores: list[dict[str, float]] = field(default_factory=list)  # of every evaluated epoch: epoch and metrics
     samples_per_second: float = 0.0
     wall_seconds: float = 0.0  # over all resumes
-    commits: list[str] = field(default_factory=list)  # of the code, one an uninterrupted stretch
+    commits: list[str] = field(default_factory=list)  # one an uninterrupted stretch; "…-dirty": and changes to it
 
 
 def fit(
@@ -63,7 +63,8 @@ def fit(
 
     Raises:
         CheckpointError: `checkpoint` is of another network.
-        DivergedError: the loss is NaN or infinite. What it takes to look into that was saved in diverged.pt.
+        DivergedError: the loss or the norm of its gradient is NaN or infinite. What it takes to look into that was
+            saved in diverged.pt.
     """
     trainer = cfg.trainer
     epoch_steps, steps = task.steps_per_epoch, trainer.epochs * task.steps_per_epoch
@@ -74,10 +75,9 @@ def fit(
         step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
-        raise CheckpointError(
-            f"{places.last} is not a checkpoint of this run ({reason}); with runtime.force=true the run starts afresh."
-        ) from error
-    trained.commits.append(commit()[0])
+        raise CheckpointError(f"{places.last} is not a checkpoint of this run ({reason}); {afresh(places)}.") from error
+    head, dirty = commit()
+    trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe says it
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 
@@ -107,18 +107,22 @@ def fit(
         log.resume()
         for batch in task.batches(cfg, epoch, done=step % epoch_steps):
             torch.manual_seed(step_seed(cfg.seed, step))
-            value = float(processes.mean(backward(batch)))
-            if not math.isfinite(value):
-                save(places.diverged, batch=batch, loss=value)
-                raise DivergedError(_divergence(value, step, optimizer, task.origin(batch), places))
+            loss = processes.mean(backward(batch))
+            total_norm = _gradient_norm(model)
+            value, norm = float(loss), float(total_norm)  # after both were asked for: a GPU is waited for once
+            if not (math.isfinite(value) and math.isfinite(norm)):
+                batches = processes.gathered(_on_cpu(batch))
+                save(places.diverged, batches=batches, loss=value, gradient_norm=norm)
+                origins = [task.origin(each) for each in batches]
+                raise DivergedError(_divergence(value, norm, step, optimizer, origins, places))
             if trainer.clip_norm is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), trainer.clip_norm)
+                nn.utils.clip_grads_with_norm_(model.parameters(), trainer.clip_norm, total_norm)
             optimizer.step()
             scheduler.step()
             step += 1
             log.step(step, value)
             if step % cfg.runtime.log_every == 0 or step == steps:
-                log.scalars(step, _scalars(value, optimizer, model, log.samples_per_second(step)))
+                log.scalars(step, _scalars(value, norm, optimizer, log.samples_per_second(step)))
             # The end of an epoch is saved after its evaluation, or a resume would skip that.
             if step % epoch_steps and time.monotonic() - saved > cfg.runtime.checkpoint_seconds:
                 save(places.last, places.earlier)
@@ -153,13 +157,25 @@ def step_seed(seed: int, step: int) -> int:
     return int(key.generate_state(1, np.uint64)[0])
 
 
-def _divergence(loss: float, step: int, optimizer: Optimizer, origin: str, places: Places) -> str:
+def _gradient_norm(model: nn.Module) -> Tensor:
+    return nn.utils.get_total_norm([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
+
+
+def _on_cpu(batch: Any) -> Any:
+    """A batch of any task, as it can be sent to another process."""
+    if isinstance(batch, dict):
+        return {key: _on_cpu(value) for key, value in batch.items()}
+    return batch.cpu() if isinstance(batch, Tensor) else batch
+
+
+def _divergence(loss: float, norm: float, step: int, optimizer: Optimizer, origins: list[str], places: Places) -> str:
+    what = f"norm of the gradient became {norm}" if math.isfinite(loss) else f"loss became {loss}"
     rate = optimizer.param_groups[-1]["lr"]
-    of = [origin for origin in processes.gathered(origin) if origin]
+    of = [origin for origin in origins if origin]
     return (
-        f"the loss became {loss} at step {step + 1}, learning rate {rate:.3g}{', on ' if of else ''}{'; '.join(of)}. "
-        f"Lower trainer.lr or set trainer.clip_norm. The network before that step, its optimizer and the batch are in "
-        f"{places.diverged}; the last checkpoint is {places.last}."
+        f"the {what} at step {step + 1}, learning rate {rate:.3g}{', on ' if of else ''}{'; '.join(of)}. "
+        f"Lower trainer.lr or set trainer.clip_norm. The weights before that step, their optimizer and the batch are "
+        f"in {places.diverged}; the last checkpoint is {places.last}."
     )
 
 
@@ -169,12 +185,11 @@ def _is_due(epoch: int, trainer: DictConfig) -> bool:
     return epoch == trainer.epochs or (trainer.evaluate_every > 0 and (falls or epoch % trainer.evaluate_every == 0))
 
 
-def _scalars(loss: float, optimizer: Optimizer, model: nn.Module, rate: float) -> dict[str, float]:
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+def _scalars(loss: float, norm: float, optimizer: Optimizer, rate: float) -> dict[str, float]:
     return {
         "loss": loss,
         "lr": optimizer.param_groups[-1]["lr"],
-        "gradient_norm": float(nn.utils.get_total_norm(gradients)),
+        "gradient_norm": norm,  # before trainer.clip_norm
         "samples_per_second": rate,
     }
 

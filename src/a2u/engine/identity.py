@@ -86,6 +86,11 @@ class Places:
         return self.folder / "damaged.pt"
 
     @property
+    def replaced(self) -> Path:
+        """Folder of the result that a forced run replaces, and of its checkpoints."""
+        return self.folder / "replaced"
+
+    @property
     def diverged(self) -> Path:
         return self.folder / "diverged.pt"
 

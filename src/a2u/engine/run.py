@@ -3,7 +3,7 @@
 import datetime
 import os
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from a2u.engine.ranges import check_ranges
 from a2u.engine.reconstruction import Reconstruction
 from a2u.engine.task import Picture, Task
 from a2u.errors import ConfigError
-from a2u.files import locked, naming, sweep, write_json
+from a2u.files import flush_folder, locked, naming, sweep, write_json
 from a2u.models import build_model
 from a2u.models.build import count_parameters
 from a2u.models.network import MattingNetwork
@@ -49,8 +49,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     """Train and evaluate one row with one seed; return its result.
 
     Where a finished result with the same configuration exists under runtime.outputs, it is returned and nothing
-    runs. A killed run goes on from its last checkpoint. Everything that can be checked is checked before anything
-    is written.
+    runs. With runtime.force one that is in this run's own place is put aside, with its checkpoints, and the run
+    starts afresh. A killed run goes on from its last checkpoint, a forced one too. Everything that can be checked is
+    checked before anything is written.
 
     Raises:
         A2UError: the configuration or the data cannot be used, another process is running the same, or training
@@ -97,7 +98,9 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
     keep_freed_memory()
     model, task = parts.model, parts.task
     steps = cfg.trainer.epochs * task.steps_per_epoch
-    checkpoint = None if cfg.runtime.force else agreed(lambda: latest_checkpoint(places, identity(cfg)))
+    if cfg.runtime.force:
+        agreed(lambda: _put_aside(places, identity(cfg)))
+    checkpoint = agreed(lambda: latest_checkpoint(places, identity(cfg)))
     done, size = checkpoint["step"] if checkpoint else 0, cfg.trainer.batch_size
     log = RunLog(places, steps, done, size, cfg.runtime.progress) if processes.is_first() else QuietLog(done, size)
     trained = Trained()
@@ -169,7 +172,7 @@ def _write_result(
             test_images=task.test_images,
         ),
     }
-    with locked(places.result.parent / ".lock", "a variant of this row", wait=True):
+    with _row_locked(places):
         _keep_other(places, result["hash"])
         write_json(places.result, result)
     return result
@@ -303,6 +306,29 @@ class _Tester:
 def _done(cfg: DictConfig) -> dict[str, Any] | None:
     """The finished result of this configuration, unless it is to be run again all the same."""
     return None if cfg.runtime.force else finished(Path(cfg.runtime.outputs)).get(identity(cfg))
+
+
+def _row_locked(places: Places) -> AbstractContextManager[None]:
+    """To rename results in a folder that variants of a row share."""
+    return locked(places.result.parent / ".lock", "a variant of this row", wait=True)
+
+
+def _put_aside(places: Places, mark: str) -> None:
+    """Move a finished result and its checkpoints out of the way of a run that is forced.
+
+    The result goes last. As long as it is there the next forced run begins here again; without it, a killed one goes
+    on from the checkpoints it finds, which must not be the earlier run's.
+    """
+    with _row_locked(places):
+        earlier = finished(places.result.parent).get(mark)
+        if earlier is None:
+            return
+        places.replaced.mkdir(exist_ok=True)
+        for path in (places.last, places.earlier, places.best):
+            if path.exists():
+                path.replace(places.replaced / path.name)
+        flush_folder(places.folder)
+        Path(earlier["path"]).replace(places.replaced / "result.json")
 
 
 def _keep_other(places: Places, mark: str) -> None:

@@ -110,7 +110,7 @@ def complete(runs: Sequence[RowRun], settings: TableConfig) -> tuple[dict[str, d
     failures = launch(missing, settings.jobs, settings.launcher)
     now = finished(outputs)
     # A row that another runner was at work on may have been finished by that one.
-    new = {run.title for run in missing if now.get(run.hash) != done.get(run.hash)}
+    new = {run.title for run in missing if now.get(run.hash) not in (None, done.get(run.hash))}
     return now, {title: reason for title, reason in failures.items() if title not in new}
 
 
