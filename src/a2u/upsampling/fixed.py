@@ -47,4 +47,5 @@ class Bicubic(Upsampler):
         super().__init__(channels, ratio)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return F.interpolate(x, scale_factor=self.ratio, mode="bicubic", align_corners=False)
+        size = [self.ratio * side for side in x.shape[-2:]]  # by scale_factor it cannot be exported for every size
+        return F.interpolate(x, size=size, mode="bicubic", align_corners=False)
