@@ -661,8 +661,18 @@ def as_typed(argument: str, keys: Collection[str]) -> str:
     key, _, value = argument.partition("=")
     if key not in keys or value in ("", "null") or value[0] in "'\"":
         return argument
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
-    return f"{key}='{escaped}'"
+    return f"{key}={quoted(value)}"
+
+
+def quoted(value: str) -> str:
+    """A value in quotes of Hydra's, which takes it as it is, but for references: ${...} stays one.
+
+    >>> print(quoted("it's"))
+    'it\\'s'
+    """
+    # Backslashes are ordinary letters to Hydra, unless a quote follows.
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    return f"'{escaped}'"
 
 
 def refuse_incomplete(cfg: DictConfig) -> None:

@@ -12,11 +12,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from omegaconf import OmegaConf
 
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError
 from a2u.files import BusyError
 from a2u.reproduce import launch
+from a2u.reproduce.hydra_launch import HydraLauncher
 from a2u.reproduce.rows import row_runs
 from a2u.reproduce.table import command_line, make_table
 
@@ -133,6 +136,23 @@ def test_every_launcher_makes_the_table_that_one_process_makes(tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     assert make_table(*command_line(arguments)) == 0
     assert "started" not in capsys.readouterr().err
+
+
+def test_a_job_of_a_launcher_of_hydras_writes_to_the_folder_whatever_its_name(tmp_path, smoke):
+    """By the launcher that Hydra itself has."""
+    plugin = OmegaConf.create({"_target_": f"{BasicLauncher.__module__}.{BasicLauncher.__name__}"})
+    row, *_ = row_runs(*command_line(smoke("outputs", "rows=[trimap_only]")))
+    for name in ("it's", "a, b=c $e", "back\\slash", "at the end\\"):
+        launcher = HydraLauncher(plugin, tmp_path / name, lambda cfg: cfg.runtime.outputs)
+        assert launcher.start(row).result() == f"{tmp_path}/{name}"
+
+
+def test_a_folder_whose_name_a_launcher_of_hydras_would_take_for_a_reference_is_refused(tmp_path, smoke):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
+    folder = tmp_path / "a\\${scale}"
+    with pytest.raises(ConfigError, match=r"runtime.outputs is .*/a\$\{scale\}, and launchers of Hydra take \$\{ for"):
+        make_table(*command_line(smoke(folder, "rows=[trimap_only]", "launcher=submitit_local")))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(tmp_path, smoke, capsys):

@@ -11,6 +11,7 @@ import torch
 
 from a2u.config import plain
 from a2u.engine.identity import finished
+from a2u.engine.provenance import available_cores
 from a2u.engine.run import prepare
 from a2u.errors import ConfigError, DataError
 from a2u.reproduce import rows as rows_module
@@ -259,11 +260,20 @@ def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, ta
 
 
 def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repaired(tmp_path):
-    """What `make table4` runs: every row in a process of its own, two at a time; the second call runs the rest."""
+    """What `make table4` runs: every row in a process of its own, two at a time; the second call runs the rest.
+
+    The cores are shared out between two then too.
+    """
     outputs = tmp_path / "out puts"  # a path with a space
-    given = ["table=table4", *arguments(outputs, "launcher=local", "jobs=2")[1:]]
+    given = ["table=table4", *arguments(outputs, "launcher=local", "jobs=2", "runtime.threads=null")[1:]]
     command = [sys.executable, str(ROOT / "scripts" / "table.py"), *given]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'forkserver' in ' '.join(sys.orig_argv):\n"  # from which rows are forked
+        "    with open('threads.txt', 'a') as file:\n"
+        "        print(os.environ['OMP_NUM_THREADS'], os.environ['NUMBA_NUM_THREADS'], file=file)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
 
     def called():
         return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
@@ -294,6 +304,9 @@ def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repai
     folder = outputs / "table4" / "synthetic" / "smoke"
     assert "| a2u_dynamic_cs_softmax |" in (folder / "table.md").read_text()
     assert second.stdout.startswith((folder / "table.txt").read_text())
+    threads = max(1, available_cores() // 2)
+    assert {result["provenance"]["threads"] for result in finished(outputs).values()} == {threads}
+    assert (tmp_path / "threads.txt").read_text() == f"{threads} {threads}\n" * 2
 
 
 @pytest.mark.skipif(torch.version.cuda is None, reason="this build of PyTorch knows no GPU")

@@ -53,7 +53,7 @@ def _words(title: str, baseline: str, scores: Mapping[str, Scores]) -> str:
         "confidence interval (Student's t, each by itself). p: paired t-test, two-sided, Holm-corrected over the rows "
         "of a metric; a row without chance is a constant. g: the mean in standard deviations of the differences, with "
         f"Hedges' correction for few seeds. verdict: at {LEVEL:.0%}; {NOISE}: no difference shown. "
-        f"{power_words(scores)}"
+        f"{power_words(scores, len(scores) - 1)}"
     )
 
 

@@ -16,7 +16,8 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from a2u.config import CONFIG_DIR
+from a2u.config import CONFIG_DIR, quoted
+from a2u.errors import ConfigError
 from a2u.reproduce.rows import RowRun
 
 Work = Callable[[DictConfig], str | None]  # runs a configuration; says why it failed, None where it did not
@@ -27,12 +28,21 @@ class HydraLauncher:
 
     Every row is launched by itself: a launcher that has several waits for all of them, and one that is lost hides
     what became of the others.
+
+    Raises:
+        ConfigError: `outputs` has a name that cannot be handed to a job.
     """
 
     def __init__(self, plugin: Any, outputs: Path, work: Work) -> None:
+        folder = str(outputs.absolute())  # a job may start in another
+        if "${" in folder:
+            raise ConfigError(
+                f"runtime.outputs is {folder}, and launchers of Hydra take ${{ for a reference to another key: "
+                "name a folder without it, or use launcher=local."
+            )
+        self._outputs = f"runtime.outputs={quoted(folder)}"
         if hasattr(plugin, "ray"):
             _join_ray(plugin.ray.init)
-        self._outputs = f"runtime.outputs='{outputs.absolute()}'"  # a job may start in another folder
         with initialize_config_dir(version_base="1.3", config_dir=str(CONFIG_DIR)):
             config = compose("train", [self._outputs], return_hydra_config=True)
             loader = GlobalHydra.instance().config_loader()

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from a2u.reproduce.rows import RowRun
 FORKS = get_context("forkserver")
 # Importing takes as long as a hundred steps of a small network; PyTorch's optimizers import the last.
 FORKS.set_forkserver_preload([__name__, "torch._dynamo"])
+THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # read by BLAS and Numba as they are loaded
 Failures = dict[str, str]  # title of a row -> why it failed
 
 
@@ -43,11 +44,13 @@ class Job(Protocol):
         """Ask it to stop; False where that is not in our hands."""
 
 
-def launch(rows: Sequence[RowRun], jobs: int | None, launcher: Any) -> Failures:
+def launch(rows: Sequence[RowRun], asked: int, jobs: int | None, launcher: Any) -> Failures:
     """Run `rows`; one that fails does not stop the others.
 
     Args:
         rows: what to run.
+        asked: how many rows the command is for, finished ones too. On this machine the cores are shared out among
+            these, so that a row has as many threads whichever are missing; sums are rounded by them.
         jobs: how many at a time; None: as many as the launcher thinks fit.
         launcher: a LauncherConfig, or what a launcher of Hydra's is configured by.
 
@@ -56,7 +59,7 @@ def launch(rows: Sequence[RowRun], jobs: int | None, launcher: Any) -> Failures:
     """
     waiting, running = list(rows), dict[RowRun, Job]()
     failures: Failures = {}
-    at_once, start = _starter(launcher, jobs, rows)
+    at_once, start = _starter(launcher, jobs, rows, asked)
     with Report(len(rows)) as report:
         try:
             while waiting or running:
@@ -80,15 +83,28 @@ def launch(rows: Sequence[RowRun], jobs: int | None, launcher: Any) -> Failures:
     return failures
 
 
-def _starter(launcher: Any, jobs: int | None, rows: Sequence[RowRun]) -> tuple[int, Callable[[RowRun], Job]]:
+def _starter(
+    launcher: Any, jobs: int | None, rows: Sequence[RowRun], asked: int
+) -> tuple[int, Callable[[RowRun], Job]]:
     """How many rows at a time, and what starts one."""
     if not isinstance(launcher, LauncherConfig):
         return jobs or len(rows), HydraLauncher(launcher, Path(rows[0].cfg.runtime.outputs), run_here).start
     if launcher.name is Launcher.inline:
         return 1, _inline
     at_once = jobs or (1 if torch.cuda.is_available() else available_cores())
-    threads = max(1, available_cores() // min(at_once, len(rows)))
+    threads = rows[0].cfg.runtime.threads or max(1, available_cores() // min(at_once, asked))
+    _start_forks(threads)
     return at_once, lambda row: _Process(row, threads)
+
+
+def _start_forks(threads: int) -> None:
+    """Start the process that rows are forked from, in an environment that says how many threads libraries may use."""
+    mine = {name: os.environ[name] for name in THREADS if name in os.environ}
+    os.environ |= dict.fromkeys(THREADS, str(threads))
+    forkserver.ensure_running()
+    for name in THREADS:
+        del os.environ[name]
+    os.environ |= mine
 
 
 def _ended(row: RowRun, job: Job) -> tuple[dict[str, Any], str | None]:
@@ -141,8 +157,7 @@ class _Process:
         self._start = self._log.stat().st_size
         cfg = row.cfg.copy()
         cfg.runtime.progress = False
-        if cfg.runtime.threads is None:
-            cfg.runtime.threads = threads
+        cfg.runtime.threads = threads
         self._process = FORKS.Process(target=_run_to_log, args=(cfg, self._log))
         self._process.start()
 

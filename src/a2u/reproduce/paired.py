@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 Scores = Mapping[int, float] | float  # of a row: by seed, or the only one, where it knows no chance
@@ -60,11 +60,17 @@ def difference(row: Scores, other: Scores) -> Difference | None:
 
 def differences_from(baseline: str, scores: Mapping[str, Scores]) -> dict[str, Difference]:
     """Every other row minus `baseline`, p Holm-corrected over them; without rows that have no two seeds in common."""
-    found = {row: difference(scores[row], scores[baseline]) for row in scores if row != baseline}
-    compared = {row: each for row, each in found.items() if each is not None}
-    tested = [row for row, each in compared.items() if each.seeds]  # an exact difference is no test
-    corrected = holm([compared[row].p for row in tested])
-    return compared | {row: replace(compared[row], p=p) for row, p in zip(tested, corrected, strict=True)}
+    found = differences([(row, baseline) for row in scores if row != baseline], scores)
+    return {row: each for (row, _), each in found.items()}
+
+
+def differences(pairs: Iterable[tuple[str, str]], scores: Mapping[str, Scores]) -> dict[tuple[str, str], Difference]:
+    """The first row of each pair minus the second, p Holm-corrected over all; without pairs that share no two seeds."""
+    found = {(row, other): difference(scores[row], scores[other]) for row, other in pairs}
+    compared = {pair: each for pair, each in found.items() if each is not None}
+    tested = [pair for pair, each in compared.items() if each.seeds]  # an exact difference is no test
+    corrected = holm([compared[pair].p for pair in tested])
+    return compared | {pair: replace(compared[pair], p=p) for pair, p in zip(tested, corrected, strict=True)}
 
 
 def holm(p: Sequence[float]) -> list[float]:

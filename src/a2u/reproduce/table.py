@@ -101,13 +101,14 @@ def complete(runs: Sequence[RowRun], settings: TableConfig) -> tuple[dict[str, d
     outputs = Path(runs[0].cfg.runtime.outputs)
     done = finished(outputs)
     force = runs[0].cfg.runtime.force
-    missing = list({run.hash: run for run in runs if force or run.hash not in done}.values())
+    asked = {run.hash: run for run in runs}
+    missing = [run for run in asked.values() if force or run.hash not in done]
     if not missing:
         return done, {}
     first = next((run for run in missing if run.learns), missing[0])
     _fill_caches(first)
     prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
-    failures = launch(missing, settings.jobs, settings.launcher)
+    failures = launch(missing, len(asked), settings.jobs, settings.launcher)
     now = finished(outputs)
     # A row that another runner was at work on may have been finished by that one.
     new = {run.title for run in missing if now.get(run.hash) not in (None, done.get(run.hash))}
