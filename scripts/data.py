@@ -101,7 +101,8 @@ def _compose(arguments: argparse.Namespace) -> int:
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
-    choices = [name for name in options_of("dataset") if name != "synthetic"]  # which has no folder
+    generated = ("synthetic", "study_test")  # which have no folder
+    choices = [name for name in options_of("dataset") if name not in generated]
     parser.add_argument("--dataset", choices=choices, required=True)
     parser.add_argument("--root", type=Path, help="the dataset's folder, as dataset.root")
     parser.add_argument("--deep", action="store_true", help="decode every file; else headers only")

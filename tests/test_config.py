@@ -39,8 +39,14 @@ def test_there_is_a_config_for_every_operator():
     assert ours == set(options_of("upsampler"))
 
 
-@pytest.mark.parametrize("scale", options_of("scale"))
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def scales_of(experiment):
+    """Those of the study are for the rows of Table 2."""
+    return [scale for scale in options_of("scale") if "study" not in scale or experiment.startswith("table2/")]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "scale"), [(experiment, scale) for experiment in EXPERIMENTS for scale in scales_of(experiment)]
+)
 def test_every_experiment_composes_and_builds(experiment, scale):
     cfg = compose([f"experiment={experiment}", f"scale={scale}"])
     check(cfg)
@@ -97,6 +103,35 @@ def test_paper_scale_is_the_papers_setting():
     assert OmegaConf.to_object(cfg.model) == MattingModelConfig(encoder_weights="imagenet")
 
 
+def test_the_study_is_lite_scale_with_more_steps_and_layers():
+    lite, study, large = (plain(compose([f"scale={scale}"])) for scale in ("lite", "study", "study_large"))
+    assert (study["model"], study["sample"]) == (lite["model"], lite["sample"])
+    steps = {"epochs", "iterations", "evaluate_every"}
+    assert {key for key in lite["trainer"] if lite["trainer"][key] != study["trainer"][key]} == steps
+    for scale, expected in ((study, 5_000), (large, 20_000)):
+        assert scale["trainer"]["epochs"] * scale["trainer"]["iterations"] == expected
+        assert (scale["dataset"]["train_layers"], scale["dataset"]["train_backgrounds"]) == (1024, 512)
+    assert (large["sample"]["crop"], large["model"]["width"], large["model"]["aspp"]) == (128, 0.25, False)
+
+
+def test_other_systems_are_as_small_at_the_study_s_scale():
+    for model in ("dim", "gca", "indexnet_matting"):
+        lite, study = (compose([f"model={model}", f"scale={scale}"]).model for scale in ("lite", "study"))
+        assert study == lite
+
+
+def test_the_study_s_layers_are_those_of_generated_mattes_alone():
+    assert "train_layers" not in compose(["scale=study", "dataset=adobe"]).dataset
+    assert compose((), "evaluate").dataset.train_layers == 256  # a configuration without a scale
+
+
+def test_the_study_s_test_images_are_of_a_stream_of_their_own():
+    test, train = compose(["dataset=study_test"], "evaluate").dataset, compose(["scale=study"]).dataset
+    assert (test.seed, test.test_images, test.test_size, test.trimap) == (20261126, 256, train.test_size, train.trimap)
+    assert test.seed != train.seed
+    assert compose(["scale=study", "dataset=study_test"]).dataset.train_layers == 0
+
+
 def test_operator_options_are_the_constructors():
     cfg = compose(["upsampler=a2u"])
     assert list(cfg.upsampler) == ["name", *option_names(operators()["a2u"])]
@@ -114,7 +149,12 @@ def test_operator_options_are_the_constructors():
         (["upsampler=nearest", "upsampler.rank=2"], ["upsampler.rank", "allowed here: name, ratio"]),
         (["upsampler=neerest"], ["upsampler 'neerest'", "bilinear", "Did you mean 'nearest'?"]),
         (["experiment=table2/a2u_dynamik_cs"], ["table2/a2u_dynamik_cs", "Did you mean 'table2/a2u_dynamic_cs'?"]),
-        (["scale=big"], ["scale 'big'", "lite, medium, paper, smoke"]),
+        (["scale=big"], ["scale 'big'", "lite, medium, paper, smoke, study, study_large"]),
+        (
+            ["scale=study", "task=reconstruction"],
+            ["scale=study is not for task=reconstruction", "lite, medium"],
+        ),
+        (["scale=study_large", "experiment=table1/conv_nearest"], ["study_large is not for task=reconstruction"]),
         (["dataset=adope"], ["dataset 'adope'", "adobe"]),
         (["dataset=adobe", "dataset.train_size=3"], ["dataset.train_size", "cache_mb"]),
         (["trainer.epochs=many"], ["trainer.epochs", "many", "Integer"]),
@@ -137,7 +177,7 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(overrides, words):
 
 
 def test_what_is_like_nothing_known_gets_no_suggestion():
-    with pytest.raises(ConfigError, match=r"smoke\.$"):
+    with pytest.raises(ConfigError, match=r"study_large\.$"):
         compose(["scale=xyz"])
 
 

@@ -261,7 +261,7 @@ class SyntheticConfig(MattingDatasetConfig):
 
     name: str = "synthetic"
     cache: str | None = "data"  # folder for generated layers; null: generate again every time
-    train_layers: int = 256
+    train_layers: int = 256  # 0: no training part, for evaluation alone
     train_backgrounds: int = 128
     train_size: int = 160  # side of the square training layers, pixels
     test_images: int = 64
@@ -489,6 +489,18 @@ class TableConfig:
 
 
 @dataclass
+class StudyConfig:
+    """configs/study.yaml: how the study of docs/study.md is carried out; what it is, its protocol fixes."""
+
+    seeds: int = MISSING  # seeds 0 .. seeds-1; with fewer than the protocol's nothing is measured on the test images
+    jobs: int | None = None  # rows at a time, as in TableConfig
+    photographs: str | None = None  # folder of the alphamatting.com photographs, measured as well where it is given
+    publish: bool = False  # copy the finished study to results/ instead of running
+    report: bool = False  # write table, pictures and conclusion from results/ instead of running
+    launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by
+
+
+@dataclass
 class FiguresConfig:
     """configs/figures.yaml: which figures, of what; what the rows run on is said as for train.py."""
 
@@ -551,6 +563,7 @@ def _register() -> dict[str, type]:
     store.store(name="shipped_schema", node=ShippedConfig)
     store.store(name="export_schema", node=ExportConfig)
     store.store(name="table_schema", node=TableConfig)
+    store.store(name="study_schema", node=StudyConfig)
     store.store(name="figures_schema", node=FiguresConfig)
     store.store(name="bench_schema", node=BenchConfig)
     store.store(name="report_schema", node=ReportConfig)
@@ -589,6 +602,7 @@ def _register() -> dict[str, type]:
         ShippedConfig,
         ExportConfig,
         TableConfig,
+        StudyConfig,
         FiguresConfig,
         BenchConfig,
         ReportConfig,
@@ -754,6 +768,11 @@ def explain(error: Exception) -> str:
             f"{error.override} cannot be read: write KEY=VALUE, and a value with special characters in quotes of both "
             "kinds, KEY=\"'VALUE'\"."
         )
+    other_task = re.search(r"Could not find 'scale/(\w+)/(\w+)'", str(error))
+    if other_task:
+        scale, task = other_task.groups()
+        others = [name for name in options_of("scale") if (CONFIG_DIR / "scale" / name / f"{task}.yaml").is_file()]
+        return f"scale={scale} is not for task={task}; choose another scale: {', '.join(others)}."
     missing = re.search(r"Could not find '([^/']+)/([^']+)'", str(error))
     if missing:
         return _no_such_option(*missing.groups())

@@ -219,7 +219,7 @@ def test_a_cache_that_cannot_be_written(cfg: SyntheticConfig, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("key", "value", "lowest"),
-    [("train_size", 31, 32), ("test_size", 0, 32), ("limit_test", 0, 1), ("train_layers", -1, 1), ("seed", -1, 0)],
+    [("train_size", 31, 32), ("test_size", 0, 32), ("limit_test", 0, 1), ("train_layers", -1, 0), ("seed", -1, 0)],
 )
 def test_impossible_configurations(cfg: SyntheticConfig, key: str, value: int, lowest: int) -> None:
     with pytest.raises(ConfigError, match=f"{key} is {value}; it has to be at least {lowest}"):

@@ -9,6 +9,7 @@ from a2u.reproduce.render import TITLES, Results, scores_of
 
 OTHER_SYSTEMS = ("dim", "indexnet_matting", "gca")
 SMOKE = "A few steps, to see that every part works; the numbers mean nothing."
+STUDY = "The setting of the open study (docs/study.md), which is measured on other images than these."
 
 
 def caption(table: str, dataset: str, scale: str, results: Results) -> str:
@@ -103,6 +104,8 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
             "smoke": SMOKE,
             "lite": "Evidence that every row runs and learns, not a ranking: seeds differ by as much as the operators "
             "do.",
+            "study": STUDY,
+            "study_large": STUDY,
             "paper": "The setting of Sec. 6.3." if _is_papers(run) else reduced,
             "medium": reduced,
         }

@@ -42,16 +42,17 @@ def build(cfg: SyntheticConfig) -> MattingData:
 
     With `cfg.cache` every item is kept as one file below
     `<cache>/synthetic-v<version>-seed<seed>-size<size>/<split>/`; processes may share the folder. Items handed out
-    are kept in memory and read-only. `limit_train` limits both layers and backgrounds. Raises ConfigError for a
-    count or a size that cannot be, and DataError on use where the cache cannot be written.
+    are kept in memory and read-only. `limit_train` limits both layers and backgrounds; without any of them there is
+    no training part. Raises ConfigError for a count or a size that cannot be, and DataError on use where the cache
+    cannot be written.
     """
     _check(cfg)
     layers, backgrounds, drawn = _items(cfg)
     composites = drawn if cfg.trimap is None else EvenTrimaps(drawn, cfg.trimap)
     return MattingData(
-        layers=layers,
+        layers=layers if len(layers) else None,
         layer_names=[layer_name(index, "train") for index in range(len(layers))],
-        backgrounds=backgrounds,
+        backgrounds=backgrounds if len(backgrounds) else None,
         test=composites,
         test_names=[layer_name(index, "test") for index in range(len(composites))],
         checksum=partial(_checksum, composites),
@@ -246,8 +247,8 @@ def _check(cfg: SyntheticConfig) -> None:
             "check out the commit that a result of that version names."
         )
     least = {
-        "train_layers": 1,
-        "train_backgrounds": 1,
+        "train_layers": 0,
+        "train_backgrounds": 0,
         "test_images": 1,
         "train_size": MINIMUM_SIZE,
         "test_size": MINIMUM_SIZE,
