@@ -1,6 +1,7 @@
 """What a runner of rows says while they run."""
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -11,12 +12,17 @@ from tqdm import tqdm
 
 from a2u.reproduce.rows import RowRun
 
+Progress = dict[str, Any]  # what a run's progress file says (a2u.engine.log)
+
 
 class Report:
     """A bar over all rows with what the running ones do; lines where the output is not a terminal."""
 
     def __init__(self, rows: int) -> None:
-        self._bar = tqdm(total=rows, unit="row", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        # tqdm's own time left jumps where rows end two at a time, and is not there before the first has ended
+        form = "{l_bar}{bar}| {n_fmt}/{total_fmt} rows [{elapsed}{postfix}]"
+        self._bar = tqdm(total=rows, disable=not sys.stderr.isatty(), dynamic_ncols=True, bar_format=form)
+        self._waiting, self._seconds = rows, list[float]()
         self._spoke = time.monotonic()
 
     def __enter__(self) -> "Report":
@@ -26,10 +32,12 @@ class Report:
         self._bar.close()
 
     def started(self, row: RowRun) -> None:
+        self._waiting -= 1
         self._say(f"started   {row.title}")
 
     def finished(self, row: RowRun, result: dict[str, Any]) -> None:
         self._bar.update(1)
+        self._seconds.append(result["provenance"]["wall_seconds"])
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
         self._say(f"finished  {row.title}: {numbers}  ({result['provenance']['wall_seconds']:.0f} s)")
 
@@ -38,10 +46,13 @@ class Report:
         self._say(f"FAILED    {row.title}: {reason}")
 
     def progress(self, running: Sequence[RowRun]) -> None:
-        states = [f"{row.title} {_state(row.places.progress)}" for row in running]
+        now = [_read(row.places.progress) for row in running]
+        seconds = seconds_left(self._seconds, now, self._waiting)
+        states = [] if seconds is None else [f"about {tqdm.format_interval(seconds)} left"]
+        states += [f"{row.title} {_words(each)}" for row, each in zip(running, now, strict=True)]
         if not self._bar.disable:
             self._bar.set_postfix_str(" | ".join(states), refresh=True)
-        elif states and time.monotonic() - self._spoke > 30:
+        elif running and time.monotonic() - self._spoke > 30:
             self._say(f"running   {' | '.join(states)}")
 
     def _say(self, line: str) -> None:
@@ -49,11 +60,34 @@ class Report:
         self._spoke = time.monotonic()
 
 
-def _state(progress: Path) -> str:
-    """What a run's progress file says, in a few words."""
+def seconds_left(finished: Sequence[float], running: Sequence[Progress | None], waiting: int) -> float | None:
+    """Until every row is done, taking all for equally long; None where nothing can be said yet.
+
+    Args:
+        finished: the seconds of each finished row.
+        running: the progress of each running row; None of one that is starting.
+        waiting: rows that are not started.
+    """
+    undone = [1 - now["step"] / max(1, now["steps"]) if now else 1 for now in running]
+    of_rows = list(finished) or [
+        now["seconds_left"] / rest for now, rest in zip(running, undone, strict=True) if now and "loss" in now and rest
+    ]
+    if not of_rows or not running:
+        return None
+    return statistics.fmean(of_rows) * (waiting + sum(undone)) / len(running)
+
+
+def _read(progress: Path) -> Progress | None:
+    """A run's progress file; None where it is not there yet, or just being written."""
     try:
-        now = json.loads(progress.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there yet, or just being written
+        return json.loads(progress.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _words(now: Progress | None) -> str:
+    """What a run does, in a few words."""
+    if now is None:
         return "starting"
     if now["phase"] == "evaluating":
         return f"step {now['step']}/{now['steps']}, evaluating {now['images']}/{now['of']}"

@@ -3,11 +3,12 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from a2u.config import TableConfig, split_command_line
@@ -85,10 +86,12 @@ def told(failures: Failures, absent: int, total: int) -> int:
     return 1 if failures or absent else 0
 
 
-def complete(runs: Sequence[RowRun], settings: TableConfig) -> tuple[dict[str, dict[str, Any]], Failures]:
+def complete(
+    runs: Sequence[RowRun], settings: TableConfig, failed: Callable[[RowRun, str], None] | None = None
+) -> tuple[dict[str, dict[str, Any]], Failures]:
     """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
 
-    settings: how many rows side by side, and by which launcher.
+    settings: how many rows side by side, and by which launcher; failed: called as soon as one has.
 
     Raises:
         ConfigError, DataError: before anything is run or written.
@@ -106,9 +109,9 @@ def complete(runs: Sequence[RowRun], settings: TableConfig) -> tuple[dict[str, d
     if not missing:
         return done, {}
     first = next((run for run in missing if run.learns), missing[0])
-    _fill_caches(first)
+    fill_caches(first.cfg.dataset)
     prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
-    failures = launch(missing, len(asked), settings.jobs, settings.launcher)
+    failures = launch(missing, len(asked), settings.jobs, settings.launcher, failed)
     now = finished(outputs)
     # A row that another runner was at work on may have been finished by that one.
     new = {run.title for run in missing if now.get(run.hash) not in (None, done.get(run.hash))}
@@ -189,8 +192,14 @@ def refuse_part(settings: TableConfig, overrides: Sequence[str]) -> None:
         )
 
 
-def refuse_unfit(results: Mapping[str, dict[str, Any] | None]) -> None:
-    """Raise PublishError unless results, by their titles, are all there, of clean trees, and of one test set."""
+def refuse_unfit(
+    results: Mapping[str, dict[str, Any] | None],
+    again: str = "Commit, and run these again with ARGS=runtime.force=true.",
+) -> None:
+    """Raise PublishError unless results, by their titles, are all there, of clean trees, and of one test set.
+
+    again: how to run those of uncommitted changes again, in words.
+    """
     absent = [title for title, result in results.items() if result is None]
     if absent:
         raise PublishError(f"not finished, nothing was published: {', '.join(absent)}.")
@@ -199,7 +208,7 @@ def refuse_unfit(results: Mapping[str, dict[str, Any] | None]) -> None:
     if dirty:
         raise PublishError(
             "run with uncommitted changes or over several commits, so no commit stands for the numbers; nothing was "
-            f"published: {', '.join(dirty)}. Commit, and run these again with ARGS=runtime.force=true."
+            f"published: {', '.join(dirty)}. {again}"
         )
     if len({provenance["data_sha256"] for provenance in provenances.values()}) > 1:
         raise PublishError("the rows were evaluated on test sets that differ (data_sha256); nothing was published.")
@@ -237,15 +246,15 @@ def is_whole(settings: TableConfig, overrides: Sequence[str]) -> bool:
     return not settings.rows and all(re.match(plain, override) for override in overrides)
 
 
-def _fill_caches(run: RowRun) -> None:
-    """Fill caches once, before several processes would each do it."""
+def fill_caches(dataset: DictConfig) -> None:
+    """Fill a dataset's caches once, before several processes would each do it."""
     with tqdm(desc="preparing data", disable=not sys.stderr.isatty(), unit="item", leave=False) as bar:
 
         def progress(count: int, total: int) -> None:
             bar.total = total
             bar.update(count - bar.n)
 
-        prepare_data(run.cfg.dataset, progress, available_cores())
+        prepare_data(dataset, progress, available_cores())
 
 
 def write_or_remove(path: Path, text: str) -> None:
