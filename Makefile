@@ -3,17 +3,17 @@
 
 ## DATASET=adobe         what a table is run on; several, with commas, are one table each
 ## ROOT=folder           where that dataset lies
-## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting
+## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting; study: docs/study.md
 ## ROWS=nearest,carafe   these rows alone; an operator of your own may be one (docs/new_operator.md)
 ## SEEDS=3               seeds 0, 1, 2 of every row
 ## JOBS=2                rows at a time
 ## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
-## PHOTOS=folder         photographs of alphamatting.com, for table6, figures and shipped
+## PHOTOS=folder         photographs of alphamatting.com, for table6, figures, study and shipped
 ## ARGS="key=value ..."  anything else that scripts/train.py takes
 ## PYTHON=python3        an environment of yours instead of .venv
 DATASET ?=
 SCALE ?= lite
-SEEDS ?= 1
+SEEDS ?=
 LAUNCHER ?= local
 ROOT ?=
 ROWS ?=
@@ -44,13 +44,13 @@ export PYTHONPATH := $(CURDIR)/src
 EXTRAS := experiments,digits,figures,classic,launchers,onnx,test
 TABLES := table1 table2 table3 table4 table5 table6 table7
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
-TABLE_ARGS = seeds=$(SEEDS) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
+TABLE_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
 PHOTO_ARGS = $(if $(and $(PHOTOS),$(filter table6,$(1))),photographs="'$(PHOTOS)'")
 COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish figures bench demo shipped report tensorboard pictures clean foreign-environment $(TABLES)
+.PHONY: help setup test test-all lint format publish figures study study-report bench demo shipped report tensorboard pictures clean foreign-environment $(TABLES)
 
 
 help: ## this list
@@ -76,6 +76,15 @@ publish: $(READY) ## copy the finished results of TABLE=table2 to results/, unle
 
 figures: $(READY) ## draw the paper's figures from our rows
 	$(call EACH_DATASET,scripts/figures.py launcher=$(LAUNCHER) $(if $(PHOTOS),photographs="'$(PHOTOS)'") $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS))
+
+# The study's scale is its protocol's, unless one is given.
+STUDY_SCALE = $(if $(filter-out file,$(origin SCALE)),scale=$(SCALE))
+STUDY_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(JOBS),jobs=$(JOBS)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
+study: $(READY) ## carry out the open study of docs/study.md, hours on two cores; ARGS=publish=true keeps it in results/
+	"$(RUN)" scripts/study.py $(STUDY_ARGS) $(STUDY_SCALE) $(ARGS)
+
+study-report: $(READY) ## its table, pictures and conclusion, from results/study alone
+	"$(RUN)" scripts/study.py report=true $(STUDY_SCALE) $(ARGS)
 
 BENCH ?=
 bench: $(READY) ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/

@@ -27,8 +27,10 @@ STYLE = {"font.size": FONT_SIZE, "font.sans-serif": ["DejaVu Sans"], "svg.fontty
 Curve = tuple[list[int], list[float]]  # steps, metric
 
 
-def learning_curves(table: str, dataset: str, scale: str, results: Results, path: Path) -> bool:
-    """Draw every row's main metric on the test set over the training steps; put the SVG in `path`'s place.
+def learning_curves(
+    table: str, dataset: str, scale: str, results: Results, path: Path, on: str = "the test set"
+) -> bool:
+    """Draw every row's main metric over the training steps; put the SVG in `path`'s place.
 
     A line is the mean over a row's seeds; thin lines are the single seeds where there are several. Dotted verticals
     stand where the learning rate falls. A row with fewer than three points is left out. The background is white.
@@ -39,6 +41,7 @@ def learning_curves(table: str, dataset: str, scale: str, results: Results, path
         scale: such as "lite".
         results: for each row, in order, its results, one a seed.
         path: an .svg file.
+        on: what the curves were measured on, in words.
 
     Returns:
         Whether there is a picture: False, and nothing is written, where no row has three points, or (with a warning
@@ -54,7 +57,7 @@ def learning_curves(table: str, dataset: str, scale: str, results: Results, path
     except ImportError:
         log.warning('%s was not drawn: it needs Matplotlib; install it with `pip install -e ".[figures]"`.', path)
         return False
-    title = f"{table.replace('table', 'Table ')}, dataset={dataset}, scale={scale}: learning curves on the test set"
+    title = f"{table.replace('table', 'Table ')}, dataset={dataset}, scale={scale}: learning curves on {on}"
     with style.context(["default", STYLE]), replacing(path) as temporary:  # whatever this machine's matplotlibrc says
         figure = Figure(figsize=(WIDTH, HEIGHT))
         axes = figure.add_axes((0, 0, 1, 1))  # "tight" below makes room for the words

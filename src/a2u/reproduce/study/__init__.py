@@ -1,0 +1,1 @@
+"""The open study of docs/study.md: carried out, published, told."""

@@ -1,0 +1,94 @@
+"""Train everything, then, once, measure everything."""
+
+import sys
+from contextlib import closing
+from functools import partial
+
+from tqdm import tqdm
+
+from a2u.config import Launcher, LauncherConfig
+from a2u.engine.evaluate_weights import evaluate_weights, evaluated
+from a2u.engine.identity import finished
+from a2u.engine.provenance import commit
+from a2u.reproduce.launch import Failures, Job, OwnProcess, at_once_here, ended_with, log_of, side_by_side, work_here
+from a2u.reproduce.rows import RowRun
+from a2u.reproduce.study.failures import note
+from a2u.reproduce.study.protocol import TEST, Evaluation, Study
+from a2u.reproduce.study.records import by_row, gather
+from a2u.reproduce.study.report import as_terminal
+from a2u.reproduce.table import complete, fill_caches, told
+
+
+def carry_out(study: Study) -> int:
+    """Run what is missing, print the result; return 0, or 1 where something failed.
+
+    The test images are neither generated nor measured before every row and seed is trained. What failed is added to
+    <outputs>/<scale>/failures.json, and done by the next call.
+
+    Raises:
+        ConfigError, DataError: before anything is run or written.
+    """
+    _warn_of_several_commits(study)
+
+    def failed(run: RowRun, reason: str) -> None:
+        note(study.failures, run, "training", reason)
+
+    done, failures = complete(study.runs, study.how, failed)
+    absent = [run for run in study.runs if run.hash not in done]
+    status = told(failures, len(absent), len(study.runs))
+    if absent or not study.whole:
+        why = "every row and seed is trained first" if absent else "the protocol asks for more seeds"
+        print(f"Nothing was measured on the test images: {why}.", file=sys.stderr)
+        return status
+    evaluations = [study.evaluation(run, test, done) for test in study.tests for run in study.runs]
+    failures = _measure(study, evaluations)
+    found = gather(study, done)
+    status = told(failures, sum(part is None for parts in found.values() for part in parts.values()), len(evaluations))
+    if status == 0:
+        print(as_terminal(by_row(study, found), study.outputs))
+    return status
+
+
+def _warn_of_several_commits(study: Study) -> None:
+    """What cannot be published is told before the hours that it takes."""
+    (code, dirty), done = commit(), finished(study.outputs)
+    others = [run for run in study.runs if run.hash in done and done[run.hash]["provenance"]["commit"] != code]
+    if dirty:
+        print("warning: there are uncommitted changes: what is run now is not published.", file=sys.stderr)
+    if others:
+        print(
+            f"warning: {len(others)} of {len(study.runs)} runs were done at another commit than {code[:8]}: a mixture "
+            "is not published.",
+            file=sys.stderr,
+        )
+
+
+def _measure(study: Study, evaluations: list[Evaluation]) -> Failures:
+    """Do the evaluations that are not done, several at a time; return why some failed, by their titles."""
+    missing = [each for each in evaluations if evaluated(each.cfg) is None]
+    of_test = [each for each in missing if each.dataset == TEST]
+    if of_test:
+        fill_caches(of_test[0].cfg.dataset)
+    launcher, failures = study.how.launcher, Failures()
+    inline = isinstance(launcher, LauncherConfig) and launcher.name is Launcher.inline
+    at_once = 1 if inline else at_once_here(study.how.jobs)
+    hidden = not sys.stderr.isatty()
+    # smoothing 0: the time left is by the mean of all, not by the last ones, which end several at a time
+    with tqdm(total=len(missing), unit="evaluation", smoothing=0, disable=hidden, dynamic_ncols=True) as bar:
+        start = partial(_start, inline)
+        with closing(side_by_side(missing, at_once, start, lambda running: bar.refresh())) as ended:
+            for each, job in ended:
+                reason = job.result()
+                if reason is not None:
+                    failures[each.title] = reason
+                    note(study.failures, each.run, each.dataset, reason)
+                bar.update(1)
+                tqdm.write(f"{'measured ' if reason is None else 'FAILED   '} {each.title}", file=sys.stderr)
+    return failures
+
+
+def _start(inline: bool, each: Evaluation) -> Job:
+    log = log_of(each.run.cfg)
+    if inline:
+        return ended_with(work_here(evaluate_weights, each.cfg, log))
+    return OwnProcess(evaluate_weights, each.cfg, log, threads=1)
