@@ -11,11 +11,12 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from helpers.browser import chromium, requests, resize
+from helpers.study import records, write_records
 
 from a2u.config import ReportConfig, ReportSource, compose
 from a2u.engine.identity import identity
 from a2u.reproduce.figures.sheet import INDEX, Cell, Sheet, save_pictures
-from a2u.reproduce.page import make_page
+from a2u.reproduce.page import make, make_page
 from a2u.reproduce.page.cells import column, head, number
 from a2u.reproduce.page.gather import Group, add_shared_rows, gather
 from a2u.reproduce.page.make import ReportError
@@ -403,3 +404,33 @@ def test_make_report_shows_every_committed_table(tmp_path):
     text = (tmp_path / "report" / "index.html").read_text()
     for path in RESULTS.rglob("seed*.json"):
         assert path.relative_to(ROOT).as_posix() in text
+
+
+# The open study
+
+
+def test_a_study_with_results_has_a_section_with_table_conclusion_and_pictures(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).normal(0, 0.05, (12, 3))
+    sad = {row: dict(enumerate(3 + place / 5 + noise[place])) for place, row in enumerate(rows_of("table2")[1:])}
+    sad["nearest"], sad["indexnet"] = {0: 3.0, 1: 3.1, 2: 3.2}, {0: 2.7, 1: 2.8, 2: 2.9001}
+    write_records(tmp_path / "study", records(sad))
+    shutil.copytree(RESULTS / "table3" / "synthetic", tmp_path / "table3" / "synthetic")
+    monkeypatch.setattr(make, "RESULTS", tmp_path)
+    text = make_page(ReportConfig(outputs=str(tmp_path / "outputs"))).read_text()
+    assert '<a href="#study">Open study</a>' in text
+    rows = {
+        row[0].strip(): [spoken(cell) for cell in row[1:]] for row in Cells(text).tables["The open study, scale study"]
+    }
+    assert list(rows) == ["row", *rows_of("table2")]
+    assert rows["indexnet"][0].startswith("2.800 ± 0.100")
+    assert (rows["indexnet"][1], rows["indexnet"][-2:]) == ("-9.7%", ["better", "-8.6%"])
+    assert rows["trimap_only"][1:] == ["—"] * 6
+    section = text[text.index('<section id="study"') :].split("</section>")[0]
+    assert "indexnet (-9.7% of its SAD" in spoken(section)
+    assert "H3, carafe is worse than nearest: " in spoken(section)
+    assert section.count('<img src="data:image/svg+xml;base64,') == 2
+    assert "table2/indexnet, seed 0, 5,000 steps on synthetic" in spoken(section)  # the training behind a number
+
+
+def test_there_is_no_section_without_a_study(page):
+    assert "Open study" not in page.read_text()

@@ -9,6 +9,7 @@ from a2u.errors import A2UError
 from a2u.files import user_path
 from a2u.reproduce.page.gather import add_shared_rows, gather
 from a2u.reproduce.page.pictures import galleries
+from a2u.reproduce.page.study import study_sections
 from a2u.reproduce.page.tables import sections
 from a2u.reproduce.table import RESULTS, write
 
@@ -36,7 +37,8 @@ def make_page(settings: ReportConfig) -> Path:
             "another folder with outputs=DIR."
         )
     path = (user_path(settings.folder) if settings.folder else outputs / "report") / "index.html"
-    write(path, _template().render(own=own, sections=sections(found), galleries=galleries(outputs / "figures")))
+    shown = [*sections(found), *([] if own else study_sections(RESULTS))]
+    write(path, _template().render(own=own, sections=shown, galleries=galleries(outputs / "figures")))
     return path
 
 

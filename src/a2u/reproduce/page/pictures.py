@@ -2,14 +2,13 @@
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from a2u.errors import A2UError
-from a2u.reproduce.curves import learning_curves
 from a2u.reproduce.figures.sheet import INDEX
-from a2u.reproduce.render import Results
 
 TRUTH = "ground truth"
 
@@ -25,6 +24,15 @@ class Picture:
     title: str  # image, trimap, or whose matte
     note: str
     uri: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of results, below their table."""
+
+    uri: str
+    alt: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,11 @@ class Gallery:
     strips: list[Strip]
 
 
-def curves(table: str, dataset: str, scale: str, results: Results) -> str:
-    """A table's learning curves as a data URI; empty where there are none."""
+def drawn(draw: Callable[[Path], bool], alt: str, caption: str) -> list[Drawing]:
+    """The picture that `draw` puts in an SVG file; none where it says there is none."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "curves.svg"
-        return data_uri(path) if learning_curves(table, dataset, scale, results, path) else ""
+        path = Path(folder) / "drawing.svg"
+        return [Drawing(data_uri(path), alt, caption)] if draw(path) else []
 
 
 def galleries(figures: Path) -> list[Gallery]:

@@ -9,10 +9,11 @@ from omegaconf import DictConfig
 from a2u.reproduce import benchmark_page
 from a2u.reproduce.benchmark_sets import TRIMAPS, tests_of
 from a2u.reproduce.caption import caption
+from a2u.reproduce.curves import learning_curves
 from a2u.reproduce.differences import difference_blocks
 from a2u.reproduce.page.cells import DASH, Cell, Head, column, head
 from a2u.reproduce.page.gather import Group
-from a2u.reproduce.page.pictures import curves
+from a2u.reproduce.page.pictures import Drawing, drawn
 from a2u.reproduce.page.records import Record, record
 from a2u.reproduce.published import is_printed_on, metrics_of, printed_on, rows_of
 from a2u.reproduce.render import Results, speed, table_cells
@@ -48,7 +49,7 @@ class Block:
     words: str
     records: list[Record]
     notes: list[str] = field(default_factory=list)
-    curves: str = ""  # an SVG as a data URI
+    drawings: list[Drawing] = field(default_factory=list)
     difference_words: str = ""
     differences: list[Grid] = field(default_factory=list)
     quoted: Grid | None = None  # the paper's own numbers, where they cannot stand in the same table
@@ -93,18 +94,23 @@ def _block(group: Group, results: Results) -> Block:
             f"The printed numbers are of {printed_on(table, dataset)}, these of {dataset}: a difference between the "
             "two would say nothing, and none is taken."
         )
-    picture = curves(table, dataset, scale, results)
-    if not picture:
+    curves = drawn(
+        lambda path: learning_curves(table, dataset, scale, results, path),
+        f"Learning curves of {name}: the main metric on the test set over training steps, a line a row, each row’s "
+        "name at the end of its line",
+        "Learning curves on the test set.",
+    )
+    if not curves:
         notes.append("No learning curves: the runs were evaluated fewer than three times.")
     return Block(
         title=f"{dataset}, {scale}",
-        grid=_grid(name, (header, lines), list(results), owner),
+        grid=as_grid(name, (header, lines), list(results), owner),
         words=caption(table, dataset, scale, results),
         records=list(records.values()),
         notes=notes,
-        curves=picture,
+        drawings=curves,
         difference_words=words,
-        differences=[_grid(f"{name}, {lines[0][0]}", (["row", *lines[0][1:]], lines[1])) for lines in differences],
+        differences=[as_grid(f"{name}, {lines[0][0]}", (["row", *lines[0][1:]], lines[1])) for lines in differences],
     )
 
 
@@ -141,11 +147,11 @@ def _benchmark(name: str, scale: str, measured: benchmark_page.Measured) -> Bloc
     title = f"Table 6 on {name}, scale {scale}"
     return Block(
         title=f"{name}, {scale}",
-        grid=_grid(title, (header, lines), [line[0] for line in lines], owner),
+        grid=as_grid(title, (header, lines), [line[0] for line in lines], owner),
         words=benchmark_page.caption(name, scale, measured),
         records=list(records.values()),
         notes=[benchmark_page.QUOTED_WORDS],
-        quoted=_grid("Table 6 as printed", benchmark_page.quoted_cells()),
+        quoted=as_grid("Table 6 as printed", benchmark_page.quoted_cells()),
     )
 
 
@@ -161,7 +167,7 @@ def _with_cost(table: Lines, results: Results) -> Lines:
     return [*header, *["samples/s"] * adds_speed, "wall seconds"], longer
 
 
-def _grid(
+def as_grid(
     name: str,
     table: Lines,
     rows: Sequence[str] = (),
