@@ -17,11 +17,12 @@ from helpers.matting_folders import matte, noise, save, small_photographs
 from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
-from a2u.config import CONFIG_DIR, compose
+from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
 from a2u.engine.export import export
 from a2u.engine.identity import Places
 from a2u.files import sha256
 from a2u.models.exported import load_exported
+from a2u.reproduce.study.protocol import scale_of, seeds_of_the_protocol
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -86,6 +87,9 @@ def test_commands(command, tmp_path, request, monkeypatch, capsys):
             return
         if target == "bench":
             check_bench(environment, tmp_path)
+            return
+        if target in ("study", "study-report"):
+            check_study(target, variables)
             return
         if target in ("test", "tensorboard"):  # this very run; a server
             words, variables = ["make", "--dry-run", target, f"PYTHON={sys.executable}"], []
@@ -178,6 +182,17 @@ def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys,
         assert (tmp_path / "photo_composite.png").is_file()
     else:
         assert re.search(r"\na2u .*\nclosed_form .*\nknn ", printed)
+
+
+def check_study(target, variables):
+    """What the command asks for; tests/reproduce/test_study.py carries a smaller study out."""
+    words = ["make", "--dry-run", target, *variables, f"PYTHON={sys.executable}"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    (command,) = [line for line in ended.stdout.splitlines() if "scripts/" in line]
+    settings, overrides = split_command_line(shlex.split(command)[2:], StudyConfig, "study")
+    assert settings.report == (target == "study-report")
+    assert settings.publish == ("ARGS=publish=true" in variables)
+    assert (scale_of(overrides), settings.seeds) == ("study", seeds_of_the_protocol())
 
 
 def check_bench(environment, tmp_path):

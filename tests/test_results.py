@@ -14,6 +14,10 @@ from a2u.reproduce.differences import differences_page
 from a2u.reproduce.published import REFERENCE, lines_of, metrics_of, rows_of
 from a2u.reproduce.render import as_markdown, table_cells
 from a2u.reproduce.rows import paper_parameters
+from a2u.reproduce.study import report
+from a2u.reproduce.study.failures import noted
+from a2u.reproduce.study.protocol import SCALES, seeds_of_the_protocol
+from a2u.reproduce.study.records import load as load_study
 from a2u.reproduce.table import PAGES
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +33,8 @@ def load(folder):
     return found
 
 
-FILES = sorted(RESULTS.rglob("seed*.json"))
+FILES = sorted(RESULTS.glob("*/*/*/*/seed*.json"))
+OF_STUDY = sorted(path for scale in SCALES for path in (RESULTS / scale).glob("*/seed*.json"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(RESULTS)))
@@ -124,7 +129,7 @@ def test_the_numbers_of_the_model_in_the_package_come_from_a_commit():
         assert len(result["provenance"]["commit"]) == 40
 
 
-@pytest.mark.parametrize("path", [*FILES, *SHIPPED], ids=lambda path: str(path.relative_to(RESULTS)))
+@pytest.mark.parametrize("path", [*FILES, *SHIPPED, *OF_STUDY], ids=lambda path: str(path.relative_to(RESULTS)))
 def test_no_result_names_a_folder_of_the_machine_it_was_made_on(path):
     def texts(value):
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -135,6 +140,40 @@ def test_no_result_names_a_folder_of_the_machine_it_was_made_on(path):
 
 def test_every_table_is_shown_and_every_table_shown_is_there():
     pages = "".join((ROOT / name).read_text() for name in PAGES)
-    shown = set(re.findall(r"<!-- (results/\S+) -->", pages))
+    shown = set(re.findall(r"<!-- (results/\S+/table\.md) -->", pages))
     measured = {path.relative_to(ROOT).as_posix() for path in RESULTS.rglob("table.md")}
     assert shown == measured
+
+
+@pytest.mark.parametrize("path", OF_STUDY, ids=lambda path: str(path.relative_to(RESULTS)))
+def test_a_run_of_the_study_stands_where_it_says_and_comes_from_a_commit(path):
+    run = json.loads(path.read_text())
+    scale, row, name = path.relative_to(RESULTS).with_suffix("").parts
+    assert (run["training"]["scale"], run["row"], f"seed{run['seed']}") == (scale, row, name)
+    for part in filter(None, (run["training"], run["test"], run["photographs"])):
+        assert part["provenance"]["dirty"] is False
+        assert len(part["provenance"]["commit"]) == 40
+        assert list(part["metrics"]) == metrics_of("table2")
+
+
+@pytest.mark.parametrize("folder", sorted({path.parents[1] for path in OF_STUDY}), ids=lambda folder: folder.name)
+def test_a_study_is_whole_and_its_report_says_what_its_runs_say(folder):
+    runs = load_study(folder)
+    assert list(runs) == rows_of("table2")
+    seeds = {row: [run["seed"] for run in of_row] for row, of_row in runs.items()}
+    assert seeds.pop(REFERENCE) == [0]
+    assert all(found == list(range(seeds_of_the_protocol())) for found in seeds.values())
+    assert len({run["test"]["provenance"]["data_sha256"] for of_row in runs.values() for run in of_row}) == 1
+    if not (folder / "report.md").exists():
+        pytest.skip("results are committed before they are concluded from")
+    failures = noted(folder / "failures.json")
+    assert (folder / "report.md").read_text() == report.page(runs, failures, folder)
+    assert (folder / "finding.md").read_text() == report.two_sentences(runs, folder)
+    places = {
+        "docs/study.md": ("report.md", report.page(runs, failures, folder, f"../results/{folder.name}/")),
+        "README.md": ("finding.md", report.two_sentences(runs, folder)),
+    }
+    for place, (name, expected) in places.items():
+        marker, shown = f"<!-- results/{folder.name}/{name} -->\n", (ROOT / place).read_text()
+        assert marker in shown or folder.name != SCALES[0]
+        assert f"{marker}{expected}<!-- end -->" in shown or marker not in shown
