@@ -18,7 +18,7 @@ from a2u.reproduce.study import publish as publish_module
 from a2u.reproduce.study import report
 from a2u.reproduce.study.carry_out import carry_out
 from a2u.reproduce.study.command import study as command
-from a2u.reproduce.study.failures import noted
+from a2u.reproduce.study.failures import note, noted
 from a2u.reproduce.study.protocol import Study, what_is_asked
 from a2u.reproduce.study.publish import publish
 from a2u.reproduce.study.records import load
@@ -146,6 +146,7 @@ def alter(path, **provenance):
 
 def test_a_finished_study_is_published_and_reported_from_what_is_published_alone(finished_study, tmp_path, capsys):
     study = finished_study
+    note(study.failures, study.runs[1], "training", f"it broke (whole log: {study.outputs.absolute()}/nearest/log.txt)")
     assert publish(study) == 0
     folder = tmp_path / "results" / "smoke"
     runs = load(folder)
@@ -166,7 +167,6 @@ def test_a_finished_study_is_published_and_reported_from_what_is_published_alone
         assert run["test"]["config"]["dataset"]["seed"] == 20261126
     text = "".join(path.read_text() for path in folder.rglob("*.json"))
     assert str(study.outputs.parent) not in text
-    assert noted(folder / "failures.json") == []
 
     (tmp_path / "docs").mkdir()
     marker = "<!-- results/smoke/report.md -->\n"
@@ -179,7 +179,8 @@ def test_a_finished_study_is_published_and_reported_from_what_is_published_alone
     assert "README.md shows no results/smoke/finding.md: write the lines" in capsys.readouterr().out
     page = (folder / "report.md").read_text()
     assert "On the 2 photographs of alphamatting.com" in page
-    assert "### Failures\n\nNone.\n" in page
+    failure = "- nearest seed 0, training: it broke (whole log: log.txt) ("
+    assert f"### Failures\n\nEach was made good by a later call:\n\n{failure}" in page
     shown = (tmp_path / "docs" / "study.md").read_text()
     assert shown == f"## Result\n\n{marker}{page.replace('](', '](../results/smoke/')}<!-- end -->\n"
     assert (folder / "intervals.svg").is_file()

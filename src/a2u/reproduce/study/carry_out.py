@@ -66,6 +66,8 @@ def _warn_of_several_commits(study: Study) -> None:
 def _measure(study: Study, evaluations: list[Evaluation]) -> Failures:
     """Do the evaluations that are not done, several at a time; return why some failed, by their titles."""
     missing = [each for each in evaluations if evaluated(each.cfg) is None]
+    if not missing:
+        return {}
     of_test = [each for each in missing if each.dataset == TEST]
     if of_test:
         fill_caches(of_test[0].cfg.dataset)

@@ -7,7 +7,7 @@ from a2u.engine.provenance import REPOSITORY
 from a2u.files import write_json
 from a2u.reproduce.study.failures import noted
 from a2u.reproduce.study.protocol import Study, seeds_of_the_protocol
-from a2u.reproduce.study.records import Parts, by_row, gather
+from a2u.reproduce.study.records import Parts, by_row, gather, without_folders
 from a2u.reproduce.table import RESULTS, PublishError, refuse_unfit
 
 AGAIN = "Commit, and run the study again with another ARGS=runtime.outputs=DIR."
@@ -31,7 +31,7 @@ def publish(study: Study) -> int:
     for row, records in by_row(study, found).items():
         for record in records:
             write_json(folder / row / f"seed{record['seed']}.json", record)
-    write_json(folder / "failures.json", noted(study.failures))
+    write_json(folder / "failures.json", without_folders(noted(study.failures)))
     without = "" if study.photographs else ", without the photographs (PHOTOS=...)"
     print(f"published {len(study.runs)} runs to {folder.relative_to(REPOSITORY)}{without}")
     return 0

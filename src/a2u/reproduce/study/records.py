@@ -60,6 +60,15 @@ def trainings(records: Results) -> Results:
     return {row: [run["training"] for run in runs] for row, runs in records.items()}
 
 
+def without_folders(value: Any) -> Any:
+    """The same without the folders of absolute paths, which are one machine's: "weights=/a/b.pt" is "weights=b.pt"."""
+    if isinstance(value, dict):
+        return {key: without_folders(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_folders(each) for each in value]
+    return re.sub(r"(?<![\w.:/])/(?:[^\s'/]+/)*([^\s'/]+)", r"\1", value) if isinstance(value, str) else value
+
+
 def _record(run: RowRun, parts: Parts) -> dict[str, Any]:
     training = parts["training"]
     assert training is not None
@@ -69,16 +78,7 @@ def _record(run: RowRun, parts: Parts) -> dict[str, Any]:
         if test != "training":
             result = parts.get(test)
             record[part] = None if result is None else {key: result[key] for key in KEPT}
-    return _without_folders(record)
-
-
-def _without_folders(value: Any) -> Any:
-    """The same without the folders of absolute paths, which are one machine's: "weights=/a/b.pt" is "weights=b.pt"."""
-    if isinstance(value, dict):
-        return {key: _without_folders(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(each) for each in value]
-    return re.sub(r"(?<![\w.:/])/(?:[^\s'/]+/)*([^\s'/]+)", r"\1", value) if isinstance(value, str) else value
+    return without_folders(record)
 
 
 def _seed(path: Path) -> int:
