@@ -93,4 +93,4 @@ def _start(inline: bool, each: Evaluation) -> Job:
     log = log_of(each.run.cfg)
     if inline:
         return ended_with(work_here(evaluate_weights, each.cfg, log))
-    return OwnProcess(evaluate_weights, each.cfg, log, threads=1)
+    return OwnProcess(evaluate_weights, each.cfg, log, each.cfg.runtime.threads or 1)

@@ -2,15 +2,13 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 
-from a2u.reproduce.paired import LEVEL, Difference, difference, holm, mean
+from a2u.reproduce.paired import LEVEL, Difference, differences, differences_from, mean
 from a2u.reproduce.published import printed
 from a2u.reproduce.study.protocol import BASELINE, MATTERS, METRIC, TABLE
 
-Key = TypeVar("Key")
 Seeds = Mapping[int, float]
 
 OTHER_CLAIMS = ("bilinear", "carafe")  # of the paper's, than that a row is better than the baseline
@@ -75,10 +73,8 @@ def find(sad: Mapping[str, Seeds]) -> Findings:
     unit = mean(sad[BASELINE]) / 100
     percent = {row: {seed: value / unit for seed, value in seeds.items()} for row, seeds in sad.items()}
     base = percent[BASELINE]
-    others = [row for row in sad if row != BASELINE]
-    rows = _corrected({row: difference(percent[row], base) for row in others})
-    a2u = [row for row in others if row.startswith("a2u_")]
-    pairs = _corrected({pair: difference(*map(percent.__getitem__, pair)) for pair in itertools.combinations(a2u, 2)})
+    rows = differences_from(BASELINE, percent)
+    pairs = differences(itertools.combinations([row for row in sad if row.startswith("a2u_")], 2), percent)
     paper = {row: _printed(row) for row in rows}
     tau, tau_p = _kendall([each.mean for each in rows.values()], list(paper.values()))
     by_seed = {row: {seed: percent[row][seed] - base[seed] for seed in percent[row].keys() & base} for row in rows}
@@ -118,13 +114,6 @@ def _of_sameness(verdict: Verdict) -> Outcome:
 
 def _agrees(found: Findings) -> bool:
     return found.tau is not None and found.tau_p is not None and found.tau > 0 and found.tau_p < LEVEL
-
-
-def _corrected(compared: Mapping[Key, Difference | None]) -> dict[Key, Difference]:
-    """A family of tests, their p-values Holm-corrected; without those that have no two seeds in common."""
-    tested = {key: each for key, each in compared.items() if each is not None}
-    corrected = holm([each.p for each in tested.values()])
-    return {key: replace(each, p=p) for (key, each), p in zip(tested.items(), corrected, strict=True)}
 
 
 def _printed(row: str) -> float:
