@@ -73,11 +73,12 @@ function show(value) {
   place();
 }
 
-function hideSoon(value) {
+function hideSoon() {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    const record = recordOf(value);
-    if (!kept && isOpen(record) && !record.matches(":hover, :focus-within") && document.activeElement !== value) record.hidePopover();
+    if (!opener) return;
+    const record = recordOf(opener);
+    if (!kept && isOpen(record) && !record.matches(":hover, :focus-within") && document.activeElement !== opener) record.hidePopover();
   }, 200);
 }
 
@@ -101,14 +102,14 @@ for (const value of document.querySelectorAll(".value")) {
     clearTimeout(timer);
     timer = setTimeout(() => show(value), 150);
   });
-  value.addEventListener("pointerleave", () => hideSoon(value));
+  value.addEventListener("pointerleave", hideSoon);
   value.addEventListener("focus", () => { if (!closing) show(value); });
-  value.addEventListener("blur", () => hideSoon(value));
+  value.addEventListener("blur", hideSoon);
   value.addEventListener("click", () => { kept = false; show(value); kept = true; });
   value.addEventListener("keydown", (event) => { if (event.key.startsWith("Arrow")) kept = false; });
 }
 for (const record of document.querySelectorAll(".record")) {
-  record.addEventListener("pointerleave", () => { if (opener) hideSoon(opener); });
+  record.addEventListener("pointerleave", hideSoon);
   record.addEventListener("beforetoggle", (event) => {
     if (event.newState !== "closed" || !opener || record !== recordOf(opener)) return;
     kept = false;
