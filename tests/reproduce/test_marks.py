@@ -79,9 +79,9 @@ def test_a_row_of_a_single_seed_is_not_called_worse():
 
 
 def test_rows_without_chance_are_constants():
-    far, near = {"trimap_only": 90.0}, {"closed_form": 3.4}
-    assert marks({"row": BASE} | far, "sad") == {"row": "★", "trimap_only": ""}
-    assert marks({"row": BASE} | near | far, "sad") == {"row": "≈", "closed_form": "★", "trimap_only": ""}
+    far, near = {"knn": 90.0}, {"closed_form": 3.4}
+    assert marks({"row": BASE} | far, "sad") == {"row": "★", "knn": ""}
+    assert marks({"row": BASE} | near | far, "sad") == {"row": "≈", "closed_form": "★", "knn": ""}
 
 
 @pytest.mark.parametrize(
