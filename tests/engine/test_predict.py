@@ -223,6 +223,29 @@ def test_of_many_one_fails_and_the_others_go_on(matting, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
 
 
+@pytest.mark.parametrize("ask", [lambda: np.empty(2**56), lambda: torch.empty(2**56)])
+def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_path, monkeypatch, ask):
+    from a2u.engine import predict as module
+
+    def short(model, image, trimap, **options):
+        if image.shape[:2] == (48, 64):
+            ask()
+        return predict(model, image, trimap, **options)
+
+    monkeypatch.setattr(module, "predict", short)
+    for name, height in zip("abc", (40, 48, 40), strict=True):
+        photograph(tmp_path / "photos", height, 64, name)
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
+    told = r"1 of 3 .*\n  b: \S*b\.png: 64 x 48 pixels do not fit into memory; give runtime\.tile=512, or make"
+    with pytest.raises(A2UError, match=told):
+        matting(*words)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
+    with pytest.raises(A2UError, match=r"b\.png: 64 x 48 pixels do not fit into memory; make it smaller\.$"):
+        matting(*words, "runtime.tile=256")
+    with pytest.raises(A2UError, match=r"fit into memory; ClosedForm takes it whole .* tiles: make it smaller"):
+        matting(*words, "weights=null", "system=closed_form")
+
+
 def test_what_is_read_is_not_overwritten(matting, tmp_path):
     words = photograph(tmp_path)
     (tmp_path / "trimaps" / "photo.png").rename(tmp_path / "photo_alpha.png")

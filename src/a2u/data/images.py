@@ -130,7 +130,9 @@ def _decode(data: bytes) -> np.ndarray | None:
     # Unchanged: no EXIF rotation (foreground and alpha must stay aligned), no silent 16 to 8 bits.
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         return None
 
 
