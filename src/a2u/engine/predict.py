@@ -161,12 +161,16 @@ def _matte(
         check_sizes({files["image"]: trimap.shape, files["truth"]: truth.shape})
     unknown = bool((trimap == UNKNOWN).any())
     alpha = predict(model, image, trimap, tile=tile_side(cfg, model, trimap.size)) if unknown else trimap
-    write_png(_place(stem, "alpha"), alpha)
+    pictures = {"alpha": alpha}
     if cfg.cutout:
         foreground = estimate_foreground(image, alpha)
-        write_png(_place(stem, "cutout"), np.dstack([foreground, alpha]))
+        pictures["cutout"] = np.dstack([foreground, alpha])
         if background is not None:
-            write_png(_place(stem, "composite"), on_background(foreground, alpha, background))
+            pictures["composite"] = on_background(foreground, alpha, background)
+    for kind in KINDS:  # an earlier run's, which would not go with this alpha
+        _place(stem, kind).unlink(missing_ok=True)
+    for kind, picture in pictures.items():
+        write_png(_place(stem, kind), picture)
     height, width = trimap.shape
     megapixels = trimap.size / 1e6
     words = [f"{width} x {height}", _speed(megapixels, time.monotonic() - clock)]
