@@ -1,6 +1,7 @@
 """Image files: 8-bit pixels as they are stored, or an error that names the file."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,8 +111,13 @@ def _read(path: Path) -> np.ndarray:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     pixels = None if _truncated_jpeg(data) else _decode(data)
+    if pixels is None and data[4:8] == b"ftyp":  # of HEIC, AVIF and films
+        raise DataError(f"{path} is of a kind that cannot be read here, such as HEIC: convert it to PNG or JPEG")
     if pixels is None:
-        raise DataError(f"{path} ({len(data)} bytes) is damaged or not an image: copy or download it again")
+        raise DataError(
+            f"{path} ({len(data)} bytes) is damaged or not an image that can be read: copy or download it again, or "
+            "convert it to PNG or JPEG"
+        )
     if pixels.dtype != np.uint8:
         raise DataError(f"{path} has {8 * pixels.itemsize} bits a channel; convert it to 8 bits a channel")
     if pixels.ndim == 2:
@@ -139,9 +145,18 @@ def _decode(data: bytes) -> np.ndarray | None:
 def _truncated_jpeg(data: bytes) -> bool:
     """Whether a JPEG stops before its end marker; OpenCV before 5 fills the rest with grey.
 
-    The end marker of an embedded preview stands before the last start of scan.
+    The end marker of an embedded preview stands before the last start of scan. Behind the picture, as in the film that
+    phones append, the bytes of either may stand by chance: then PIL decodes, and refuses what is cut short.
     """
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda"):
+        return False
+    try:
+        Image.open(BytesIO(data), formats=["JPEG", "MPO"]).load()
+    except MemoryError:
+        raise
+    except Exception:  # PIL's of a damaged file are of a dozen types
+        return True
+    return False
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
