@@ -64,7 +64,9 @@ class Header(NamedTuple):
 
     height: int  # pixels, as stored
     width: int
-    orientation: int  # of EXIF: how viewers turn it; 1, also where it says nothing that is known: not at all
+    # Of EXIF: how viewers turn it; 1, also where it says nothing that is known: not at all. 1 of every TIFF, which PIL
+    # and OpenCV turn themselves.
+    orientation: int
 
 
 def read_header(path: Path) -> Header:
@@ -72,7 +74,7 @@ def read_header(path: Path) -> Header:
     try:
         with Image.open(path) as image:
             exif = Image.Image.getexif(image)  # PNG's own one decodes the picture to look behind it
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            orientation = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
             return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
