@@ -1,17 +1,21 @@
 """Image files: 8-bit pixels as they are stored, or an error that names the file."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from a2u.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from a2u.errors import DataError
 from a2u.files import replacing
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -71,11 +75,18 @@ class Header(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """The header of an image file, of which nothing is decoded; DataError if it has none, or far too many pixels."""
+    with _opened(path) as image:
+        exif = Image.Image.getexif(image)  # PNG's own one decodes the picture to look behind it
+        orientation = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
+        return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file of which nothing is decoded yet. Whatever PIL raises inside becomes a DataError."""
     try:
         with Image.open(path) as image:
-            exif = Image.Image.getexif(image)  # PNG's own one decodes the picture to look behind it
-            orientation = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
-            return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
+            yield image
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
     except UnidentifiedImageError as error:
@@ -104,6 +115,27 @@ def read_upright(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
     """
     pixels, turn = read(path), TURNS.get(read_header(path).orientation)
     return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+
+
+def read_srgb(path: Path) -> np.ndarray:
+    """As `read_colour`, converted to sRGB where the file has another colour profile of red, green and blue.
+
+    A damaged profile is passed over with a warning; profiles of grey and CMYK files are passed over.
+    """
+    pixels = read_colour(path)
+    with _opened(path) as image:
+        data = image.info.get("icc_profile")
+    if not data:
+        return pixels
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(data))
+        if profile.profile.xcolor_space.strip() != "RGB":
+            return pixels
+        srgb = ImageCms.createProfile("sRGB")
+        return np.array(ImageCms.profileToProfile(Image.fromarray(pixels), profile, srgb))
+    except (OSError, ImageCms.PyCMSError) as error:
+        log.warning("%s: its colour profile is damaged (%s); its colours are taken as sRGB.", path, error)
+        return pixels
 
 
 def _read(path: Path) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from a2u.data.folders import check_sizes, find_images, missing_folder, require
-from a2u.data.images import SUFFIXES, read_colour, read_grey, read_trimap, read_upright
+from a2u.data.images import SUFFIXES, read_grey, read_srgb, read_trimap, read_upright
 from a2u.data.trimaps import trimap_from_mask
 from a2u.errors import DataError
 from a2u.files import user_path
@@ -65,12 +65,12 @@ def read_photograph(files: Mapping[str, Path], erode: int, dilate: int) -> tuple
         erode, dilate: for a mask, as in `trimap_from_mask`.
 
     Returns:
-        (H, W, 3) uint8 RGB, and (H, W) uint8 of 0, 128, 255.
+        (H, W, 3) uint8 sRGB, and (H, W) uint8 of 0, 128, 255.
 
     Raises:
         DataError: a file cannot be used, or the two differ in size.
     """
-    image = read_upright(files["image"], read_colour)
+    image = read_upright(files["image"], read_srgb)
     if "trimap" in files:
         known, trimap = files["trimap"], read_upright(files["trimap"], read_trimap)
     else:
