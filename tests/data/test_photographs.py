@@ -9,7 +9,7 @@ from helpers.matting_folders import matte, noise, save
 from PIL import Image, ImageCms
 
 from a2u.data.images import read_colour
-from a2u.data.photographs import find_together, read_photograph
+from a2u.data.photographs import ENDINGS, find_together, read_photograph
 from a2u.engine.cutout import read_background
 from a2u.errors import DataError
 
@@ -42,6 +42,36 @@ def test_files_of_patterns_and_folders_go_together_by_name(folder):
     assert one == {"b": {"image": folder / "photos" / "b.jpg", "truth": folder / "trimaps" / "b.png"}}
 
 
+@pytest.mark.parametrize("text", ["photos", "photos/*", "**/photos/*"])
+def test_what_folders_and_patterns_pass_over_is_told(folder, caplog, text):
+    for name in ("1.HEIC", "2.heic", "README", ".hidden"):
+        (folder / "photos" / name).touch()
+    (folder / "photos" / "inner.d").mkdir()
+    found = find_together({"image": str(folder / text), "trimap": str(folder / "trimaps")})
+    assert list(found) == ["a", "b", "c.d"]
+    (record,) = caplog.records
+    told = f"image={folder / text}: 4 file(s) of other kinds are passed over: 2 .heic, 1 .txt, 1 no ending."
+    assert record.getMessage() == told
+
+
+def test_every_kind_that_folders_are_searched_for_can_be_read(tmp_path):
+    assert {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"} <= set(ENDINGS)
+    for kind in ENDINGS:
+        Image.fromarray(np.full((40, 30, 3), 128, np.uint8)).save(tmp_path / f"{kind[1:]}{kind}")
+    save(tmp_path / "t" / "t.png", np.zeros((40, 30), np.uint8))
+    found = find_together({"image": str(tmp_path)})
+    assert sorted(found) == sorted(kind[1:] for kind in ENDINGS)
+    for files in found.values():
+        image, _ = read_photograph(files | {"trimap": tmp_path / "t" / "t.png"}, 1, 1)
+        assert np.abs(image - 128.0).max() <= 2
+
+
+def test_a_folder_of_other_kinds_alone_is_told_to_convert_them(tmp_path):
+    (tmp_path / "1.heic").touch()
+    with pytest.raises(DataError, match=r"holds no image .*; it holds 1\.heic: convert pictures of other kinds to PNG"):
+        find_together({"image": str(tmp_path)})
+
+
 def test_single_files_go_together_whatever_they_are_called(folder):
     image, trimap = folder / "photos" / "b.jpg", folder / "trimaps" / "a.png"
     assert find_together({"image": str(image), "trimap": str(trimap)}) == {"b": {"image": image, "trimap": trimap}}
@@ -58,7 +88,11 @@ def test_brackets_in_a_files_name_are_no_pattern(folder):
     [
         ("gone.jpg", "trimaps", r"image=\S*gone\.jpg is no file and no folder: check the name"),
         ("photos", "gone/t.png", r"trimap=\S*t\.png is no file and no folder; there is no folder \S*gone; \S* holds"),
-        ("photos/*.tif", "trimaps", r"photos/\*\.tif finds no image \(\.png, \.jpg, \.jpeg\): check the pattern"),
+        (
+            "photos/*.gif",
+            "trimaps",
+            r"photos/\*\.gif finds no image \(\.png, \.jpg, \.jpeg, \.webp.*\): check the pattern",
+        ),
         ("*/b.*", "trimaps", r"finds both \S*photos/b\.jpg and \S*trimaps/b\.png: names have to differ"),
         ("trimaps", "photos", r"photos has no image for 1 name\(s\) of image=\S*trimaps: more; it holds a, b, c\.d"),
         ("photos", "trimaps/a.png", r"a\.png has no image for 2 name\(s\) of image=\S*photos: b, c\.d; it holds a"),
