@@ -1,6 +1,7 @@
 """Mattes of photographs: right pixels in every file that is written, and a sentence for what cannot be."""
 
 import errno
+import signal
 import sys
 
 import cv2
@@ -245,6 +246,26 @@ def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_
         matting(*words, "runtime.tile=256")
     with pytest.raises(A2UError, match=r"fit into memory; ClosedForm takes it whole .* tiles: make it smaller"):
         matting(*words, "weights=null", "system=closed_form")
+
+
+def test_where_it_is_stopped_it_says_how_many_are_done_and_where(matting, tmp_path, monkeypatch, capsys):
+    from a2u.engine import predict as module
+
+    def stop(model, image, trimap, **options):
+        if image.shape[:2] == (48, 64):
+            signal.raise_signal(signal.SIGTERM)
+        return trimap
+
+    monkeypatch.setattr(module, "predict", stop)
+    for name, height in zip("abc", (40, 48, 40), strict=True):
+        photograph(tmp_path / "photos", height, 64, name)
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
+    with pytest.raises(SystemExit, match=r"^stopped$"), sentence():
+        matting(*words)
+    told = capsys.readouterr().out
+    assert "\n1 of 3 done, 0.00 megapixels in" in told
+    assert told.endswith(f"; files: {tmp_path / 'out'}\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_alpha.png"]
 
 
 def test_pictures_of_an_earlier_run_do_not_stay_beside_a_new_alpha(matting, tmp_path):

@@ -63,24 +63,25 @@ def predict_photographs(cfg: DictConfig) -> Path:
     background = None if cfg.background is None else read_background(cfg.background)
     _refuse_overwriting(cfg, photographs, folder)
     model = _load(cfg)
-    clock, megapixels, failed = time.monotonic(), 0.0, {}
+    clock, done, megapixels, failed = time.monotonic(), 0, 0.0, {}
     shown = cfg.runtime.progress and sys.stderr.isatty()
-    with tqdm(photographs.items(), unit="picture", disable=not shown, dynamic_ncols=True) as bar:
-        for name, files in bar:
-            try:
-                with _fitting(cfg, model, files["image"]):
-                    size, words = _matte(cfg, model, background, files, folder / name)
-            except (A2UError, OSError) as error:
-                if len(photographs) == 1:
-                    raise
-                failed[name] = _words(error)
-                tqdm.write(f"FAILED {name}: {failed[name]}", file=sys.stderr)
-            else:
-                megapixels += size
-                tqdm.write(f"{name}: {words}")
-    seconds = time.monotonic() - clock
-    done = len(photographs) - len(failed)
-    print(f"{done} of {len(photographs)} done, {_speed(megapixels, seconds)}; files: {folder}")
+    try:
+        with tqdm(photographs.items(), unit="picture", disable=not shown, dynamic_ncols=True) as bar:
+            for name, files in bar:
+                try:
+                    with _fitting(cfg, model, files["image"]):
+                        size, words = _matte(cfg, model, background, files, folder / name)
+                except (A2UError, OSError) as error:
+                    if len(photographs) == 1:
+                        raise
+                    failed[name] = _words(error)
+                    tqdm.write(f"FAILED {name}: {failed[name]}", file=sys.stderr)
+                else:
+                    done, megapixels = done + 1, megapixels + size
+                    tqdm.write(f"{name}: {words}")
+    finally:  # when it is stopped, too
+        speed = _speed(megapixels, time.monotonic() - clock)
+        print(f"{done} of {len(photographs)} done, {speed}; files: {folder}")
     if failed:
         reasons = "".join(f"\n  {name}: {words}" for name, words in failed.items())
         raise PredictError(f"{len(failed)} of {len(photographs)} photographs have no matte:{reasons}")
