@@ -1,5 +1,6 @@
 """The page of make report: it says what the results say, and people can use it with pointer, keyboard and phone."""
 
+import html
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from a2u.reproduce.page.cells import column, head, number
 from a2u.reproduce.page.gather import Group, committed
 from a2u.reproduce.page.make import ReportError
 from a2u.reproduce.page.pictures import PictureError
+from a2u.reproduce.page.records import record
 from a2u.reproduce.published import lines_of
 from a2u.reproduce.table import RESULTS
 
@@ -120,11 +122,32 @@ def test_cost_stands_in_every_row_that_was_run(page):
 
 
 def test_every_seed_s_provenance_is_on_the_page(page):
-    text = page.read_text()
+    text = html.unescape(page.read_text())
     for path in (path for folder in SOME for path in (RESULTS / folder).rglob("seed*.json")):
         provenance = json.loads(path.read_text())["provenance"]
-        for said in (provenance["commit"], provenance["data_sha256"], path.relative_to(RESULTS).as_posix()):
+        for said in (provenance["commit"], provenance["data_sha256"], " ".join(provenance["command"])):
             assert said in text
+        assert path.relative_to(RESULTS).as_posix() in text
+
+
+def test_configurations_of_seeds_stand_once_where_they_differ_in_the_seed_alone():
+    folder = RESULTS / "table3/synthetic/lite/a2u_hybrid_cw_k5"
+    runs = [{"path": "", **json.loads((folder / f"seed{seed}.json").read_text())} for seed in range(3)]
+    assert record("a", runs).config.count("crop: 64") == 1
+    assert record("a", runs).config.startswith("# seed 0, 1, 2\n")
+    runs[1]["config"]["sample"]["crop"] = 96
+    parts = re.split("^# seed ", record("a", runs).config, flags=re.MULTILINE)
+    assert [part.splitlines()[0] for part in parts][1:] == ["0, 2", "1"]
+    assert ["crop: 64" in part for part in parts[1:]] == [True, False]
+
+
+def test_seconds_of_several_test_sets_are_no_single_one_s(page):
+    """Of Table 6, whose columns of two test sets each have records of their own."""
+    table = page.read_text().split('aria-label="Table 6 on alphamatting, scale lite"')[1].split("</table>")[0]
+    rows = re.findall(r"<tr>\n<th scope=\"row\".*?</tr>", table, re.DOTALL)
+    opened = [re.findall(r'popovertarget="table6-alphamatting_(trimap\d)-', row) for row in rows]
+    assert opened
+    assert all(each == ["trimap1"] * 4 + ["trimap2"] * 4 for each in opened)
 
 
 def test_captions_and_names_cannot_become_markup(page):
