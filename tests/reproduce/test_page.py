@@ -136,9 +136,8 @@ def test_configurations_of_seeds_stand_once_where_they_differ_in_the_seed_alone(
     assert record("a", runs).config.count("crop: 64") == 1
     assert record("a", runs).config.startswith("# seed 0, 1, 2\n")
     runs[1]["config"]["sample"]["crop"] = 96
-    parts = re.split("^# seed ", record("a", runs).config, flags=re.MULTILINE)
-    assert [part.splitlines()[0] for part in parts][1:] == ["0, 2", "1"]
-    assert ["crop: 64" in part for part in parts[1:]] == [True, False]
+    _, *parts = re.split("^# seed ", record("a", runs).config, flags=re.MULTILINE)
+    assert [(part.splitlines()[0], "crop: 64" in part) for part in parts] == [("0, 2", True), ("1", False)]
 
 
 def test_seconds_of_several_test_sets_are_no_single_one_s(page):
