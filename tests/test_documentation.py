@@ -383,6 +383,19 @@ def test_means_of_the_documented_operator_are_means():
     torch.testing.assert_close(same, inner.repeat_interleave(2, -1).repeat_interleave(2, -2))
 
 
+def test_the_folders_of_runs_are_those_that_the_tables_write_to():
+    """Their hash follows from the configuration, so that whoever ran the table can copy the command."""
+    shown = {
+        each for page in PAGES for each in re.findall(r"outputs/table\d/\w+/\w+/\w+/seed\d\S*?(?=/)", page.read_text())
+    }
+    assert shown
+    for folder in shown:
+        _, table, dataset, scale, row, run = Path(folder).parts
+        seed = run.removeprefix("seed").split("-")[0]
+        cfg = compose([f"experiment={table}/{row}", f"dataset={dataset}", f"scale={scale}", f"seed={seed}"])
+        assert str(Places.of(cfg).folder) == folder
+
+
 def test_links_lead_somewhere():
     for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
