@@ -11,11 +11,11 @@ Keys of scripts/train.py may be given, too, and are handed to every row.
 import sys
 
 from a2u.config import FiguresConfig, split_command_line
-from a2u.engine.main import helped, sentence
+from a2u.engine.main import GOES_ON, helped, sentence
 from a2u.reproduce.figures import make_figures
 
 if __name__ == "__main__":
     if helped(__doc__, "figures"):
         sys.exit()
-    with sentence():
+    with sentence(GOES_ON):
         sys.exit(make_figures(*split_command_line(sys.argv[1:], FiguresConfig, "figures")))

@@ -8,7 +8,7 @@ Examples:
 
 from omegaconf import DictConfig
 
-from a2u.engine.main import main
+from a2u.engine.main import GOES_ON, main
 from a2u.engine.processes import is_first
 from a2u.engine.run import run
 from a2u.reproduce.render import one_result
@@ -21,4 +21,4 @@ def train(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main("train", train)
+    main("train", train, stopped=GOES_ON)

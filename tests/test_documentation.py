@@ -18,6 +18,7 @@ from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
 from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
+from a2u.engine.evaluate import predict
 from a2u.engine.export import export
 from a2u.engine.identity import Places
 from a2u.files import sha256
@@ -276,18 +277,24 @@ def test_python_blocks(page, block):
 
 
 def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
+    """As the network itself gives it, at a size that is no multiple; known pixels are the trimap's."""
     pytest.importorskip("onnxruntime")
-    photograph_and_network(tmp_path)
+    network, image, trimap = photograph_and_network(tmp_path)
     monkeypatch.chdir(tmp_path)
     [block] = [block for page, block in blocks("python") if page == "onnx.md"]
     names = {}
     exec(compile(block, "onnx.md", "exec"), names)
-    assert names["alpha"].shape == (50, 70)
-    assert 0 <= names["alpha"].min() <= names["alpha"].max() <= 1
+    expected = predict(network, image, trimap)
+    assert set(np.unique(trimap)) == {0, 128, 255}
+    assert len(np.unique(expected[trimap == 128])) > 50
+    assert names["alpha"].shape == expected.shape == (50, 70)
+    assert np.abs(255 * names["alpha"] - expected).max() <= 0.51  # predict rounds
+    meaning = json.loads((tmp_path / "a2u.json").read_text())["onnx"]["output"]["meaning"]
+    assert "meaningless where the trimap is known" in meaning
 
 
 def photograph_and_network(folder):
-    """A photograph of 50 x 70 pixels, its trimap, and the smallest network there can be as ONNX."""
+    """The smallest network there can be as ONNX, a photograph of 50 x 70 pixels and its trimap; files of the three."""
     from a2u.data.images import write_png
     from a2u.models.exported_onnx import write_onnx
     from a2u.models.network import MattingNetwork
@@ -297,15 +304,19 @@ def photograph_and_network(folder):
 
         def __init__(self):
             super().__init__()
-            self.conv = torch.nn.Conv2d(4, 1, kernel_size=1)
+            self.conv = torch.nn.Conv2d(4, 1, kernel_size=5, padding=2)  # which sees the border
 
         def forward(self, x):
             return self.conv(x)
 
-    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    write_png(folder / "image.png", pixels)
-    write_png(folder / "trimap.png", pixels[..., 0] // 86 * 127)
-    write_onnx(folder / "a2u.onnx", Smallest().eval(), {})
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    trimap = np.array([0, 128, 255], np.uint8)[image[..., 0] // 86]
+    write_png(folder / "image.png", image)
+    write_png(folder / "trimap.png", trimap)
+    torch.manual_seed(0)
+    network = Smallest().eval()
+    write_onnx(folder / "a2u.onnx", network, {})
+    return network, image, trimap
 
 
 NEW_OPERATOR = (ROOT / "docs" / "new_operator.md").read_text()
@@ -385,6 +396,19 @@ def test_means_of_the_documented_operator_are_means():
     inner = torch.nn.functional.avg_pool2d(x := torch.randn(2, 4, 5, 7).double(), 3, stride=1)
     same = operator(x, torch.ones_like(guide))[:, :, 2:-2, 2:-2]
     torch.testing.assert_close(same, inner.repeat_interleave(2, -1).repeat_interleave(2, -2))
+
+
+def test_the_folders_of_runs_are_those_that_the_tables_write_to():
+    """Their hash follows from the configuration, so that whoever ran the table can copy the command."""
+    shown = {
+        each for page in PAGES for each in re.findall(r"outputs/table\d/\w+/\w+/\w+/seed\d\S*?(?=/)", page.read_text())
+    }
+    assert shown
+    for folder in shown:
+        _, table, dataset, scale, row, run = Path(folder).parts
+        seed = run.removeprefix("seed").split("-")[0]
+        cfg = compose([f"experiment={table}/{row}", f"dataset={dataset}", f"scale={scale}", f"seed={seed}"])
+        assert str(Places.of(cfg).folder) == folder
 
 
 def test_links_lead_somewhere():

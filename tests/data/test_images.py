@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -162,6 +163,48 @@ def test_truncated_jpeg_where_opencv_would_fill_it(tmp_path, monkeypatch):
         read_colour(path)
 
 
+FILM = b"\0\0\0\x18ftypmp42" + bytes(50) + b"\xff\xd9\xff\xda\0\x0c\x03" + bytes(50)  # holds JPEG's markers by chance
+
+
+@pytest.mark.parametrize("kind", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_jpeg_with_a_film_behind_it_is_read_and_refused_where_it_is_cut_short(tmp_path, monkeypatch, kind, preview):
+    """Also where OpenCV, as before version 5, would fill what is missing."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    path, plain, thumbnail = tmp_path / "a.jpg", BytesIO(), BytesIO()
+    Image.fromarray(pixels).save(plain, "JPEG", **kind)
+    Image.fromarray(pixels[:8, :8]).save(thumbnail, "JPEG")
+    exif = b"\xff\xe1" + struct.pack(">H", len(thumbnail.getvalue()) + 2) + thumbnail.getvalue()
+    data = plain.getvalue()[:2] + (exif if preview else b"") + plain.getvalue()[2:]
+    path.write_bytes(data)
+    expected = read_colour(path)
+    path.write_bytes(data + FILM)
+    np.testing.assert_array_equal(read_colour(path), expected)
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: pixels)
+    for missing in (1, 20, 500):
+        path.write_bytes(data[:-missing])
+        with pytest.raises(DataError, match="damaged"):
+            read_colour(path)
+
+
+def test_a_jpeg_of_several_pictures_is_the_first(tmp_path):
+    first, second = (np.full((16, 24, 3), value, np.uint8) for value in (50, 200))
+    path = tmp_path / "a.jpg"
+    Image.fromarray(first).save(path, "MPO", save_all=True, append_images=[Image.fromarray(second)])
+    np.testing.assert_array_equal(read_colour(path), first)
+    path.write_bytes(path.read_bytes()[:-30])  # of the second
+    np.testing.assert_array_equal(read_colour(path), first)
+
+
+def test_of_a_heic_the_sentence_says_to_convert_it(tmp_path):
+    path = tmp_path / "a.jpg"  # as telephones name some
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    with pytest.raises(
+        DataError, match=r"a\.jpg is of a kind that cannot be read here, such as HEIC: convert it to PNG"
+    ):
+        read_colour(path)
+
+
 def test_text_is_no_image(tmp_path):
     path = tmp_path / "a.png"
     path.write_text("not an image")
@@ -193,15 +236,21 @@ def test_header_of_something_else(tmp_path, content):
         read_header(path)
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(10))  # 0 and 9 mean nothing
-def test_upright_is_what_viewers_show(tmp_path, colours, orientation):
+def test_upright_is_what_viewers_show(tmp_path, form, orientation):
+    pixels = np.kron(np.random.default_rng(0).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1))).astype(np.uint8)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    path = tmp_path / "a.png"
-    Image.fromarray(colours).save(path, exif=exif)
-    shown = np.asarray(ImageOps.exif_transpose(Image.open(path)))
-    np.testing.assert_array_equal(read_upright(path, read_colour), shown)
-    np.testing.assert_array_equal(read_upright(path, lambda path: read_colour(path)[..., 1]), shown[..., 1])
+    path = tmp_path / f"a.{form.lower()}"
+    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(form, {})
+    Image.fromarray(pixels).save(path, exif=exif, **options)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(path))).astype(int)
+    read = read_upright(path, read_colour)
+    assert read.shape == shown.shape == ((24, 16, 3) if orientation in range(5, 9) else (16, 24, 3))
+    assert np.abs(read - shown).max() <= (1 if form == "JPEG" else 0)  # decoders of JPEG may round otherwise
+    green = read_upright(path, lambda path: read_colour(path)[..., 1])
+    np.testing.assert_array_equal(green, read[..., 1])
 
 
 def test_transparency_is_written_as_pil_reads_it(tmp_path, colours):

@@ -59,17 +59,42 @@ def test_size_below_one():
         trimap_from_alpha(np.zeros((3, 3), np.uint8), 0, 1)
 
 
-@pytest.mark.parametrize(("erode", "dilate"), [(0, 0), (3, 0), (0, 4), (2, 5)])
-def test_a_mask_is_known_but_for_a_band_along_its_outline(erode, dilate):
-    """Against a search of each pixel's surroundings for one of the other kind."""
+def distances(mask: np.ndarray) -> np.ndarray:
+    """Squared distance from every pixel to the nearest one that is False; larger than any picture where none is."""
+    zeros = np.argwhere(~mask)
+    pixels = np.indices(mask.shape).reshape(2, -1, 1)
+    squares = ((pixels - zeros.T[:, None]) ** 2).sum(axis=0)
+    return squares.min(axis=1, initial=2**40).reshape(mask.shape)
+
+
+@pytest.mark.parametrize("shape", [(29, 37), (1, 40), (40, 1), (1, 1)])
+@pytest.mark.parametrize(("erode", "dilate"), [(0, 0), (3, 0), (0, 4), (2, 5), (13, 10), (1000, 1000)])
+def test_a_mask_is_known_but_for_a_band_along_its_outline(shape, erode, dilate):
+    """Against the distances of all pairs of pixels."""
     coarse = np.random.default_rng(erode).integers(0, 256, (3, 4)).astype(np.float32)
-    mask = np.clip(cv2.resize(coarse, (37, 29), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    mask = np.clip(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
     expected = np.full(mask.shape, 128)
-    expected[eroded(mask >= 128, 2 * erode + 1)] = 255
-    expected[eroded(mask < 128, 2 * dilate + 1)] = 0
+    expected[distances(mask >= 128) > erode**2] = 255
+    expected[distances(mask < 128) > dilate**2] = 0
     trimap = trimap_from_mask(mask, erode, dilate)
+    assert trimap.dtype == np.uint8
     np.testing.assert_array_equal(trimap, expected)
-    assert {0, 255} <= set(np.unique(trimap))
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_mask_of_one_kind_is_known_everywhere(value):
+    mask = np.full((9, 12), value, np.uint8)
+    np.testing.assert_array_equal(trimap_from_mask(mask, 5, 5), mask)
+
+
+def test_wide_bands_about_one_pixel_are_discs():
+    """To the last pixel, and in a time that does not grow with their width."""
+    mask = np.zeros((901, 1001), np.uint8)
+    mask[450, 500] = 255
+    y, x = np.indices(mask.shape)
+    for dilate in (200, 325, 425):
+        inside = (y - 450) ** 2 + (x - 500) ** 2 <= dilate**2
+        np.testing.assert_array_equal(trimap_from_mask(mask, 1, dilate), np.where(inside, 128, 0))
 
 
 def test_the_widths_of_the_band_are_pixels():

@@ -1,7 +1,9 @@
-"""What --help prints."""
+"""What --help prints, and what is said where a script is stopped."""
 
 import os
 import re
+import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +92,29 @@ def test_the_examples_of_a_script_are_of_itself(script):
         handed_on = ("scale=", "dataset") if script in ("table", "figures") else ()
         own = [word for word in overrides if not word.startswith(handed_on)] if handed_on else overrides
         compose(own, script)
+
+
+@pytest.mark.parametrize(
+    ("script", "work", "words"),
+    [
+        ("train", "a2u.engine.run.run", ["scale=smoke"]),
+        ("table", "a2u.reproduce.table.make_table", ["table=table2"]),
+        ("figures", "a2u.reproduce.figures.make_figures", []),
+        ("evaluate", "a2u.engine.evaluate_weights.evaluate_weights", ["system=trimap_only"]),
+        ("predict", "a2u.engine.predict.predict_photographs", ["image=a.png", "trimap=b.png"]),
+        ("export", "a2u.engine.export.export", ["weights=a", "to=b"]),
+        ("report", "a2u.reproduce.page.make_page", []),
+        ("shipped", "a2u.reproduce.shipped.make", ["photographs=a"]),
+        ("bench", "a2u.bench.report.bench", []),
+    ],
+)
+def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_path, script, work, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(work, lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "scripts" / f"{script}.py"), *words])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    goes_on = script in ("train", "table", "figures")
+    assert stopped.value.code == (
+        "stopped; the same command goes on from the last checkpoint" if goes_on else "stopped"
+    )

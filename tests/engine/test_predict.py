@@ -1,5 +1,7 @@
 """Mattes of photographs: right pixels in every file that is written, and a sentence for what cannot be."""
 
+import errno
+import signal
 import sys
 
 import cv2
@@ -14,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps
 
 from a2u.config import as_typed, compose
-from a2u.data.images import read_colour, read_grey
+from a2u.data.images import read_colour, read_grey, write_png
 from a2u.engine.cutout import estimate_foreground, on_background, read_background
 from a2u.engine.evaluate import predict
 from a2u.engine.main import sentence
-from a2u.engine.predict import TEXTS, TILE, predict_photographs, tile_side
+from a2u.engine.predict import KINDS, TEXTS, TILE, predict_photographs, tile_side
 from a2u.errors import A2UError, ConfigError, DataError
 from a2u.metrics import all_metrics
 from a2u.models.classic import ClosedForm
@@ -221,6 +223,92 @@ def test_of_many_one_fails_and_the_others_go_on(matting, tmp_path, capsys):
     assert "a: 48 x 40, 0.00 megapixels in" in told.out
     assert "2 of 3 done" in told.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
+
+
+@pytest.mark.parametrize("ask", [lambda: np.empty(2**56), lambda: torch.empty(2**56)])
+def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_path, monkeypatch, ask):
+    from a2u.engine import predict as module
+
+    def short(model, image, trimap, **options):
+        if image.shape[:2] == (48, 64):
+            ask()
+        return predict(model, image, trimap, **options)
+
+    monkeypatch.setattr(module, "predict", short)
+    for name, height in zip("abc", (40, 48, 40), strict=True):
+        photograph(tmp_path / "photos", height, 64, name)
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
+    told = r"1 of 3 .*\n  b: \S*b\.png: 64 x 48 pixels do not fit into memory; give runtime\.tile=512, or make"
+    with pytest.raises(A2UError, match=told):
+        matting(*words)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
+    with pytest.raises(A2UError, match=r"b\.png: 64 x 48 pixels do not fit into memory; make it smaller\.$"):
+        matting(*words, "runtime.tile=256")
+    with pytest.raises(A2UError, match=r"fit into memory; ClosedForm takes it whole .* tiles: make it smaller"):
+        matting(*words, "weights=null", "system=closed_form")
+
+
+def test_where_it_is_stopped_it_says_how_many_are_done_and_where(matting, tmp_path, monkeypatch, capsys):
+    from a2u.engine import predict as module
+
+    def stop(model, image, trimap, **options):
+        if image.shape[:2] == (48, 64):
+            signal.raise_signal(signal.SIGTERM)
+        return trimap
+
+    monkeypatch.setattr(module, "predict", stop)
+    for name, height in zip("abc", (40, 48, 40), strict=True):
+        photograph(tmp_path / "photos", height, 64, name)
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
+    with pytest.raises(SystemExit, match=r"^stopped$"), sentence():
+        matting(*words)
+    told = capsys.readouterr().out
+    assert "\n1 of 3 done, 0.00 megapixels in" in told
+    assert told.endswith(f"; files: {tmp_path / 'out'}\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_alpha.png"]
+
+
+def test_pictures_of_an_earlier_run_do_not_stay_beside_a_new_alpha(matting, tmp_path):
+    words = photograph(tmp_path)
+    others = [tmp_path / "out" / name for name in ("notes.txt", "another_cutout.png", "photo_2_cutout.png")]
+    out = matting(*words, "background=white")
+    for path in others:
+        path.touch()
+    assert sorted(set(out.iterdir()) - set(others)) == [out / f"photo_{kind}.png" for kind in sorted(KINDS)]
+    matting(*words)
+    assert sorted(set(out.iterdir()) - set(others)) == [out / "photo_alpha.png", out / "photo_cutout.png"]
+    matting(*words, "cutout=false")
+    assert sorted(out.iterdir()) == sorted([*others, out / "photo_alpha.png"])
+
+
+def test_where_the_cut_out_cannot_be_written_no_earlier_one_stays(matting, tmp_path, monkeypatch):
+    from a2u.engine import predict as module
+
+    def full(path, picture):
+        if "cutout" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_png(path, picture)
+
+    words = [*photograph(tmp_path), "background=white"]
+    out = matting(*words)
+    monkeypatch.setattr(module, "write_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        matting(*words)
+    assert [path.name for path in out.iterdir()] == ["photo_alpha.png"]
+
+
+def test_where_a_photograph_fails_its_earlier_pictures_stay(matting, tmp_path, monkeypatch):
+    from a2u.engine import predict as module
+
+    def fail(*_):
+        raise A2UError("no colours")
+
+    words = photograph(tmp_path)
+    before = {path: path.read_bytes() for path in matting(*words, "background=white").iterdir()}
+    monkeypatch.setattr(module, "estimate_foreground", fail)
+    with pytest.raises(A2UError, match="no colours"):
+        matting(*words, "system=trimap_only", "weights=null")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_what_is_read_is_not_overwritten(matting, tmp_path):

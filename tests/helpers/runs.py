@@ -33,5 +33,5 @@ def exported_untrained(path: Path, *overrides: str) -> Path:
     about = {key: cfg[key] for key in ("table", "row", "scale", "seed")}
     about |= {"task": cfg.task.name, "dataset": cfg.dataset.name, "hash": "", "config": plain(cfg), "metrics": None}
     about |= {"steps": 0, "params": count_parameters(model), "provenance": {}, "train_names": []}
-    write_exported(path, model.state_dict(), about)
+    write_exported(path, model, about)
     return path

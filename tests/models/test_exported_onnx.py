@@ -76,3 +76,33 @@ def test_a_file_that_gives_something_else_is_not_kept(tmp_path):
     with pytest.raises(A2UError, match=r"ONNX file of Otherwise is wrong by .* so it was not kept"):
         write_onnx(tmp_path / "it.onnx", Otherwise().eval(), {})
     assert not list(tmp_path.iterdir())
+
+
+class Refused(Otherwise):
+    """A network with a convolution in float64, which onnxruntime does not have on a CPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 1, kernel_size=1, dtype=torch.float64)
+
+    def forward(self, x):
+        return self.conv(x.double()).float()
+
+
+class Fails(Otherwise):
+    """A network that is exported with a row of its input that smaller ones do not have."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("row", torch.tensor([5]))
+
+    def forward(self, x):
+        return self.conv(x) + x[:, :1, self.row] if torch.compiler.is_exporting() else self.conv(x)
+
+
+@pytest.mark.parametrize("kind", [Refused, Fails])
+def test_a_file_that_onnxruntime_cannot_run_is_a_sentence(kind, tmp_path):
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(A2UError, match=rf"onnxruntime cannot run the ONNX file of {kind.__name__}, so it was not kept"):
+        write_onnx(tmp_path / "it.onnx", kind().eval(), {})
+    assert not list(tmp_path.iterdir())

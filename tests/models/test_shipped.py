@@ -1,13 +1,21 @@
-"""Where the model in the package lies."""
+"""The model in the package: where it lies, and where it comes from."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 from helpers.runs import exported_untrained
 
+from a2u.data.images import read_colour, read_grey
+from a2u.engine.evaluate import predict
 from a2u.models import shipped
-from a2u.models.exported import load_exported
+from a2u.models.exported import load_exported, read_manifest
 from a2u.weights import WeightsError
 
 MB = 10**6
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "docs" / "demo"
 
 
 def test_a_package_without_the_model_says_what_to_do(tmp_path, monkeypatch):
@@ -19,9 +27,24 @@ def test_a_package_without_the_model_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_the_model_of_this_package_loads_and_is_small():
-    try:
-        path = shipped.shipped_weights()
-    except WeightsError:
-        pytest.skip("this checkout has no a2u.safetensors")
+    path = shipped.shipped_weights()
     assert path.stat().st_size <= 10 * MB
     assert load_exported(path).multiple == 16
+
+
+def test_the_readme_shows_what_the_model_of_this_package_makes():
+    image, trimap = read_colour(DEMO / "photo.jpg"), read_grey(DEMO / "trimap.png")
+    shown = read_grey(ROOT / "docs" / "images" / "demo_alpha.png")
+    made = predict(load_exported(shipped.shipped_weights()), image, trimap)
+    assert np.abs(made.astype(float) - shown).mean() < 0.5  # other machines round in other ways
+
+
+def test_the_model_of_this_package_says_where_it_comes_from():
+    manifest = read_manifest(shipped.shipped_weights())
+    assert manifest["dataset"] == "synthetic"  # which may be shipped
+    assert set(manifest["metrics"]) == {"sad", "mse", "grad", "conn"}
+    origin = manifest["provenance"]
+    assert origin["dirty"] is False
+    assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in origin["commits"])
+    assert origin["wall_seconds"] > 0
+    assert not [word for word in origin["command"] if "/" in word.partition("=")[2].removeprefix("table2/")]

@@ -62,6 +62,13 @@ def test_of_equal_rows_one_is_called_worse_than_the_best_in_no_more_tables_than_
     assert 0 < wrong < LEVEL + 3 * math.sqrt(LEVEL * (1 - LEVEL) / len(tables))
 
 
+def test_the_reference_is_not_compared():
+    crowd = {f"row{number}": shifted(0.1 * number, 0.3) for number in range(4)}
+    assert marks({"trimap_only": 0.1} | crowd, "sad") == {"trimap_only": ""} | marks(crowd, "sad")
+    assert marks_words({"trimap_only": 0.1} | crowd) == marks_words(crowd)
+    assert marks({"trimap_only": 9.0, "only": BASE}, "sad") == {"trimap_only": "", "only": ""}
+
+
 def test_one_seed_has_no_marks():
     assert marks({"a": {0: 1.0}, "b": {0: 2.0}, "fixed": 3.0}, "sad") == {"a": "", "b": "", "fixed": ""}
     assert marks({"a": BASE}, "sad") == {"a": ""}  # nothing to compare with
@@ -72,9 +79,9 @@ def test_a_row_of_a_single_seed_is_not_called_worse():
 
 
 def test_rows_without_chance_are_constants():
-    far, near = {"trimap_only": 90.0}, {"closed_form": 3.4}
-    assert marks({"row": BASE} | far, "sad") == {"row": "★", "trimap_only": ""}
-    assert marks({"row": BASE} | near | far, "sad") == {"row": "≈", "closed_form": "★", "trimap_only": ""}
+    far, near = {"knn": 90.0}, {"closed_form": 3.4}
+    assert marks({"row": BASE} | far, "sad") == {"row": "★", "knn": ""}
+    assert marks({"row": BASE} | near | far, "sad") == {"row": "≈", "closed_form": "★", "knn": ""}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The page of make report: it says what the results say, and people can use it with pointer, keyboard and phone."""
 
+import html
 import json
 import re
 import shutil
@@ -13,15 +14,16 @@ import pytest
 from helpers.browser import chromium, requests, resize
 from helpers.study import records, write_records
 
-from a2u.config import ReportConfig, ReportSource, compose
+from a2u.config import ReportConfig, ReportSource, compose, plain
 from a2u.engine.identity import identity
 from a2u.reproduce.figures.sheet import INDEX, Cell, Sheet, save_pictures
 from a2u.reproduce.page import make, make_page
 from a2u.reproduce.page.cells import column, head, number
-from a2u.reproduce.page.gather import Group, add_shared_rows, gather
+from a2u.reproduce.page.gather import Group, committed
 from a2u.reproduce.page.make import ReportError
 from a2u.reproduce.page.pictures import PictureError
-from a2u.reproduce.published import lines_of, rows_of
+from a2u.reproduce.page.records import record
+from a2u.reproduce.published import lines_of
 from a2u.reproduce.table import RESULTS
 
 ROOT = RESULTS.parent
@@ -40,8 +42,8 @@ def plain_sheet():
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """A folder of runs with the committed results of three tables, and the pictures of one figure."""
+def some(tmp_path_factory):
+    """A folder with the committed results of three tables, and the pictures of one figure."""
     outputs = tmp_path_factory.mktemp("page") / "out puts"
     for folder in SOME:
         shutil.copytree(RESULTS / folder, outputs / folder)
@@ -52,9 +54,11 @@ def own(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(own):
-    path = make_page(ReportConfig(source=ReportSource.outputs, outputs=str(own)))
-    assert path == own / "report" / "index.html"
+def page(some):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make, "RESULTS", some)
+        path = make_page(ReportConfig(outputs=str(some)))
+    assert path == some / "report" / "index.html"
     assert [file.name for file in path.parent.iterdir()] == ["index.html"]
     return path
 
@@ -119,11 +123,31 @@ def test_cost_stands_in_every_row_that_was_run(page):
 
 
 def test_every_seed_s_provenance_is_on_the_page(page):
-    text = page.read_text()
+    text = html.unescape(page.read_text())
     for path in (path for folder in SOME for path in (RESULTS / folder).rglob("seed*.json")):
         provenance = json.loads(path.read_text())["provenance"]
-        for said in (provenance["commit"], provenance["data_sha256"], path.relative_to(RESULTS).as_posix()):
+        for said in (provenance["commit"], provenance["data_sha256"], " ".join(provenance["command"])):
             assert said in text
+        assert path.relative_to(RESULTS).as_posix() in text
+
+
+def test_configurations_of_seeds_stand_once_where_they_differ_in_the_seed_alone():
+    folder = RESULTS / "table3/synthetic/lite/a2u_hybrid_cw_k5"
+    runs = [{"path": "", **json.loads((folder / f"seed{seed}.json").read_text())} for seed in range(3)]
+    assert record("a", runs).config.count("crop: 64") == 1
+    assert record("a", runs).config.startswith("# seed 0, 1, 2\n")
+    runs[1]["config"]["sample"]["crop"] = 96
+    _, *parts = re.split("^# seed ", record("a", runs).config, flags=re.MULTILINE)
+    assert [(part.splitlines()[0], "crop: 64" in part) for part in parts] == [("0, 2", True), ("1", False)]
+
+
+def test_seconds_of_several_test_sets_are_no_single_one_s(page):
+    """Of Table 6, whose columns of two test sets each have records of their own."""
+    table = page.read_text().split('aria-label="Table 6 on alphamatting, scale lite"')[1].split("</table>")[0]
+    rows = re.findall(r"<tr>\n<th scope=\"row\".*?</tr>", table, re.DOTALL)
+    opened = [re.findall(r'popovertarget="table6-alphamatting_(trimap\d)-', row) for row in rows]
+    assert opened
+    assert all(each == ["trimap1"] * 4 + ["trimap2"] * 4 for each in opened)
 
 
 def test_captions_and_names_cannot_become_markup(page):
@@ -135,9 +159,10 @@ def test_pictures_have_the_caption_of_their_figure(page):
     assert "KNN: run 01234567, commit 89abcdef" in page.read_text()
 
 
-def test_without_pictures_a_sentence_says_what_makes_them(tmp_path):
+def test_without_pictures_a_sentence_says_what_makes_them(tmp_path, monkeypatch):
     shutil.copytree(RESULTS / "table3", tmp_path / "table3")
-    text = make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path))).read_text()
+    monkeypatch.setattr(make, "RESULTS", tmp_path)
+    text = make_page(ReportConfig(outputs=str(tmp_path))).read_text()
     assert "Results carry no pictures. <code>make figures</code>" in text
 
 
@@ -161,45 +186,73 @@ def test_a_column_has_room_for_its_widest_spread_and_its_marks():
 # What it is made of
 
 
-def test_rows_that_another_table_ran_are_found_and_files_that_are_no_results_passed_over(tmp_path):
-    cfg = compose(["experiment=table2/a2u_hybrid_cw", "scale=smoke"])
-    result = {"hash": identity(cfg), "table": "table2", "seed": 0, "provenance": {"started": "2026"}}
-    result["config"] = {"dataset": {"root": None}}
+def put(root, place, *overrides, **changed):
+    """The file of a result of a configuration at smoke scale; what else it says is of a committed one."""
+    cfg = compose([*overrides, "scale=smoke"])
+    result = json.loads((RESULTS / "table4/synthetic/lite/a2u_hybrid_cw_softmax/seed0.json").read_text())
+    result |= {"hash": identity(cfg), "config": plain(cfg), "seed": cfg.seed, "scale": "smoke"}
+    result |= {"table": place.split("/")[0], "row": place.split("/")[3], **changed}
+    path = root / f"{place}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result))
+    return path
 
-    def put(place, content):
-        path = tmp_path / f"{place}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
 
-    put("table2/synthetic/smoke/a2u_hybrid_cw/seed0", json.dumps(result))
-    put("table2/synthetic/smoke/a2u_hybrid_cw/seed1", "{")
-    put("table9/synthetic/smoke/a2u_hybrid_cw/seed0", json.dumps(result))
-    absent = ["a2u_hybrid_cw_sigmoid_softmax", "a2u_hybrid_cw_softmax"]  # of which the first is Table 2's row
-    for row in set(rows_of("table4")) - set(absent):
-        put(f"table4/synthetic/smoke/{row}/seed0", json.dumps(result | {"table": "table4", "hash": row}))
-    found = gather(tmp_path)
-    assert list(found) == [Group("table2", "synthetic", "smoke"), Group("table4", "synthetic", "smoke")]
-    shown = found.pop(Group("table4", "synthetic", "smoke"))
-    assert list(shown) == lines_of("table4")
-    assert [shown[row] for row in absent] == [[], []]
-    assert len(found[Group("table2", "synthetic", "smoke")]["a2u_hybrid_cw"]) == 1
-    add_shared_rows({Group("table4", "synthetic", "smoke"): shown}, tmp_path)
-    assert [[run["table"] for run in shown[row]] for row in absent] == [["table2"], []]
+def test_files_that_are_no_results_or_of_no_table_are_passed_over(tmp_path):
+    path = put(tmp_path, "table4/synthetic/smoke/trimap_only/seed0", "experiment=table4/trimap_only")
+    path.with_name("seed1.json").write_text("{")
+    for other in ("table9/synthetic/smoke/trimap_only", "table4/synthetic/smoke/mine"):
+        (tmp_path / other).mkdir(parents=True)
+        shutil.copy(path, tmp_path / other)
+    [(group, results)] = committed(tmp_path).items()
+    assert group == Group("table4", "synthetic", "smoke")
+    assert list(results) == lines_of("table4")
+    assert [run["path"] for runs in results.values() for run in runs] == [str(path)]
+
+
+def test_a_row_of_own_runs_shows_the_seeds_of_its_own_configuration_alone(tmp_path):
+    """As `make table4 SEEDS=2`, once more with ARGS, and with a row of one's own leave them; one row ran in Table 2."""
+
+    def ran(place, sad, *overrides, **changed):
+        return put(tmp_path, place, *overrides, metrics={"sad": sad, "mse": 0.1, "grad": 1.0, "conn": 1.0}, **changed)
+
+    row, experiment = "table4/synthetic/smoke/a2u_hybrid_cw_softmax", "experiment=table4/a2u_hybrid_cw_softmax"
+    for seed in (0, 1):
+        ran(f"{row}/seed{seed}-01234567", 7.0 + seed, experiment, f"seed={seed}")
+    other = ran(f"{row}/seed0", 100.0, experiment, "trainer.iterations=3")
+    ran("elsewhere/synthetic/smoke/a2u_hybrid_cw/seed0", 4.0, "experiment=table2/a2u_hybrid_cw", table="table2")
+    ran("table4/synthetic/smoke/bilinear/seed0", 5.0, "upsampler=bilinear", "table=table4")
+
+    text = make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path))).read_text()
+    shown = {line[0]: spoken(line[1]) for line in Cells(text).tables["Table 4 on synthetic, scale smoke"][1:]}
+    assert list(shown) == [*lines_of("table4"), "bilinear"]
+    assert {row: sad.rstrip(" ★≈") for row, sad in shown.items() if sad != "—"} == {
+        "a2u_hybrid_cw_softmax": "7.500 ± 0.707",
+        "a2u_hybrid_cw_sigmoid_softmax": "4.000",
+        "bilinear": "5.000",
+    }
+    assert "Left out: 1 result of other configurations" in text
+    assert f"<li>{other}</li>" in text
+    assert "No row of the paper, so nothing is printed there: bilinear." in text
 
 
 def test_nothing_to_report_is_a_sentence(tmp_path):
+    nothing = ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path))
     with pytest.raises(ReportError, match=r"no finished result of a table was found under .*make table2"):
-        make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path)))
+        make_page(nothing)
+    put(tmp_path, "table4/synthetic/smoke/trimap_only/seed0", "experiment=table4/trimap_only", "dataset.limit_test=1")
+    with pytest.raises(ReportError, match=r"; 1 of other configurations are there, which no table shows: run one"):
+        make_page(nothing)
 
 
 @pytest.mark.parametrize("damage", ["{", '{"titles": ["image"], "rows": [[{"file": "no.png", "note": ""}]]}', "[]"])
-def test_damaged_pictures_are_a_sentence(own, tmp_path, damage):
-    shutil.copytree(own / "table3", tmp_path / "table3")
+def test_damaged_pictures_are_a_sentence(some, tmp_path, damage, monkeypatch):
+    monkeypatch.setattr(make, "RESULTS", some)
     index = tmp_path / "figures" / "synthetic" / "lite" / "fig4" / INDEX
     index.parent.mkdir(parents=True)
     index.write_text(damage)
     with pytest.raises(PictureError, match=r"fig4.*remove .*make figures"):
-        make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path)))
+        make_page(ReportConfig(outputs=str(tmp_path)))
 
 
 # How it is used

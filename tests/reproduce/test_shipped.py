@@ -6,7 +6,8 @@ import pytest
 from helpers.matting_folders import small_photographs
 from helpers.runs import exported_untrained
 
-from a2u.config import ShippedConfig, split_command_line
+from a2u.config import ShippedConfig, compose, split_command_line
+from a2u.data import build_data
 from a2u.errors import ConfigError
 from a2u.reproduce import shipped
 from a2u.reproduce import table as table_module
@@ -17,7 +18,9 @@ def make(*words):
     shipped.make(*split_command_line(words, ShippedConfig, "shipped"))
 
 
-def test_two_photographs_measured_then_published(tmp_path, shared, monkeypatch, capsys):
+def test_two_photographs_measured_then_published_where_they_are_those_of_the_published_table(
+    tmp_path, shared, monkeypatch, capsys
+):
     photographs = small_photographs(shared, tmp_path / "photographs")
     weights, outputs = exported_untrained(tmp_path / "a2u.safetensors"), tmp_path / "outputs"
     given = [f"photographs='{photographs}'", f"runtime.outputs='{outputs}'", "runtime.threads=1", "runtime.device=cpu"]
@@ -28,7 +31,8 @@ def test_two_photographs_measured_then_published(tmp_path, shared, monkeypatch, 
     marker = "<!-- results/shipped/table.md -->\n"
     (tmp_path / "README.md").write_text(f"{marker}old\n<!-- end -->\n")
 
-    make(*given)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make(*given, "weights='~/a2u.safetensors'")
     table = (outputs / "shipped" / "table.md").read_text()
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")]
     assert rows == ["row", "---", "a2u", "closed_form", "knn"]
@@ -47,15 +51,53 @@ def test_two_photographs_measured_then_published(tmp_path, shared, monkeypatch, 
 
     for path, result in found.items():
         path.write_text(json.dumps(result | {"provenance": result["provenance"] | {"dirty": False}}))
+    with pytest.raises(PublishError, match=r"a2u was measured on 2 photographs .* published is of 18, GT01 to GT18"):
+        make(*given, "publish=true")
+    assert not (tmp_path / "results").exists()
+    monkeypatch.setattr(shipped, "PHOTOGRAPHS", 2)
+    monkeypatch.setattr(shipped, "CHECKSUM", found.popitem()[1]["provenance"]["data_sha256"])
     make(*given, "publish=true")
     assert "published to results/shipped" in capsys.readouterr().out
     published = {row: json.loads((tmp_path / "results" / "shipped" / f"{row}.json").read_text()) for row in rows[2:]}
     assert published["a2u"]["trained"]["dataset"] == "synthetic"
     assert published["a2u"]["config"]["weights"] == "a2u.safetensors"
+    for result in published.values():
+        assert result["config"]["dataset"]["root"] == "photographs"
+        assert str(tmp_path) not in json.dumps(result)
     page = (tmp_path / "results" / "shipped" / "table.md").read_text()
     assert page == shipped.page(published)[1]
     assert "uncommitted" not in page
     assert (tmp_path / "README.md").read_text() == f"{marker}{page}<!-- end -->\n"
+
+
+def test_what_is_published_is_of_all_photographs(shared):
+    data = build_data(compose(["dataset=alphamatting", f"dataset.root='{shared}/data/alphamatting'"]).dataset)
+    assert (len(data.test), data.checksum()) == (shipped.PHOTOGRAPHS, shipped.CHECKSUM)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("photographs='/a b/c=d/alpha'", "photographs=alpha"),
+        ("runtime.outputs=~me/out", "runtime.outputs=out"),
+        ("../up/alpha", "alpha"),
+        ("photographs=data/alpha", "photographs=data/alpha"),
+        ("AMD EPYC / 2.5 GHz", "AMD EPYC / 2.5 GHz"),
+        ("metrics.rounding=nearest", "metrics.rounding=nearest"),
+    ],
+)
+def test_paths_are_published_by_their_last_part(given, kept):
+    assert shipped._anywhere({"command": [given], "seed": 0}) == {"command": [kept], "seed": 0}
+
+
+def test_a_model_trained_with_uncommitted_changes_is_not_published(tmp_path, monkeypatch):
+    weights = exported_untrained(tmp_path / "a2u.safetensors")
+    manifest = json.loads(weights.with_suffix(".json").read_text())
+    manifest["provenance"]["commits"] = ["0123abcd", "4567cdef-dirty"]
+    weights.with_suffix(".json").write_text(json.dumps(manifest))
+    monkeypatch.setattr(shipped, "shipped_weights", lambda: weights)
+    with pytest.raises(PublishError, match=r"a2u\.safetensors was trained with uncommitted changes \(4567cdef-dirty"):
+        make(f"photographs='{tmp_path}'", "publish=true")
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,21 @@
 """Image files: 8-bit pixels as they are stored, or an error that names the file."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from a2u.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from a2u.errors import DataError
 from a2u.files import replacing
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -63,16 +68,25 @@ class Header(NamedTuple):
 
     height: int  # pixels, as stored
     width: int
-    orientation: int  # of EXIF: how viewers turn it; 1, also where it says nothing that is known: not at all
+    # Of EXIF: how viewers turn it; 1, also where it says nothing that is known: not at all. 1 of every TIFF, which PIL
+    # and OpenCV turn themselves.
+    orientation: int
 
 
 def read_header(path: Path) -> Header:
     """The header of an image file, of which nothing is decoded; DataError if it has none, or far too many pixels."""
+    with _opened(path) as image:
+        exif = Image.Image.getexif(image)  # PNG's own one decodes the picture to look behind it
+        orientation = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
+        return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file of which nothing is decoded yet. Whatever PIL raises inside becomes a DataError."""
     try:
         with Image.open(path) as image:
-            exif = Image.Image.getexif(image)  # PNG's own one decodes the picture to look behind it
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
-            return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
+            yield image
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
     except UnidentifiedImageError as error:
@@ -103,6 +117,27 @@ def read_upright(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
     return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
 
 
+def read_srgb(path: Path) -> np.ndarray:
+    """As `read_colour`, converted to sRGB where the file has another colour profile of red, green and blue.
+
+    A damaged profile is passed over with a warning; profiles of grey and CMYK files are passed over.
+    """
+    pixels = read_colour(path)
+    with _opened(path) as image:
+        data = image.info.get("icc_profile")
+    if not data:
+        return pixels
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(data))
+        if profile.profile.xcolor_space.strip() != "RGB":
+            return pixels
+        srgb = ImageCms.createProfile("sRGB")
+        return np.array(ImageCms.profileToProfile(Image.fromarray(pixels), profile, srgb))
+    except (OSError, ImageCms.PyCMSError) as error:
+        log.warning("%s: its colour profile is damaged (%s); its colours are taken as sRGB.", path, error)
+        return pixels
+
+
 def _read(path: Path) -> np.ndarray:
     """Pixels of a file: (H, W) grey or (H, W, 3) RGB, uint8."""
     try:
@@ -110,8 +145,13 @@ def _read(path: Path) -> np.ndarray:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     pixels = None if _truncated_jpeg(data) else _decode(data)
+    if pixels is None and data[4:8] == b"ftyp":  # of HEIC, AVIF and films
+        raise DataError(f"{path} is of a kind that cannot be read here, such as HEIC: convert it to PNG or JPEG")
     if pixels is None:
-        raise DataError(f"{path} ({len(data)} bytes) is damaged or not an image: copy or download it again")
+        raise DataError(
+            f"{path} ({len(data)} bytes) is damaged or not an image that can be read: copy or download it again, or "
+            "convert it to PNG or JPEG"
+        )
     if pixels.dtype != np.uint8:
         raise DataError(f"{path} has {8 * pixels.itemsize} bits a channel; convert it to 8 bits a channel")
     if pixels.ndim == 2:
@@ -130,16 +170,27 @@ def _decode(data: bytes) -> np.ndarray | None:
     # Unchanged: no EXIF rotation (foreground and alpha must stay aligned), no silent 16 to 8 bits.
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         return None
 
 
 def _truncated_jpeg(data: bytes) -> bool:
     """Whether a JPEG stops before its end marker; OpenCV before 5 fills the rest with grey.
 
-    The end marker of an embedded preview stands before the last start of scan.
+    The end marker of an embedded preview stands before the last start of scan. Behind the picture, as in the film that
+    phones append, the bytes of either may stand by chance: then PIL decodes, and refuses what is cut short.
     """
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda"):
+        return False
+    try:
+        Image.open(BytesIO(data), formats=["JPEG", "MPO"]).load()
+    except MemoryError:
+        raise
+    except Exception:  # PIL's of a damaged file are of a dozen types
+        return True
+    return False
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

@@ -35,7 +35,9 @@ def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarr
 
 
 def trimap_from_mask(mask: np.ndarray, erode: int, dilate: int) -> np.ndarray:
-    """Trimap of a rough mask: unknown along its outline.
+    """Trimap of a rough mask: unknown along its outline, in discs about its pixels.
+
+    What lies beyond the border of the picture does not count, as in `trimap_from_alpha`.
 
     Args:
         mask: (H, W) uint8, 128 and above = foreground.
@@ -45,8 +47,16 @@ def trimap_from_mask(mask: np.ndarray, erode: int, dilate: int) -> np.ndarray:
     Returns:
         (H, W) uint8 of 0 (background), 128 (unknown), 255 (foreground).
     """
-    alpha = cv2.threshold(mask, 127, FOREGROUND, cv2.THRESH_BINARY)[1]
-    return trimap_from_alpha(alpha, 2 * erode + 1, 2 * dilate + 1)
+    foreground = cv2.threshold(mask, 127, FOREGROUND, cv2.THRESH_BINARY)[1]
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[_distance(foreground) > erode] = FOREGROUND
+    trimap[_distance(FOREGROUND - foreground) > dilate] = BACKGROUND
+    return trimap
+
+
+def _distance(kind: np.ndarray) -> np.ndarray:
+    """Of every pixel the distance to the nearest 0, exact, in pixels; enormous where there is none. (H, W) float32."""
+    return cv2.distanceTransform(kind, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def is_unknown(alpha: np.ndarray, y: int, x: int, fg_size: int, bg_size: int) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from a2u.data.composition_rule import composite
-from a2u.data.images import read_colour, read_upright
+from a2u.data.images import read_srgb, read_upright
 from a2u.errors import ConfigError
 from a2u.files import user_path
 from a2u.models.classic import pymatting_for
@@ -57,7 +57,7 @@ def read_background(text: str) -> Image.Image:
         path = user_path(text)
     if not path.is_file():
         raise ConfigError(f"background={text} is no colour and no file: give white, #rrggbb or a picture.")
-    return Image.fromarray(read_upright(path, read_colour))
+    return Image.fromarray(read_upright(path, read_srgb))
 
 
 def on_background(foreground: np.ndarray, alpha: np.ndarray, background: Image.Image) -> np.ndarray:

@@ -25,12 +25,18 @@ ADVICE = {
 }
 
 
+STOPPED = "stopped"
+GOES_ON = "stopped; the same command goes on from the last checkpoint"
+
+
 @contextmanager
-def sentence() -> Iterator[None]:
+def sentence(stopped: str = STOPPED) -> Iterator[None]:
     """End the program with the error's sentence on stderr and status 2, where it is the user's to mend.
 
     So are errors of files (OSError); any other one is the program's and keeps its traceback. A reader of stdout who
     went away, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
+
+    stopped: what is said then.
     """
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -47,7 +53,7 @@ def sentence() -> Iterator[None]:
         place = error.filename2 or error.filename or "a file or standard output"
         _stop(f"{place} cannot be used, {reason(error)}: {ADVICE.get(error.errno, 'check the path')}.")
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from the last checkpoint")
+        sys.exit(stopped)
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -71,12 +77,15 @@ def helped(about: str | None, config_name: str) -> bool:
     return True
 
 
-def main(config_name: str, work: Callable[[DictConfig], None], texts: Collection[str] = ()) -> None:
+def main(
+    config_name: str, work: Callable[[DictConfig], None], texts: Collection[str] = (), stopped: str = STOPPED
+) -> None:
     """Compose configs/<config_name>.yaml with the command line and call `work`.
 
     Asked for help, print that, beginning with the docstring of the script, in which `work` stands.
 
     texts: keys whose values are taken as they are typed, without Hydra's grammar.
+    stopped: as in `sentence`.
     """
     sys.argv[1:] = [as_typed(argument, texts) for argument in sys.argv[1:]]
     if helped(sys.modules[work.__module__].__doc__, config_name):
@@ -84,7 +93,7 @@ def main(config_name: str, work: Callable[[DictConfig], None], texts: Collection
 
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     def entry(cfg: DictConfig) -> None:
-        with sentence():
+        with sentence(stopped):
             refuse_incomplete(cfg)
             work(cfg)
 

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from tqdm import tqdm
 
 from a2u.config import System
 from a2u.data.folders import check_sizes
-from a2u.data.images import read_grey, read_upright, write_png
+from a2u.data.images import read_grey, read_header, read_upright, write_png
 from a2u.data.photographs import find_together, read_photograph
 from a2u.data.trimaps import UNKNOWN
 from a2u.engine.cutout import estimate_foreground, foreground_estimator, on_background, read_background
 from a2u.engine.evaluate import predict
+from a2u.engine.memory import is_out_of_memory
 from a2u.engine.ranges import check_ranges
 from a2u.engine.run import channels_last, check_tile, choose_device
 from a2u.engine.systems import load_system
@@ -37,6 +39,10 @@ class PredictError(A2UError):
     """Some of several photographs have no matte."""
 
 
+class TooLargeError(A2UError):
+    """The memory does not suffice for a photograph."""
+
+
 def predict_photographs(cfg: DictConfig) -> Path:
     """Write NAME_alpha.png, NAME_cutout.png and NAME_composite.png of every photograph; return their folder.
 
@@ -47,6 +53,7 @@ def predict_photographs(cfg: DictConfig) -> Path:
         ConfigError: keys that do not go together.
         DataError: files that cannot be used or do not belong together.
         WeightsError: the weights cannot be used.
+        TooLargeError: the memory does not suffice for it.
         PredictError: some of several failed; says which, and why.
     """
     check_ranges(cfg)
@@ -56,23 +63,25 @@ def predict_photographs(cfg: DictConfig) -> Path:
     background = None if cfg.background is None else read_background(cfg.background)
     _refuse_overwriting(cfg, photographs, folder)
     model = _load(cfg)
-    clock, megapixels, failed = time.monotonic(), 0.0, {}
+    clock, done, megapixels, failed = time.monotonic(), 0, 0.0, {}
     shown = cfg.runtime.progress and sys.stderr.isatty()
-    with tqdm(photographs.items(), unit="picture", disable=not shown, dynamic_ncols=True) as bar:
-        for name, files in bar:
-            try:
-                size, words = _matte(cfg, model, background, files, folder / name)
-            except (A2UError, OSError) as error:
-                if len(photographs) == 1:
-                    raise
-                failed[name] = _words(error)
-                tqdm.write(f"FAILED {name}: {failed[name]}", file=sys.stderr)
-            else:
-                megapixels += size
-                tqdm.write(f"{name}: {words}")
-    seconds = time.monotonic() - clock
-    done = len(photographs) - len(failed)
-    print(f"{done} of {len(photographs)} done, {_speed(megapixels, seconds)}; files: {folder}")
+    try:
+        with tqdm(photographs.items(), unit="picture", disable=not shown, dynamic_ncols=True) as bar:
+            for name, files in bar:
+                try:
+                    with _fitting(cfg, model, files["image"]):
+                        size, words = _matte(cfg, model, background, files, folder / name)
+                except (A2UError, OSError) as error:
+                    if len(photographs) == 1:
+                        raise
+                    failed[name] = _words(error)
+                    tqdm.write(f"FAILED {name}: {failed[name]}", file=sys.stderr)
+                else:
+                    done, megapixels = done + 1, megapixels + size
+                    tqdm.write(f"{name}: {words}")
+    finally:  # when it is stopped, too
+        speed = _speed(megapixels, time.monotonic() - clock)
+        print(f"{done} of {len(photographs)} done, {speed}; files: {folder}")
     if failed:
         reasons = "".join(f"\n  {name}: {words}" for name, words in failed.items())
         raise PredictError(f"{len(failed)} of {len(photographs)} photographs have no matte:{reasons}")
@@ -124,6 +133,24 @@ def _load(cfg: DictConfig) -> MattingNetwork:
     return model.to(choose_device(cfg.runtime.device))
 
 
+@contextmanager
+def _fitting(cfg: DictConfig, model: MattingNetwork, image: Path) -> Iterator[None]:
+    """Raise TooLargeError, which says what to do, where the memory does not suffice inside."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width, _ = read_header(image)
+        side = tile_side(cfg, model, height * width)
+        advice = "make it smaller"
+        if not _in_tiles(model):
+            advice = f"{type(model).__name__} takes it whole and cannot divide it into tiles: make it smaller"
+        elif side is None or side > TILE:
+            advice = f"give runtime.tile={TILE}, or make it smaller"
+        raise TooLargeError(f"{image}: {width} x {height} pixels do not fit into memory; {advice}.") from error
+
+
 def _matte(
     cfg: DictConfig, model: MattingNetwork, background: Image.Image | None, files: Files, stem: Path
 ) -> tuple[float, str]:
@@ -135,12 +162,16 @@ def _matte(
         check_sizes({files["image"]: trimap.shape, files["truth"]: truth.shape})
     unknown = bool((trimap == UNKNOWN).any())
     alpha = predict(model, image, trimap, tile=tile_side(cfg, model, trimap.size)) if unknown else trimap
-    write_png(_place(stem, "alpha"), alpha)
+    pictures = {"alpha": alpha}
     if cfg.cutout:
         foreground = estimate_foreground(image, alpha)
-        write_png(_place(stem, "cutout"), np.dstack([foreground, alpha]))
+        pictures["cutout"] = np.dstack([foreground, alpha])
         if background is not None:
-            write_png(_place(stem, "composite"), on_background(foreground, alpha, background))
+            pictures["composite"] = on_background(foreground, alpha, background)
+    for kind in KINDS:  # an earlier run's, which would not go with this alpha
+        _place(stem, kind).unlink(missing_ok=True)
+    for kind, picture in pictures.items():
+        write_png(_place(stem, kind), picture)
     height, width = trimap.shape
     megapixels = trimap.size / 1e6
     words = [f"{width} x {height}", _speed(megapixels, time.monotonic() - clock)]
@@ -156,11 +187,16 @@ def tile_side(cfg: DictConfig, model: MattingNetwork, pixels: int) -> int | None
     if cfg.runtime.tile is not None or cfg.tile_above is None or pixels <= 1e6 * cfg.tile_above:
         side: int | None = cfg.runtime.tile
         return side
+    return TILE if _in_tiles(model) else None
+
+
+def _in_tiles(model: MattingNetwork) -> bool:
+    """Whether the network is computed in tiles of TILE."""
     try:
         model.check_tile(TILE)
     except ValueError:
-        return None
-    return TILE
+        return False
+    return True
 
 
 def _speed(megapixels: float, seconds: float) -> str:

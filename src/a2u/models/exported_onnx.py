@@ -22,8 +22,9 @@ from a2u.weights import check_finite
 
 OPSET = 20
 SMALLEST = 2  # multiples of what the network divides by, of the image it is checked with
-ROUNDING = 1e-4  # of the largest output: more is another network
+ROUNDING = 1e-4  # of the largest output, or of 1 where that is smaller: more is another network
 TO_THE_END = 2**31 - 1
+_NOT_KEPT = "so it was not kept; please report it, with the versions of torch, onnxscript and onnxruntime"
 _MISSING = 'exporting as ONNX needs packages of its own ({}); install them with `pip install -e ".[onnx]"`.'
 
 
@@ -40,7 +41,7 @@ def write_onnx(path: Path, model: nn.Module, about: Mapping[str, Any]) -> dict[s
 
     Raises:
         A2UError: onnx, onnxscript or onnxruntime is missing, the network has nothing to export or no form in ONNX, or
-            the file does not give what the network gives.
+            onnxruntime does not run the file, or it does not give what the network gives.
         WeightsError: NaN or infinite values, or another file has the manifest's place.
         OSError: something cannot be written.
     """
@@ -62,6 +63,7 @@ def _description(model: nn.Module) -> dict[str, Any]:
     meaning = (
         "RGB / 255, normalised with the ImageNet mean and deviation, and trimap / 255" if matting else "grey / 255"
     )
+    not_clamped, untrained = "not clamped to 0..1", "; meaningless where the trimap is known: paste trimap / 255 there"
     shape = ["batch", 4 if matting else 1, "height", "width"]
     return {
         "opset": OPSET,
@@ -70,7 +72,7 @@ def _description(model: nn.Module) -> dict[str, Any]:
             "name": "alpha" if matting else "picture",
             "type": "float32",
             "shape": ["batch", 1, "height", "width"],
-            "meaning": "not clamped to 0..1",
+            "meaning": not_clamped + untrained if matting else not_clamped,
         },
     }
 
@@ -171,7 +173,9 @@ def _compare(path: Path, model: nn.Module, description: Mapping[str, Any]) -> No
         import onnxruntime
     except ImportError as error:
         raise A2UError(_MISSING.format(error)) from error
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = type(model).__name__
+    with _running(name):
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     given = description["input"]
     generator = torch.Generator().manual_seed(0)
     for batch, height, width in ((1, SMALLEST, SMALLEST), (3, SMALLEST + 3, SMALLEST)):
@@ -179,13 +183,21 @@ def _compare(path: Path, model: nn.Module, description: Mapping[str, Any]) -> No
         x = torch.rand(size, generator=generator)
         with torch.no_grad():
             expected: Tensor = model(x)
-        found = torch.from_numpy(session.run(None, {given["name"]: x.numpy()})[0])
+        with _running(name):
+            found = torch.from_numpy(session.run(None, {given["name"]: x.numpy()})[0])
         off = _difference(found, expected, model) if found.shape == expected.shape else float("inf")
         if not off <= ROUNDING * max(1.0, float(expected.abs().max())):
-            raise A2UError(
-                f"the ONNX file of {type(model).__name__} is wrong by {off:.3g} for an input of {tuple(size)}, so it "
-                "was not kept; please report it, with the versions of torch, onnxscript and onnxruntime."
-            )
+            raise A2UError(f"the ONNX file of {name} is wrong by {off:.3g} for an input of {tuple(size)}, {_NOT_KEPT}.")
+
+
+@contextmanager
+def _running(name: str) -> Iterator[None]:
+    """Errors of onnxruntime, which have no class in common, as a sentence on the file of the network `name`."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise A2UError(f"onnxruntime cannot run the ONNX file of {name}, {_NOT_KEPT}: {reason}") from error
 
 
 def _difference(found: Tensor, expected: Tensor, model: nn.Module) -> float:

@@ -72,7 +72,7 @@ def caption(group: str, scale: str, measured: Measured) -> str:
     if classic:
         text.append(f"{' and '.join(classic)}: solved by the package pymatting, nothing is trained.")
     if "trimap_only" in rows:
-        text.append("trimap_only is the reference: alpha 0.5 in the unknown region.")
+        text.append("trimap_only is the reference, alpha 0.5 in the unknown region; it is not compared.")
     devices = sorted({f"{run['provenance']['device']}, threads: {run['provenance']['threads']}" for run in every})
     text.append(
         "SAD, Grad and Conn are divided by 1,000. s/image is the wall time of an evaluation, reading and measuring "

@@ -133,7 +133,7 @@ def _metrics(table: str, dataset: str) -> list[str]:
         "SAD, Grad and Conn are divided by 1,000.",
         f"Metrics are the last epoch's; 'best {main}' is the lowest of the evaluated epochs on the test set, which is "
         f"how the paper chose its checkpoint. 'Printed' is the paper's figure on {printed_on(table, dataset)}.",
-        "trimap_only is the reference: alpha 0.5 in the unknown region.",
+        "trimap_only is the reference, alpha 0.5 in the unknown region; it is not compared.",
     ]
 
 

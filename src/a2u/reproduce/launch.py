@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import Launcher, LauncherConfig
 from a2u.engine.identity import Places, finished
-from a2u.engine.main import sentence
+from a2u.engine.main import GOES_ON, sentence
 from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
 from a2u.errors import A2UError
@@ -243,7 +243,7 @@ def _to_log(work: Callable[[DictConfig], Any], cfg: DictConfig, log: Path) -> No
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    with sentence():
+    with sentence(GOES_ON):
         work(cfg)
 
 

@@ -6,6 +6,7 @@ from itertools import combinations
 
 from a2u.metrics import HIGHER_IS_BETTER
 from a2u.reproduce.paired import LEVEL, Scores, differences, mean, smallest_effect
+from a2u.reproduce.published import REFERENCE
 
 BEST, NOISE = "★", "≈"
 FEW = 5  # seeds; with fewer hardly any test finds anything
@@ -15,18 +16,25 @@ def marks(scores: Mapping[str, Scores], metric: str) -> dict[str, str]:
     """What stands behind each row's number: BEST, NOISE or nothing; nothing at all where there is no noise to see.
 
     A row is within noise unless it is shown to differ from the best, so that one which cannot be tested is too.
+    The reference is no contender: it has no mark, and its comparisons would cost the others power.
     """
+    unmarked, scores = dict.fromkeys(scores, ""), _contenders(scores)
     if not comparable(scores):
-        return dict.fromkeys(scores, "")
+        return unmarked
     best = (max if metric in HIGHER_IS_BETTER else min)(scores, key=lambda row: mean(scores[row]))
     rows = [best, *(row for row in scores if row != best)]
     found = differences(combinations(rows, 2), scores)  # all pairs, for the seeds might have chosen another row as best
     worse = {row for (first, row), each in found.items() if first == best and each.p < LEVEL}
-    return {row: BEST if row == best else "" if row in worse else NOISE for row in scores}
+    return unmarked | {row: BEST if row == best else "" if row in worse else NOISE for row in scores}
+
+
+def _contenders(scores: Mapping[str, Scores]) -> dict[str, Scores]:
+    return {row: each for row, each in scores.items() if row != REFERENCE}
 
 
 def marks_words(scores: Mapping[str, Scores]) -> str:
     """What the marks of a table say and what not; empty where nothing was trained, or there is one row."""
+    scores = _contenders(scores)
     if not comparable(scores):
         return "With one seed nothing can be said about noise: no row is marked." if most_seeds(scores) == 1 else ""
     constants = sum(not isinstance(each, Mapping) for each in scores.values())

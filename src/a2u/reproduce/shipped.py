@@ -13,7 +13,7 @@ from a2u.data.alphamatting import photographs_folder
 from a2u.engine.evaluate_weights import evaluate_weights, evaluated
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import ConfigError
-from a2u.files import write_json
+from a2u.files import user_path, write_json
 from a2u.models.exported import read_manifest
 from a2u.models.shipped import shipped_weights
 from a2u.reproduce.render import TITLES, as_markdown, as_text, digits_for
@@ -21,6 +21,9 @@ from a2u.reproduce.table import RESULTS, PublishError, publish_page, refuse_unfi
 
 SYSTEMS = {"a2u": "checkpoint", "closed_form": "closed_form", "knn": "knn"}  # row -> system of scripts/evaluate.py
 KEPT = ("params", "metrics", "images", "undefined", "warnings", "hash", "provenance")
+# Published is what was measured on GT01 to GT18 with Trimap1, as in Table 6; the checksum is that of a2u.data for them.
+PHOTOGRAPHS = 18
+CHECKSUM = "13406fb0e36df2c5a1c3de2869e1ffeeab805fc40e0425f5559df9e0cfda16c2"
 Rows = dict[str, dict[str, Any]]  # row -> its result
 
 
@@ -31,7 +34,8 @@ def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
 
     Raises:
         ConfigError, DataError, WeightsError: something cannot be used.
-        PublishError: the numbers are of uncommitted changes, or not of the model in the package on all photographs.
+        PublishError: the numbers or the model are of uncommitted changes, or the numbers not of the model in the
+            package on all photographs. Nothing is published then.
     """
     if settings.publish:
         _refuse_other(settings, overrides)
@@ -39,7 +43,9 @@ def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
         raise ConfigError(
             "photographs= (PHOTOS= of make) names no folder: give that of alphamatting.com's photographs."
         )
-    weights = Path(settings.weights) if settings.weights is not None else shipped_weights()
+    weights = user_path(settings.weights) if settings.weights is not None else shipped_weights()
+    if settings.publish:
+        _refuse_dirty_model(weights)
     asked = {row: _evaluation(row, settings.photographs, weights, overrides) for row in SYSTEMS}
     results = {row: _result(row, _measured(cfg), weights) for row, cfg in asked.items()}
     text, markdown = page(results)
@@ -49,6 +55,7 @@ def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
     print(text)
     if settings.publish:
         refuse_unfit(results)
+        _refuse_other_photographs(results)
         for row, result in results.items():
             write_json(RESULTS / "shipped" / f"{row}.json", result)
         publish_page(RESULTS / "shipped" / "table.md", markdown)
@@ -62,6 +69,25 @@ def _refuse_other(settings: ShippedConfig, overrides: Sequence[str]) -> None:
         raise PublishError(
             f"only the model in the package on all photographs is published; leave out {', '.join(others)}."
         )
+
+
+def _refuse_dirty_model(weights: Path) -> None:
+    dirty = [commit for commit in read_manifest(weights)["provenance"].get("commits", []) if commit.endswith("-dirty")]
+    if dirty:
+        raise PublishError(
+            f"{weights.name} was trained with uncommitted changes ({', '.join(dirty)} in its manifest), so no commit "
+            "stands for the model; nothing was published. Train it from a clean tree and export it again."
+        )
+
+
+def _refuse_other_photographs(results: Rows) -> None:
+    for row, result in results.items():
+        count, checksum = (result["provenance"][key] for key in ("test_images", "data_sha256"))
+        if (count, checksum) != (PHOTOGRAPHS, CHECKSUM):
+            raise PublishError(
+                f"{row} was measured on {count} photographs with the checksum {checksum}; what is published is of "
+                f"{PHOTOGRAPHS}, GT01 to GT18 with Trimap1, with {CHECKSUM}; nothing was published. Give their folder."
+            )
 
 
 def _evaluation(row: str, photographs: str, weights: Path, overrides: Sequence[str]) -> DictConfig:
@@ -85,8 +111,19 @@ def _result(row: str, evaluation: dict[str, Any], weights: Path) -> dict[str, An
     if row == "a2u":
         trained = evaluation["trained"] | {"weights_sha256": evaluation["weights_sha256"]}
         trained["provenance"] = read_manifest(weights)["provenance"]
-    config = evaluation["config"] | {"weights": weights.name if row == "a2u" else None}  # a name is the same everywhere
-    return {"row": row, "trained": trained, "config": config, **{key: evaluation[key] for key in KEPT}}
+    kept = {key: evaluation[key] for key in ("config", *KEPT)}
+    result: dict[str, Any] = _anywhere({"row": row, "trained": trained, **kept})
+    return result
+
+
+def _anywhere(value: Any) -> Any:
+    """The same with the last part of each path, which is the same on every machine; of "key=path" that of the path."""
+    if isinstance(value, dict):
+        return {key: _anywhere(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_anywhere(inner) for inner in value]
+    found = re.fullmatch(r"([\w.+]+=)?['\"]?([/~.].*/.*?|/.*?)['\"]?", value) if isinstance(value, str) else None
+    return f"{found[1] or ''}{Path(found[2]).name}" if found else value
 
 
 def page(results: Rows) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from a2u.config import ReportConfig, ReportSource
 from a2u.errors import A2UError
 from a2u.files import user_path
-from a2u.reproduce.page.gather import add_shared_rows, gather
+from a2u.reproduce.page.gather import committed, own
 from a2u.reproduce.page.pictures import galleries
 from a2u.reproduce.page.study import study_sections
 from a2u.reproduce.page.tables import sections
@@ -26,19 +26,18 @@ def make_page(settings: ReportConfig) -> Path:
         PictureError: pictures of the figures are damaged.
     """
     outputs = user_path(settings.outputs)
-    own = settings.source is ReportSource.outputs
-    root = outputs if own else RESULTS
-    found = gather(root)
-    if own:
-        add_shared_rows(found, outputs)
+    is_own = settings.source is ReportSource.outputs
+    found, left_out = own(outputs) if is_own else (committed(RESULTS), [])
     if not found:
+        others = f"; {len(left_out)} of other configurations are there, which no table shows" if left_out else ""
         raise ReportError(
-            f"no finished result of a table was found under {root}: run one first, such as `make table2`, or name "
-            "another folder with outputs=DIR."
+            f"no finished result of a table was found under {outputs if is_own else RESULTS}{others}: run one first, "
+            "such as `make table2`, or name another folder with outputs=DIR."
         )
     path = (user_path(settings.folder) if settings.folder else outputs / "report") / "index.html"
-    shown = [*sections(found), *([] if own else study_sections(RESULTS))]
-    write(path, _template().render(own=own, sections=shown, galleries=galleries(outputs / "figures")))
+    shown = [*sections(found), *([] if is_own else study_sections(RESULTS))]
+    content = {"sections": shown, "galleries": galleries(outputs / "figures"), "left_out": left_out}
+    write(path, _template().render(own=is_own, **content))
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from a2u.engine.provenance import REPOSITORY
-from a2u.reproduce.published import metrics_of
+from a2u.reproduce.published import metrics_of, rows_of
 from a2u.reproduce.render import DIGITS, TITLES
 
 
@@ -21,7 +21,7 @@ class Record:
         title: the row and what it was measured on.
         facts: terms and what is to be said of each.
         heads, seeds: a small table, one line a seed.
-        config: resolved, as YAML.
+        config: every one, resolved, as YAML below the seeds that it is of.
     """
 
     id: str
@@ -37,8 +37,8 @@ def record(name: str, runs: Sequence[dict[str, Any]]) -> Record:
     first = runs[0]
     table, provenances = first["table"], [run["provenance"] for run in runs]
     facts = [
-        ("config", f"configs/experiment/{table}/{first['row']}.yaml, scale={first['scale']}"),
-        ("command", _each(" ".join(provenance["command"]) for provenance in provenances[:1])),
+        ("config", _each(map(_config_file, runs))),
+        ("command", _each(" ".join(provenance["command"]) for provenance in provenances)),
         ("commit", _each(map(_commit, provenances))),
         ("machine", _each(map(_machine, provenances))),
         ("wall time", ", ".join(f"{provenance['wall_seconds']:,.0f} s" for provenance in provenances)),
@@ -64,8 +64,23 @@ def record(name: str, runs: Sequence[dict[str, Any]]) -> Record:
         facts=facts,
         heads=["seed", *(TITLES[name] for name in metrics), "seconds", "run"],
         seeds=seeds,
-        config=OmegaConf.to_yaml(OmegaConf.create(first["config"])),
+        config=_configs(runs),
     )
+
+
+def _config_file(run: dict[str, Any]) -> str:
+    table, row = run["table"], run["row"]
+    name = f"experiment/{table}/{row}" if row in rows_of(table) else f"upsampler/{row}"
+    return f"configs/{name}.yaml, scale={run['scale']}"
+
+
+def _configs(runs: Sequence[dict[str, Any]]) -> str:
+    """Configurations that differ in the seed alone stand once."""
+    seeds: dict[str, list[str]] = {}
+    for run in runs:
+        config = {key: value for key, value in run["config"].items() if key != "seed"}
+        seeds.setdefault(OmegaConf.to_yaml(OmegaConf.create(config)), []).append(str(run["seed"]))
+    return "\n".join(f"# seed {', '.join(of)}\n{config}" for config, of in seeds.items())
 
 
 def _each(texts: Iterable[str]) -> str:

@@ -138,10 +138,10 @@ def _benchmark(name: str, scale: str, measured: benchmark_page.Measured) -> Bloc
         if runs
     }
     of_column = [test for test in measured for _ in metrics_of(benchmark_page.TABLE)]
-    tests = dict(zip(header[1:], of_column, strict=False))  # params and seconds have none of their own
+    tests = dict(zip(header[1:], of_column, strict=False))  # params and seconds are of all, and have no one record
 
     def owner(row: str, title: str) -> str:
-        found = records.get((tests.get(title, of_column[0]), row))
+        found = records.get((tests.get(title, ""), row))
         return found.id if found else ""
 
     title = f"Table 6 on {name}, scale {scale}"
