@@ -23,7 +23,7 @@ from a2u.reproduce.page.gather import Group, committed
 from a2u.reproduce.page.make import ReportError
 from a2u.reproduce.page.pictures import PictureError
 from a2u.reproduce.page.records import record
-from a2u.reproduce.published import lines_of
+from a2u.reproduce.published import lines_of, rows_of
 from a2u.reproduce.table import RESULTS
 
 ROOT = RESULTS.parent
