@@ -3,6 +3,7 @@
 Examples:
     python scripts/study.py
     python scripts/study.py scale=study_large photographs=DIR
+    python scripts/study.py pilots=true
     python scripts/study.py publish=true
     python scripts/study.py report=true
 

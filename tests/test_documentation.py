@@ -193,6 +193,7 @@ def check_study(target, variables):
     settings, overrides = split_command_line(shlex.split(command)[2:], StudyConfig, "study")
     assert settings.report == (target == "study-report")
     assert settings.publish == ("ARGS=publish=true" in variables)
+    assert settings.pilots == ("ARGS=pilots=true" in variables)
     assert (scale_of(overrides), settings.seeds) == ("study", seeds_of_the_protocol())
 
 

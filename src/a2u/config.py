@@ -495,6 +495,7 @@ class StudyConfig:
     seeds: int = MISSING  # seeds 0 .. seeds-1; with fewer than the protocol's nothing is measured on the test images
     jobs: int | None = None  # rows at a time, as in TableConfig
     photographs: str | None = None  # folder of the alphamatting.com photographs, measured as well where it is given
+    pilots: bool = False  # the pilot runs, which say how many seeds are needed, instead of the study
     publish: bool = False  # copy the finished study to results/ instead of running
     report: bool = False  # write table, pictures and conclusion from results/ instead of running
     launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by

@@ -52,10 +52,10 @@ class RowRun:
         return Path(result["path"]).parent / last.parent.name / last.name if self.learns else None
 
 
-def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
+def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | None = None) -> list[RowRun]:
     """Every row and seed that a table configuration asks for, seeds of a row together, all checked.
 
-    overrides: handed to every row.
+    overrides: handed to every row; seeds: instead of 0 .. cfg.seeds-1.
 
     Raises:
         ConfigError: unknown table, row or key, or an impossible combination.
@@ -94,7 +94,8 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
         choice = _choice(cfg.table, row)
         composed = compose([*choice, *overrides])
         check(composed)
-        for seed in range(cfg.seeds if learns(composed) else 1):  # what is not trained knows no chance
+        wanted = range(cfg.seeds) if seeds is None else seeds
+        for seed in wanted if learns(composed) else wanted[:1]:  # what is not trained knows no chance
             seeded = composed.copy()
             seeded.seed = seed
             complete = (*choice, f"seed={seed}", *overrides)

@@ -4,18 +4,23 @@ from collections.abc import Sequence
 
 from a2u.config import StudyConfig
 from a2u.reproduce.study.carry_out import carry_out
+from a2u.reproduce.study.pilots import pilots
 from a2u.reproduce.study.protocol import scale_of, what_is_asked
 from a2u.reproduce.study.publish import publish
 from a2u.reproduce.study.report import write_report
 
 
 def study(settings: StudyConfig, overrides: Sequence[str]) -> int:
-    """Publish the study, or report it, or both; where neither is asked for, carry it out. Return the exit status.
+    """Publish the study, or report it, or both; where neither is asked for, carry it out. Likewise its pilots.
+
+    Returns the exit status.
 
     Raises:
         A2UError: before anything is run or written.
     """
     scale = scale_of(overrides)
+    if settings.pilots:
+        return pilots(settings, overrides)
     if settings.publish:
         publish(what_is_asked(settings, overrides))
     if settings.report:

@@ -97,20 +97,27 @@ def what_is_asked(settings: StudyConfig, overrides: Sequence[str]) -> Study:
         ConfigError: it would change what the protocol fixes, or an impossible number.
         DataError: the photographs are not what they have to be.
     """
-    scale = scale_of(overrides)
     how = TableConfig(table=TABLE, seeds=settings.seeds, jobs=settings.jobs, launcher=settings.launcher)
-    # A thread a row, whatever runs beside it: the same numbers whenever a row is run.
-    runs = row_runs(how, ["runtime.threads=1", *overrides, f"scale={scale}"])
-    if runs[0].cfg.runtime.force:
-        raise ConfigError(
-            "runtime.force=true would run finished rows again, which the protocol does not allow (docs/study.md); "
-            "leave it out, or name another folder with runtime.outputs=DIR."
-        )
+    runs = runs_of_the_protocol(how, overrides)
     photographs = None
     if settings.photographs is not None:
         photographs = photographs_folder(settings.photographs)
         build_data(compose(["dataset=alphamatting", f"dataset.root='{photographs}'"], "evaluate").dataset)
     return Study(runs, how, photographs, settings.seeds >= seeds_of_the_protocol())
+
+
+def runs_of_the_protocol(
+    how: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | None = None
+) -> list[RowRun]:
+    """Rows and seeds as `row_runs` has them, as the protocol has them run. Raises ConfigError for what it fixes."""
+    # A thread a row, whatever runs beside it: the same numbers whenever a row is run.
+    runs = row_runs(how, ["runtime.threads=1", *overrides, f"scale={scale_of(overrides)}"], seeds)
+    if runs[0].cfg.runtime.force:
+        raise ConfigError(
+            "runtime.force=true would run finished rows again, which the protocol does not allow (docs/study.md); "
+            "leave it out, or name another folder with runtime.outputs=DIR."
+        )
+    return runs
 
 
 def scale_of(overrides: Sequence[str]) -> str:

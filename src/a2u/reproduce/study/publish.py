@@ -10,7 +10,7 @@ from a2u.reproduce.study.protocol import Study, seeds_of_the_protocol
 from a2u.reproduce.study.records import Parts, by_row, gather, without_folders
 from a2u.reproduce.table import RESULTS, PublishError, refuse_unfit
 
-AGAIN = "Commit, and run the study again with another ARGS=runtime.outputs=DIR."
+AGAIN = "Commit, and run it again with another ARGS=runtime.outputs=DIR."
 
 
 def publish(study: Study) -> int:

@@ -37,8 +37,8 @@ def write_report(scale: str) -> None:
     draw_curves(records, folder / "curves.svg")
     write(folder / "report.md", text)
     write(folder / "finding.md", sentences)
-    _show("docs/study.md", folder / "report.md", page(records, failures, folder, f"../results/{scale}/"))
-    _show("README.md", folder / "finding.md", sentences)
+    show("docs/study.md", folder / "report.md", page(records, failures, folder, f"../results/{scale}/"))
+    show("README.md", folder / "finding.md", sentences)
     print(as_terminal(records, folder))
     print(f"report: {(folder / 'report.md').relative_to(REPOSITORY)}")
 
@@ -137,7 +137,7 @@ def _each(texts: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(texts))
 
 
-def _show(page: str, source: Path, content: str) -> None:
+def show(page: str, source: Path, content: str) -> None:
     """Put `content` between the markers of `source` on a page of the documentation; say so where there are none."""
     path, marker = REPOSITORY / page, source.relative_to(REPOSITORY).as_posix()
     text = path.read_text(encoding="utf-8")
