@@ -14,12 +14,12 @@ runtime.KEY=VALUE (scripts/train.py --help) may be given; the protocol fixes eve
 import sys
 
 from a2u.config import StudyConfig, split_command_line
-from a2u.engine.main import helped, sentence
+from a2u.engine.main import GOES_ON, helped, sentence
 
 if __name__ == "__main__":
     if helped(__doc__, "study"):
         sys.exit()
-    with sentence():
+    with sentence(GOES_ON):
         settings, overrides = split_command_line(sys.argv[1:], StudyConfig, "study")
         from a2u.reproduce.study.command import study  # after the keys are checked: it takes a while
 
