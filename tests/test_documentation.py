@@ -17,6 +17,7 @@ from helpers.matting_folders import matte, noise, save, small_photographs
 from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
+from a2u.bench.measure import Line
 from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
 from a2u.engine.evaluate import predict
 from a2u.engine.export import export
@@ -74,59 +75,100 @@ def smaller(command, tmp_path, request):
 
 @pytest.mark.parametrize("command", commands())
 def test_commands(command, tmp_path, request, monkeypatch, capsys):
+    """In this process, which has imported everything already, but for those that start several."""
     if "scripts/predict.py" in command:
         check_prediction(command, tmp_path, monkeypatch, capsys)
         return
+    monkeypatch.chdir(ROOT)
     command, here = smaller(command, tmp_path, request)
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")  # of the make that runs these tests
-    environment = {key: value for key, value in os.environ.items() if key not in outer} | {"OMP_NUM_THREADS": "1"}
-    if command.startswith("make"):
-        words = shlex.split(command)
-        target, *variables = words[1:]
-        if target in ("demo", "shipped"):
-            check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request)
-            return
-        if target == "bench":
-            check_bench(environment, tmp_path)
-            return
-        if target in ("study", "study-report"):
-            check_study(target, variables)
-            return
-        if target in ("test", "tensorboard"):  # this very run; a server
-            words, variables = ["make", "--dry-run", target, f"PYTHON={sys.executable}"], []
-        else:
-            given = next((word[5:].split() for word in variables if word.startswith("ARGS=")), [])
-            given = [word for word in given if not word.startswith("trainer.iterations")]
-            variables = [word for word in variables if not word.startswith(("ARGS=", "ROWS=", "SEEDS="))]
-            rows = ROWS.get(target, "trimap_only,nearest")
-            given += ["figures=[5]"] if target == "figures" else []  # the one that needs a single row
-            words = ["make", target, *variables, "SCALE=smoke", f"ROWS={rows}", f"PYTHON={sys.executable}"]
-            words.append("ARGS=" + " ".join([*given, *(word.replace("'", "") for word in here)]))
+    program, *words = shlex.split(command)
+    if program == "make":
+        check_make(words, here, tmp_path, monkeypatch, capsys, request)
+        return
+    several = [word for word in words if word.startswith("--nproc-per-node")] if program == "torchrun" else []
+    script, *overrides = words[len(several) :]
+    if "scripts/data.py" in script:
+        check_data_command(overrides, tmp_path, monkeypatch, capsys)
+        return
+    if "scripts/export.py" in script:
+        check_export(tmp_path, monkeypatch, capsys)
+        return
+    if "scripts/evaluate.py" in script:
+        weights = released(tmp_path, request) if "system=a2u" in overrides else trained(tmp_path)
+        if "weights=a2u.safetensors" in overrides:
+            weights = exported(weights)
+        overrides = [re.sub("^weights=.*", f"weights='{weights}'", word) for word in overrides]
+        here = [*here, "dataset.limit_test=2"]
     else:
-        program, *words = shlex.split(command)
-        several = [word for word in words if word.startswith("--nproc-per-node")] if program == "torchrun" else []
-        script, *overrides = words[len(several) :]
-        python = (
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", *several] if several else [sys.executable]
-        )
-        if "scripts/data.py" in script:
-            check_data_command(overrides, environment, tmp_path)
+        here = [*here, "scale=smoke", *(["trainer.batch_size=4"] if several else [])]  # two samples a process
+    words = [script, *overrides, *here]
+    if several:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", *several]
+        run_there([*torchrun, *words])
+    else:
+        run_here([*words, "runtime.threads=1"], monkeypatch)
+        said = capsys.readouterr()
+        assert "\r" not in said.out + said.err  # no bars where there is no terminal
+
+
+def check_make(words, here, tmp_path, monkeypatch, capsys, request):
+    """A target's scripts in this process; `make table2`, the one that newcomers type, as it is."""
+    target, *variables = words
+    if target in ("demo", "shipped"):
+        check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request)
+    elif target == "bench":
+        check_bench(tmp_path, monkeypatch, capsys)
+    elif target in ("study", "study-report"):
+        check_study(target, variables, tmp_path)
+    elif target in ("test", "tensorboard"):  # this very run; a server
+        (words,) = called_by_make([target], tmp_path)
+        assert words[:2] == {"test": ["-m", "pytest"], "tensorboard": ["-m", "tensorboard.main"]}[target]
+    else:
+        given = next((word[5:].split() for word in variables if word.startswith("ARGS=")), [])
+        given = [word for word in given if not word.startswith("trainer.iterations")]
+        variables = [word for word in variables if not word.startswith(("ARGS=", "ROWS=", "SEEDS="))]
+        rows = ROWS.get(target, "trimap_only,nearest")
+        given += ["figures=[5]"] if target == "figures" else []  # the one that needs a single row
+        where = [word.replace("'", "") for word in here]
+        words = [target, *variables, "SCALE=smoke", f"ROWS={rows}", "ARGS=" + " ".join([*given, *where])]
+        if len(words) == 4:
+            run_there(["make", *words, f"PYTHON={sys.executable}"])
             return
-        if "scripts/export.py" in script:
-            check_export(environment, tmp_path)
-            return
-        if "scripts/evaluate.py" in script:
-            weights = released(tmp_path, request) if "system=a2u" in overrides else trained(tmp_path)
-            if "weights=a2u.safetensors" in overrides:
-                weights = exported(weights)
-            overrides = [re.sub("^weights=.*", f"weights='{weights}'", word) for word in overrides]
-            here = [*here, "dataset.limit_test=2"]
-        else:
-            here = [*here, "scale=smoke", *(["trainer.batch_size=4"] if several else [])]  # two samples a process
-        words = [*python, str(ROOT / script), *overrides, *here]
+        launcher = [] if "LAUNCHER=" in " ".join(variables) else ["LAUNCHER=inline"]
+        for script in called_by_make([*words, *launcher], tmp_path):
+            run_here([*script, "runtime.threads=1"], monkeypatch)
+            assert "\r" not in "".join(capsys.readouterr())
+
+
+def called_by_make(words, tmp_path):
+    """What make calls Python with, by a Python that only writes it down."""
+    python, calls = tmp_path / "python", tmp_path / "calls.txt"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n')
+    python.chmod(0o755)
+    run_there(["make", *words, f"PYTHON={python}"], CALLS=str(calls))
+    return [[word for word in call.split("\0")[:-1] if word] for call in calls.read_text().splitlines()]
+
+
+def run_there(words, **environment):
+    """In processes of their own; words: program and command line."""
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")  # of the make that runs these tests
+    inherited = {key: value for key, value in os.environ.items() if key not in outer}
+    environment = inherited | {"OMP_NUM_THREADS": "1"} | environment
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert "\r" not in ended.stdout + ended.stderr  # no bars where there is no terminal
+    assert "\r" not in ended.stdout + ended.stderr
+    return ended
+
+
+def run_here(words, monkeypatch, status=0):
+    """A script in this process; words: script, its command line."""
+    monkeypatch.setattr(sys, "argv", words)
+    code = None
+    try:
+        runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code
+    assert (code or 0) == status
 
 
 def check_prediction(command, tmp_path, monkeypatch, capsys):
@@ -135,7 +177,7 @@ def check_prediction(command, tmp_path, monkeypatch, capsys):
         save(tmp_path / f"{name}.jpg", noise(40, 30, 3))
     for name in ("trimap", "mask", "trimaps/a", "trimaps/b", "masks/a", "masks/b"):
         save(tmp_path / f"{name}.png", (matte(40, 30) > 100) * np.uint8(255) if "mask" in name else half_known(40, 30))
-    words = shlex.split(command)
+    _, *words = shlex.split(command)
     weights = exported_untrained(tmp_path / "a2u.safetensors")
     words = [re.sub("^weights=.*", f"weights={weights}", word) for word in words]
     if not any(word.startswith(("weights=", "system=")) for word in words):
@@ -157,12 +199,6 @@ def half_known(height, width):
     return trimap
 
 
-def run_here(words, monkeypatch):
-    """A script in this process, which has imported everything already; words: python, script, its command line."""
-    monkeypatch.setattr(sys, "argv", words[1:])
-    runpy.run_path(str(ROOT / words[1]), run_name="__main__")
-
-
 def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request):
     """make demo and make shipped with a small model in the place of the package's; the latter on two photographs."""
     given = f"weights='{exported_untrained(tmp_path / 'a2u.safetensors')}' runtime.outputs='{tmp_path}'"
@@ -171,11 +207,8 @@ def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys,
         variables = [f"PHOTOS={photographs}"]
     else:
         given += f" folder='{tmp_path}'"
-    words = ["make", "--dry-run", target, *variables, f"ARGS={given}", f"PYTHON={sys.executable}"]
-    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    (command,) = [line for line in ended.stdout.replace("\\\n", "").splitlines() if "scripts/" in line]
-    monkeypatch.chdir(ROOT)
-    run_here(shlex.split(command), monkeypatch)
+    (words,) = called_by_make([target, *variables, f"ARGS={given}"], tmp_path)
+    run_here(words, monkeypatch)
     printed = capsys.readouterr().out
     if target == "demo":
         assert re.search(r"photo: 600 x 800, .* sad \d+\.\d+, mse .* grad .* conn ", printed)
@@ -185,49 +218,45 @@ def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys,
         assert re.search(r"\na2u .*\nclosed_form .*\nknn ", printed)
 
 
-def check_study(target, variables):
-    """What the command asks for; tests/reproduce/test_study.py carries a smaller study out."""
-    words = ["make", "--dry-run", target, *variables, f"PYTHON={sys.executable}"]
-    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    (command,) = [line for line in ended.stdout.splitlines() if "scripts/" in line]
-    settings, overrides = split_command_line(shlex.split(command)[2:], StudyConfig, "study")
+def check_study(target, variables, tmp_path):
+    """What the command asks for; tests/reproduce/study carries smaller ones out."""
+    ((_, *words),) = called_by_make([target, *variables], tmp_path)
+    settings, overrides = split_command_line(words, StudyConfig, "study")
     assert settings.report == (target == "study-report")
     assert settings.publish == ("ARGS=publish=true" in variables)
     assert settings.pilots == ("ARGS=pilots=true" in variables)
     assert (scale_of(overrides), settings.seeds) == ("study", seeds_of_the_protocol())
 
 
-def check_bench(environment, tmp_path):
-    """One part; whether it is fast enough is not for tests to say."""
-    given = f"BENCH=parts=[startup] outputs='{tmp_path}'"
-    words = ["make", "bench", given, f"PYTHON={sys.executable}"]
-    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert "measuring startup" in ended.stderr
-    assert "scripts/train.py --help" in ended.stdout
-    assert json.loads((tmp_path / "bench" / "cpu.json").read_text())["parts"] == ["startup"]
+def check_bench(tmp_path, monkeypatch, capsys):
+    """A line that was measured before; tests/bench measures, and whether it is fast enough is not for tests to say."""
+    line = Line("start-up", "scripts/train.py --help", "s", ours=2.5, target=3)
+    monkeypatch.setattr("a2u.bench.report.measured", lambda part: [line])
+    (words,) = called_by_make(["bench", f"BENCH=parts=[startup] outputs='{tmp_path}'"], tmp_path)
+    run_here(words, monkeypatch)
+    printed, said = capsys.readouterr()
+    assert "measuring startup" in said
+    assert "scripts/train.py --help" in printed
+    assert json.loads((tmp_path / "bench" / "cpu.json").read_text())["lines"][0]["ours"] == 2.5
 
 
-def check_export(environment, tmp_path):
+def check_export(tmp_path, monkeypatch, capsys):
     to = tmp_path / "a2u.safetensors"  # tests/engine/test_export.py has the other kinds
-    words = [sys.executable, str(ROOT / "scripts" / "export.py"), f"weights='{trained(tmp_path)}'", f"to='{to}'"]
-    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    assert sha256(to) in ended.stdout
+    run_here(["scripts/export.py", f"weights='{trained(tmp_path)}'", f"to='{to}'"], monkeypatch)
+    assert sha256(to) in capsys.readouterr().out
     load_exported(to)
 
 
-def check_unpack(folder, environment, tmp_path):
+def check_unpack(folder, tmp_path, monkeypatch, capsys):
     archive = shutil.make_archive(str(tmp_path / "data"), "zip", folder)
-    words = [sys.executable, str(ROOT / "scripts" / "data.py"), "unpack", archive, "--into", str(tmp_path / "into")]
-    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    assert f"{sum(path.is_file() for path in Path(folder).rglob('*'))} files" in ended.stdout
+    run_here(["scripts/data.py", "unpack", archive, "--into", str(tmp_path / "into")], monkeypatch)
+    assert f"{sum(path.is_file() for path in Path(folder).rglob('*'))} files" in capsys.readouterr().out
 
 
-def check_data_command(words, environment, tmp_path):
+def check_data_command(words, tmp_path, monkeypatch, capsys):
     """scripts/data.py on a copy of the small data set, whose counts are not the released one's."""
     if words[0] == "unpack":
-        check_unpack(words[words.index("--into") + 1], environment, tmp_path)
+        check_unpack(words[words.index("--into") + 1], tmp_path, monkeypatch, capsys)
         return
     root = words.index("--root") + 1
     copy = tmp_path / "data"
@@ -237,10 +266,8 @@ def check_data_command(words, environment, tmp_path):
         shutil.rmtree(copy / "Test_set" / "merged")
         if "--bg" in words:
             words[words.index("--bg") + 1] = str(copy / "Test_set" / "bg")
-    command = [sys.executable, str(ROOT / "scripts" / "data.py"), *words]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert ended.returncode == {"compose": 0, "verify": 1}[words[0]], ended.stderr
-    assert ("20 made" if words[0] == "compose" else "431") in ended.stdout
+    run_here(["scripts/data.py", *words], monkeypatch, status={"compose": 0, "verify": 1}[words[0]])
+    assert ("20 made" if words[0] == "compose" else "431") in capsys.readouterr().out
 
 
 def released(folder, request):
