@@ -164,12 +164,17 @@ def _activated(channels: int, out: int, stride: int, padding: int = 1) -> list[n
 
 def convolution(channels: int, out: int, size: int = 3, stride: int = 1, padding: int | None = None) -> nn.Module:
     padding = size // 2 if padding is None else padding
-    return spectral_norm(nn.Conv2d(channels, out, size, stride, padding, bias=False))
+    return _normalised(nn.Conv2d(channels, out, size, stride, padding, bias=False))
 
 
 def deconvolution(channels: int, out: int) -> nn.Module:
     # dim=0: the authors divide by the largest singular value of (input channels, the rest).
-    return spectral_norm(nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1, bias=False), dim=0)
+    return _normalised(nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1, bias=False), dim=0)
+
+
+def _normalised(layer: nn.Module, dim: int | None = None) -> nn.Module:
+    """Not a network without values: the normalisation has no parameters, and begins with 15 power iterations."""
+    return layer if layer.weight.is_meta else spectral_norm(layer, dim=dim)
 
 
 def leaky(inplace: bool) -> nn.Module:
