@@ -14,7 +14,7 @@ from a2u.reproduce.differences import differences_page
 from a2u.reproduce.published import REFERENCE, lines_of, metrics_of, rows_of
 from a2u.reproduce.render import as_markdown, table_cells
 from a2u.reproduce.rows import paper_parameters
-from a2u.reproduce.study import report
+from a2u.reproduce.study import pilots, report
 from a2u.reproduce.study.failures import noted
 from a2u.reproduce.study.protocol import SCALES, seeds_of_the_protocol
 from a2u.reproduce.study.records import load as load_study
@@ -34,6 +34,7 @@ def load(folder):
 
 
 FILES = sorted(RESULTS.glob("*/*/*/*/seed*.json"))
+PILOTS = sorted((RESULTS / "study_pilots").glob("*/seed*.json"))
 OF_STUDY = sorted(path for scale in SCALES for path in (RESULTS / scale).glob("*/seed*.json"))
 
 
@@ -129,7 +130,9 @@ def test_the_numbers_of_the_model_in_the_package_come_from_a_commit():
         assert len(result["provenance"]["commit"]) == 40
 
 
-@pytest.mark.parametrize("path", [*FILES, *SHIPPED, *OF_STUDY], ids=lambda path: str(path.relative_to(RESULTS)))
+@pytest.mark.parametrize(
+    "path", [*FILES, *SHIPPED, *PILOTS, *OF_STUDY], ids=lambda path: str(path.relative_to(RESULTS))
+)
 def test_no_result_names_a_folder_of_the_machine_it_was_made_on(path):
     def texts(value):
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -143,6 +146,17 @@ def test_every_table_is_shown_and_every_table_shown_is_there():
     shown = set(re.findall(r"<!-- (results/\S+/table\.md) -->", pages))
     measured = {path.relative_to(ROOT).as_posix() for path in RESULTS.rglob("table.md")}
     assert shown == measured
+
+
+def test_the_pilots_come_from_a_commit_and_say_how_many_seeds_the_study_has():
+    results = pilots.load(RESULTS / "study_pilots")
+    for run in (run for row in results.values() for run in row):
+        assert run["provenance"]["dirty"] is False
+        assert len(run["provenance"]["commit"]) == 40
+    assert pilots.seeds_needed(pilots.deviation(pilots.scores(results))) == seeds_of_the_protocol()
+    text = pilots.page(results)
+    assert (RESULTS / "study_pilots" / "pilots.md").read_text() == text
+    assert f"<!-- results/study_pilots/pilots.md -->\n{text}<!-- end -->" in (ROOT / "docs" / "study.md").read_text()
 
 
 @pytest.mark.parametrize("path", OF_STUDY, ids=lambda path: str(path.relative_to(RESULTS)))

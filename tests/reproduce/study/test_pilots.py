@@ -13,7 +13,18 @@ from a2u.reproduce.rows import row_runs
 from a2u.reproduce.study import pilots as module
 from a2u.reproduce.study import report
 from a2u.reproduce.study.command import study as command
-from a2u.reproduce.study.pilots import MOST, ROWS, SEEDS, deviation, load, page, pilot_runs, power, seeds_needed
+from a2u.reproduce.study.pilots import (
+    MOST,
+    ROWS,
+    SEEDS,
+    deviation,
+    least_found,
+    load,
+    page,
+    pilot_runs,
+    power,
+    seeds_needed,
+)
 from a2u.reproduce.study.protocol import what_is_asked
 from a2u.reproduce.study.tables import StudyError
 from a2u.reproduce.table import PublishError
@@ -55,6 +66,13 @@ def test_as_many_seeds_as_find_the_difference_within_what_is_carried():
         assert seeds == MOST or power(seeds, spread) >= 0.8
         assert seeds == 6 or power(seeds - 1, spread) < 0.8
     assert len({seeds_needed(spread) for spread in np.linspace(2, 6, 41)}) == 5
+
+
+@pytest.mark.parametrize("seeds", [6, 10])
+def test_the_least_difference_that_is_found_has_the_wanted_power(seeds):
+    least = least_found(seeds, 7.0)
+    assert power(seeds, 7.0, least) == pytest.approx(0.8)
+    assert power(seeds, 7.0, 0.99 * least) < 0.8
 
 
 def test_the_pilots_are_no_runs_of_the_study():
@@ -120,5 +138,5 @@ def test_pilots_are_run_once_kept_and_told(small, capsys):
     assert shown.read_text() == f"<!-- results/study_pilots/pilots.md -->\n{text}<!-- end -->\n"
     nearest = measured["nearest", 1000]["sad"]
     assert f"| nearest | {nearest:.3f} |" in text
-    assert f"Asked for: {seeds_needed(deviation(module.scores(results)))} seeds." in text
+    assert f"Asked for: {seeds_needed(deviation(module.scores(results)))} seeds, with which" in text
     assert "pooled standard deviation is" in capsys.readouterr().out

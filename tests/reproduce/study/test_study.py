@@ -246,9 +246,9 @@ def test_what_the_protocol_fixes_cannot_be_changed(words, error, said, small):
 
 
 def test_a_command_line_may_say_where_and_how_many(small):
-    words = ["seeds=8", "jobs=2", "scale=study_large", "runtime.outputs=there", "runtime.threads=4"]
+    words = ["seeds=12", "jobs=2", "scale=study_large", "runtime.outputs=there", "runtime.threads=4"]
     study = what_is_asked(*split_command_line(words, StudyConfig, "study"))
-    assert (study.scale, study.how.jobs, study.whole, len(study.runs)) == ("study_large", 2, True, 17)
+    assert (study.scale, study.how.jobs, study.whole, len(study.runs)) == ("study_large", 2, True, 25)
     assert {run.cfg.runtime.threads for run in study.runs} == {4}
     assert str(study.failures) == "there/study_large/failures.json"
     fewer = what_is_asked(*split_command_line(["seeds=2"], StudyConfig, "study"))

@@ -95,9 +95,9 @@ def power(seeds: int, spread: float, difference: float = SOUGHT) -> float:
     """
     from scipy import stats  # half a second to import
 
-    free, away = seeds - 1, difference / spread * math.sqrt(seeds)
-    least = stats.t.isf(LEVEL / 2, free)
-    return float(stats.nct.sf(least, free, away) + stats.nct.cdf(-least, free, away))
+    least = stats.t.isf(LEVEL / 2, seeds - 1)
+    # The square of t, which is F, since SciPy's non-central t is NaN far out.
+    return float(stats.ncf.sf(least**2, 1, seeds - 1, seeds * (difference / spread) ** 2))
 
 
 def seeds_needed(spread: float) -> int:
@@ -105,9 +105,16 @@ def seeds_needed(spread: float) -> int:
     return next((seeds for seeds in range(FEWEST, MOST) if power(seeds, spread) >= POWER), MOST)
 
 
+def least_found(seeds: int, spread: float) -> float:
+    """The difference that is found with POWER, in the unit of `spread`."""
+    from scipy import optimize
+
+    return float(optimize.brentq(lambda difference: power(seeds, spread, difference) - POWER, 0, 3 * spread))
+
+
 def page(results: Results) -> str:
     """The pilots in Markdown."""
-    return f"{as_markdown(*_table(scores(results)))}\n\n{_words(results)}\n"
+    return f"{as_markdown(*_table(scores(results)))}\n{_words(results)}\n"
 
 
 def _publish(runs: Sequence[RowRun], folder: Path) -> None:
@@ -140,9 +147,11 @@ def _words(results: Results) -> str:
     chances = [f"{seeds} seeds {power(seeds, spread):.0%}" for seeds in range(FEWEST, MOST + 1)]
     provenances = [run["provenance"] for runs in results.values() for run in runs]
     commits = ", ".join(dict.fromkeys(each["commit"][:8] for each in provenances))
+    seeds = seeds_needed(spread)
     return (
         f"SAD / 1,000 on the validation images at the last checkpoint (commit {commits}). The differences' pooled "
         f"standard deviation is {spread:.2f}% of {BASELINE}'s mean. A difference of {SOUGHT:g}% is then found by a "
-        f"paired t-test at {LEVEL:.0%} with these probabilities: {', '.join(chances)}. Asked for: "
-        f"{seeds_needed(spread)} seeds."
+        f"paired t-test at {LEVEL:.0%} with these probabilities: {', '.join(chances)}. Asked for: {seeds} seeds, with "
+        f"which a difference of {least_found(seeds, spread):.1f}% is found with a probability of {POWER:.0%}, before "
+        "the correction for many tests."
     )
