@@ -20,6 +20,12 @@ settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """What some tests set, and the import of pymatting, does not stay: two would wait for each other on busy cores."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder `shared` beside the checkout: real photographs and archives that may not be distributed."""

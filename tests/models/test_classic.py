@@ -15,9 +15,10 @@ from a2u.engine.run import check
 from a2u.errors import A2UError
 from a2u.inputs import image_and_trimap, network_input
 from a2u.metrics import sad
-from a2u.models.classic import KNN, ClosedForm, UnsolvableError
+from a2u.models.classic import KNN, ClosedForm, UnsolvableError, pymatting_for
 
-pymatting = pytest.importorskip("pymatting")
+pytest.importorskip("pymatting")
+pymatting = pymatting_for("a test")
 SYSTEMS = [(ClosedForm, pymatting.estimate_alpha_cf), (KNN, pymatting.estimate_alpha_knn)]
 
 
