@@ -80,8 +80,11 @@ def sweep(folder: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+BUSY = "another process is running"
+
+
 class BusyError(A2UError):
-    """Another process is at work in the same place."""
+    """Another process is at work in the same place. Its sentence begins with BUSY."""
 
 
 _lock_files: WeakSet[IO[str]] = WeakSet()  # open in this process
@@ -108,7 +111,7 @@ def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise BusyError(f"another process is running {what} ({path.parent}); wait for it, or stop it.") from error
+            raise BusyError(f"{BUSY} {what} ({path.parent}); wait for it, or stop it.") from error
         yield
 
 

@@ -56,7 +56,7 @@ def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
         channels_last(system.model)
     system.model.to(device)
     mark = _mark(cfg, system.mark)
-    folder = _evaluations(cfg) / f"{system.name}-{mark[:8]}"
+    folder = _folder(cfg) / f"{system.name}-{mark[:8]}"
     predictions = folder / "predictions" if cfg.runtime.save_predictions else None
     hidden = None if cfg.runtime.progress and processes.is_first() else True  # None: where stderr is no terminal
     with tqdm(total=task.test_images, unit="image", disable=hidden, dynamic_ncols=True) as bar:
@@ -97,12 +97,20 @@ def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     return result
 
 
-def evaluated(cfg: DictConfig) -> dict[str, Any] | None:
+def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -> dict[str, Any] | None:
     """The result of the same weights on the same dataset by the same metrics, where runtime.outputs has one.
+
+    among: what `evaluations` of this configuration has read, where many are asked for.
 
     Raises OSError as reading the weights does.
     """
-    return finished(_evaluations(cfg), "result.json").get(_mark(cfg, weights_mark(cfg.system, cfg.weights)))
+    found = evaluations(cfg) if among is None else among
+    return found.get(_mark(cfg, weights_mark(cfg.system, cfg.weights)))
+
+
+def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    """Every result on the dataset under runtime.outputs, by hash."""
+    return finished(_folder(cfg), "result.json")
 
 
 def _mark(cfg: DictConfig, weights: str) -> str:
@@ -111,5 +119,5 @@ def _mark(cfg: DictConfig, weights: str) -> str:
     return hashlib.sha256((weights + how).encode()).hexdigest()
 
 
-def _evaluations(cfg: DictConfig) -> Path:
+def _folder(cfg: DictConfig) -> Path:
     return Path(cfg.runtime.outputs) / "evaluate" / cfg.dataset.name

@@ -3,14 +3,17 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from helpers.matting_folders import small_photographs
 from helpers.study import records, write_records
 
 from a2u.config import Launcher, LauncherConfig, StudyConfig, TableConfig, split_command_line
+from a2u.engine import provenance
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError, DataError
+from a2u.files import locked
 from a2u.reproduce import launch
 from a2u.reproduce import rows as rows_module
 from a2u.reproduce.study import carry_out as carry_out_module
@@ -147,7 +150,7 @@ def alter(path, **provenance):
 def test_a_finished_study_is_published_and_reported_from_what_is_published_alone(finished_study, tmp_path, capsys):
     study = finished_study
     note(study.failures, study.runs[1], "training", f"it broke (whole log: {study.outputs.absolute()}/nearest/log.txt)")
-    assert publish(study) == 0
+    publish(study)
     folder = tmp_path / "results" / "smoke"
     runs = load(folder)
     assert {row: [run["seed"] for run in found] for row, found in runs.items()} == {
@@ -156,13 +159,15 @@ def test_a_finished_study_is_published_and_reported_from_what_is_published_alone
         "bilinear": [0, 1],
     }
     done = {(each["row"], each["seed"]): each for each in finished(study.outputs).values()}
-    measured = {path: json.loads(path.read_text()) for path in evaluations(study)}
+    measured = [json.loads(path.read_text()) for path in evaluations(study)]
+    of = {(each["dataset"], each["name"], each["trained"].get("seed", 0)): each["metrics"] for each in measured}
+    assert len(of) == 2 * RUNS
     for run in (run for found in runs.values() for run in found):
         training = done[run["row"], run["seed"]]
         assert (run["training"]["metrics"], run["training"]["curve"]) == (training["metrics"], training["curve"])
         assert run["params"] == training["params"]
-        for part in ("test", "photographs"):
-            assert run[part]["metrics"] in [each["metrics"] for each in measured.values()]
+        for part, dataset in (("test", "study_test"), ("photographs", "alphamatting")):
+            assert run[part]["metrics"] == of[dataset, run["row"], run["seed"]]
         assert run["test"]["provenance"]["test_images"] == 2
         assert run["test"]["config"]["dataset"]["seed"] == 20261126
     text = "".join(path.read_text() for path in folder.rglob("*.json"))
@@ -180,7 +185,7 @@ def test_a_finished_study_is_published_and_reported_from_what_is_published_alone
     page = (folder / "report.md").read_text()
     assert "On the 2 photographs of alphamatting.com" in page
     failure = "- nearest seed 0, training: it broke (whole log: log.txt) ("
-    assert f"### Failures\n\nEach was made good by a later call:\n\n{failure}" in page
+    assert f"### Failures of runs\n\nEach was made good by a later call:\n\n{failure}" in page
     shown = (tmp_path / "docs" / "study.md").read_text()
     assert shown == f"## Result\n\n{marker}{page.replace('](', '](../results/smoke/')}<!-- end -->\n"
     assert (folder / "intervals.svg").is_file()
@@ -194,6 +199,7 @@ def test_what_is_unfit_is_not_published(finished_study, tmp_path, monkeypatch):
         (of_test[0], {"data_sha256": "0" * 64}, "test sets that differ"),
         (of_test[0], {"commit": "0" * 40}, "study_test was done at several commits"),
         (sorted(trainings(study))[0], {"commit": "0" * 40}, "training was done at several commits"),
+        (sorted(trainings(study))[0], {"threads": 2}, r"in several ways \(cpu, threads: 1; cpu, threads: 2\)"),
     ):
         before = path.read_text()
         alter(path, **change)
@@ -209,10 +215,69 @@ def test_what_is_unfit_is_not_published(finished_study, tmp_path, monkeypatch):
     assert not (tmp_path / "results").exists()
 
 
+def test_what_was_published_is_not_replaced_by_less_or_by_another_study(finished_study):
+    study = finished_study
+    publish(study)
+    publish(study)  # the same again
+    with pytest.raises(PublishError, match=r"photographs were measured: name them as then, with PHOTOS=\.\.\."):
+        publish(replace(study, photographs=None))
+    training = next(path for path in trainings(study) if "nearest/seed1" in str(path))
+    alter(training, started="2030-01-01T00:00:00+00:00")
+    with pytest.raises(
+        PublishError, match=r"results/smoke has another training of nearest seed 1.*publishes the first"
+    ):
+        publish(study)
+
+
+def test_a_call_beside_one_that_is_at_work_lists_no_failure(tmp_path, small):
+    study = small(tmp_path)
+    run = study.runs[1]
+    with locked(run.places.folder / "lock", run.title):
+        assert carry_out(study) == 1
+    assert noted(study.failures) == []
+    assert len(trainings(study)) == RUNS - 1
+
+
+def test_an_evaluation_that_fails_is_listed_and_the_others_go_on(finished_study, monkeypatch, capsys):
+    study = finished_study
+    first, second, *_ = sorted(path for path in evaluations(study) if "study_test" in str(path))
+    shutil.rmtree(first.parent)
+    shutil.rmtree(second.parent)
+    evaluate, calls = carry_out_module.evaluate_weights, []
+
+    def breaks(cfg):
+        calls.append(cfg)
+        if len(calls) == 1:
+            raise DataError("a picture is gone")
+        return evaluate(cfg)
+
+    monkeypatch.setattr(carry_out_module, "evaluate_weights", breaks)
+    assert carry_out(study) == 1
+    (failure,) = noted(study.failures)
+    assert (failure["what"], failure["reason"]) == ("study_test", "a picture is gone")
+    assert "FAILED" in capsys.readouterr().err
+    assert len(calls) == 2
+    assert carry_out(study) == 0
+    assert len(calls) == 3
+    assert first.exists()
+    assert second.exists()
+
+
+@pytest.mark.parametrize(("elsewhere", "warned"), [(0, False), (2, True), (RUNS, False)])
+def test_a_mixture_of_commits_is_told_before_anything_is_trained(finished_study, capsys, elsewhere, warned):
+    for path in list(trainings(finished_study)):
+        alter(path, commit=provenance.commit()[0])
+    for path in list(trainings(finished_study))[:elsewhere]:
+        alter(path, commit="0" * 40)
+    assert carry_out(finished_study) == 0
+    said = f"warning: {elsewhere} of {RUNS} runs were trained at another commit"
+    assert (said in capsys.readouterr().err) == warned
+
+
 def test_fewer_seeds_than_the_protocols_are_trained_and_not_measured(tmp_path, small, monkeypatch, capsys):
     monkeypatch.setattr(carry_out_module, "complete", lambda runs, how, failed: ({run.hash: {} for run in runs}, {}))
     assert carry_out(small(tmp_path, whole=False)) == 0
-    assert "the protocol asks for more seeds" in capsys.readouterr().err
+    assert "Nothing was measured on the test images: the protocol asks for 10 seeds." in capsys.readouterr().err
     assert not (tmp_path / "outputs" / "evaluate").exists()
 
 
@@ -246,11 +311,13 @@ def test_what_the_protocol_fixes_cannot_be_changed(words, error, said, small):
 
 
 def test_a_command_line_may_say_where_and_how_many(small):
-    words = ["seeds=12", "jobs=2", "scale=study_large", "runtime.outputs=there", "runtime.threads=4"]
+    words = ["seeds=10", "jobs=2", "scale=study_large", "runtime.outputs=there", "runtime.threads=4"]
     study = what_is_asked(*split_command_line(words, StudyConfig, "study"))
-    assert (study.scale, study.how.jobs, study.whole, len(study.runs)) == ("study_large", 2, True, 25)
+    assert (study.scale, study.how.jobs, study.whole, len(study.runs)) == ("study_large", 2, True, 21)
     assert {run.cfg.runtime.threads for run in study.runs} == {4}
     assert str(study.failures) == "there/study_large/failures.json"
+    more = what_is_asked(*split_command_line(["seeds=11"], StudyConfig, "study"))
+    assert not more.whole
     fewer = what_is_asked(*split_command_line(["seeds=2"], StudyConfig, "study"))
     assert (fewer.scale, fewer.whole) == ("study", False)
     assert {run.cfg.runtime.threads for run in fewer.runs} == {1}

@@ -7,14 +7,15 @@ from functools import partial
 from tqdm import tqdm
 
 from a2u.config import Launcher, LauncherConfig
-from a2u.engine.evaluate_weights import evaluate_weights, evaluated
+from a2u.engine.evaluate_weights import evaluate_weights
 from a2u.engine.identity import finished
 from a2u.engine.provenance import commit
+from a2u.files import BUSY
 from a2u.reproduce.launch import Failures, Job, OwnProcess, at_once_here, ended_with, log_of, side_by_side, work_here
 from a2u.reproduce.rows import RowRun
 from a2u.reproduce.study.failures import note
-from a2u.reproduce.study.protocol import TEST, Evaluation, Study
-from a2u.reproduce.study.records import by_row, gather
+from a2u.reproduce.study.protocol import TEST, Evaluation, Study, seeds_of_the_protocol
+from a2u.reproduce.study.records import by_row, gather, measured_already
 from a2u.reproduce.study.report import as_terminal
 from a2u.reproduce.table import complete, fill_caches, told
 
@@ -31,13 +32,15 @@ def carry_out(study: Study) -> int:
     _warn_of_several_commits(study)
 
     def failed(run: RowRun, reason: str) -> None:
-        note(study.failures, run, "training", reason)
+        if not reason.startswith(BUSY):  # of a call that was killed, and whose rows go on without it
+            note(study.failures, run, "training", reason)
 
     done, failures = complete(study.runs, study.how, failed)
     absent = [run for run in study.runs if run.hash not in done]
     status = told(failures, len(absent), len(study.runs))
     if absent or not study.whole:
-        why = "every row and seed is trained first" if absent else "the protocol asks for more seeds"
+        asked = f"the protocol asks for {seeds_of_the_protocol()} seeds"
+        why = "every row and seed is trained first" if absent else asked
         print(f"Nothing was measured on the test images: {why}.", file=sys.stderr)
         return status
     evaluations = [study.evaluation(run, test, done) for test in study.tests for run in study.runs]
@@ -50,22 +53,22 @@ def carry_out(study: Study) -> int:
 
 
 def _warn_of_several_commits(study: Study) -> None:
-    """What cannot be published is told before the hours that it takes."""
+    """What cannot be published is told before the hours that it takes. Measuring may be at another commit."""
     (code, dirty), done = commit(), finished(study.outputs)
     others = [run for run in study.runs if run.hash in done and done[run.hash]["provenance"]["commit"] != code]
     if dirty:
         print("warning: there are uncommitted changes: what is run now is not published.", file=sys.stderr)
-    if others:
+    if 0 < len(others) < len(study.runs):
         print(
-            f"warning: {len(others)} of {len(study.runs)} runs were done at another commit than {code[:8]}: a mixture "
-            "is not published.",
+            f"warning: {len(others)} of {len(study.runs)} runs were trained at another commit than {code[:8]}: a "
+            "mixture is not published.",
             file=sys.stderr,
         )
 
 
 def _measure(study: Study, evaluations: list[Evaluation]) -> Failures:
     """Do the evaluations that are not done, several at a time; return why some failed, by their titles."""
-    missing = [each for each in evaluations if evaluated(each.cfg) is None]
+    missing = [each for each, result in zip(evaluations, measured_already(evaluations), strict=True) if result is None]
     if not missing:
         return {}
     of_test = [each for each in missing if each.dataset == TEST]

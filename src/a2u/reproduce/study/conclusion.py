@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from a2u.reproduce.paired import LEVEL
-from a2u.reproduce.study.findings import Findings, Outcome, Verdict, outcomes
+from a2u.reproduce.paired import LEVEL, Difference
+from a2u.reproduce.study.findings import Findings, Outcome, Verdict, matters_not, outcomes
 from a2u.reproduce.study.protocol import BASELINE, MATTERS
 
 WIDTHS = {0.125: "an eighth of the width", 0.25: "a quarter of the width"}
@@ -41,7 +41,8 @@ def finding(found: Findings, setting: Setting) -> str:
     shown = _joined([f"{rows} {word}" for rows, word in ((better, "better"), (worse, "worse")) if rows])
     said = [f"shows {shown or 'no operator better or worse'} than {BASELINE}"]
     said += [f"rules out a difference of more than {MATTERS:g}% for {_number(len(same))}"] * bool(same)
-    said += [f"leaves {_number(len(undecided))} undecided"] * bool(undecided)
+    if undecided:
+        said.append(f"leaves {_number(len(undecided))} undecided, with 95% intervals of {_widths(found, undecided)}")
     return (
         f"The open study trains the operators of Table 2 with {found.seeds} seeds each and, in SAD on "
         f"{setting.test_images} generated images that nothing was chosen on, {_joined(said)}. It is about networks of "
@@ -66,12 +67,14 @@ def hypotheses(found: Findings) -> list[str]:
 def _of_rows(found: Findings) -> list[str]:
     better, worse, same, undecided = (found.rows_with(verdict) for verdict in Verdict)
     others = f"{_number(len(found.rows))} other operators"
+    every = len(better) == len(found.rows) or len(worse) == len(found.rows)
     text: list[str] = []
     for rows, word in ((better, "better"), (worse, "worse")):
         if rows:
             count = f"{_number(len(rows))} {_verb(rows, 'is', 'are')} {word}"
             if not text:
-                count = f"{_number(len(rows))} of the {others} {_verb(rows, 'is', 'are')} {word} than {BASELINE}"
+                count = f"all {others}" if every else f"{_number(len(rows))} of the {others}"
+                count += f" {_verb(rows, 'is', 'are')} {word} than {BASELINE}"
             text.append(f"{count.capitalize()}: {_with_intervals(found, rows)}.")
     if not text:
         text.append(f"None of the {others} is shown to be better or worse than {BASELINE}.")
@@ -79,8 +82,9 @@ def _of_rows(found: Findings) -> list[str]:
         text.append(f"A difference that would matter, of more than {MATTERS:g}%, is ruled out for {_all(found, same)}.")
     if undecided:
         text.append(
-            f"Undecided {_verb(undecided, 'is', 'are')} {_all(found, undecided)}: neither a difference nor its absence "
-            "is shown, and more seeds would be needed."
+            f"Undecided {_verb(undecided, 'is', 'are')} {_all(found, undecided)}, with 95% intervals of "
+            f"{_widths(found, undecided)}: neither a difference nor its absence is shown, and more seeds would be "
+            "needed."
         )
     return text
 
@@ -130,19 +134,39 @@ def _limits(found: Findings, setting: Setting) -> str:
 
 
 def p_words(p: float) -> str:
-    """A p-value to three places."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    """A p-value to three places, and to as many as tell it from 5%."""
+    places = 3
+    while (float(f"{p:.{places}f}") < LEVEL) != (p < LEVEL):
+        places += 1
+    return "<0.001" if p < 0.001 else f"{p:.{places}f}"
+
+
+def percent(value: float) -> str:
+    """With its sign, to one place; what rounds to zero has a plus."""
+    return f"{round(value, 1) + 0.0:+.1f}%"
 
 
 def _with_intervals(found: Findings, rows: Sequence[str]) -> str:
-    each = [(row, found.rows[row]) for row in rows]
-    return _joined(
-        [f"{row} ({d.mean:+.1f}% of its SAD, 95% interval {d.low:+.1f}% to {d.high:+.1f}%)" for row, d in each]
-    )
+    return _joined([f"{row} ({_with_interval(found.rows[row])})" for row in rows])
+
+
+def _with_interval(each: Difference) -> str:
+    small = f", all of it within the ±{MATTERS:g}% that would not matter" if matters_not(each) else ""
+    return f"{percent(each.mean)} of {BASELINE}'s SAD, 95% interval {percent(each.low)} to {percent(each.high)}{small}"
+
+
+def _widths(found: Findings, rows: Sequence[str]) -> str:
+    """How wide the intervals of some rows are, on either side of the mean."""
+    widths = sorted({f"±{(found.rows[row].high - found.rows[row].low) / 2:.1f}%" for row in rows}, key=_of_width)
+    return widths[0] if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
+
+
+def _of_width(text: str) -> float:
+    return float(text.strip("±%"))
 
 
 def _with_means(found: Findings, rows: Sequence[str]) -> str:
-    return _joined([f"{row} ({found.rows[row].mean:+.1f}%)" for row in rows])
+    return _joined([f"{row} ({percent(found.rows[row].mean)})" for row in rows])
 
 
 def _all(found: Findings, rows: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """What the study found, by the protocol's rules alone. Numbers in, numbers and verdicts out."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -42,7 +43,8 @@ class Findings:
         by_seed: the same differences seed by seed.
         paper: the same of the paper's printed numbers.
         pairs: of every two A2U rows the first minus the second, p corrected over these (family 2).
-        tau, tau_p: Kendall's, between the orders of `rows` and `paper`; None with fewer than two rows.
+        tau, tau_p: Kendall's, between the orders of `rows` and `paper`; None with fewer than two rows, and where all
+            are the same.
     """
 
     seeds: int
@@ -55,9 +57,9 @@ class Findings:
 
     @property
     def different(self) -> dict[tuple[str, str], Difference]:
-        """The pairs shown to differ, the clearest first."""
+        """The pairs shown to differ, the clearest first: Holm's p has ties."""
         found = {pair: each for pair, each in self.pairs.items() if each.p < LEVEL}
-        return dict(sorted(found.items(), key=lambda item: item[1].p))
+        return dict(sorted(found.items(), key=lambda item: (item[1].p, -abs(item[1].effect or math.inf))))
 
     def rows_with(self, verdict: Verdict) -> list[str]:
         return [row for row, each in self.rows.items() if verdict_of(each) is verdict]
@@ -85,9 +87,12 @@ def verdict_of(found: Difference) -> Verdict:
     """The protocol's rules in their order, on a difference in percent of the baseline with its corrected p."""
     if found.p < LEVEL:
         return Verdict.better if found.mean < 0 else Verdict.worse
-    if found.low >= -MATTERS and found.high <= MATTERS:
-        return Verdict.same
-    return Verdict.undecided
+    return Verdict.same if matters_not(found) else Verdict.undecided
+
+
+def matters_not(found: Difference) -> bool:
+    """Whether the whole interval is within what would not matter."""
+    return found.low >= -MATTERS and found.high <= MATTERS
 
 
 def outcomes(found: Findings) -> dict[str, dict[str, Outcome]]:
@@ -127,4 +132,4 @@ def _kendall(ours: list[float], papers: list[float]) -> tuple[float | None, floa
     from scipy import stats  # half a second to import
 
     found = stats.kendalltau(ours, papers)  # exact for so few, where no two are equal
-    return float(found.statistic), float(found.pvalue)
+    return (None, None) if math.isnan(found.statistic) else (float(found.statistic), float(found.pvalue))

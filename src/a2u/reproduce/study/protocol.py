@@ -42,7 +42,7 @@ class Study:
         runs: all of one scale.
         how: how many rows side by side, and by which launcher.
         photographs: of alphamatting.com; None: not measured.
-        whole: whether there are as many seeds as the protocol asks for.
+        whole: whether there are as many seeds as the protocol asks for, no fewer and no more.
     """
 
     runs: list[RowRun]
@@ -103,7 +103,7 @@ def what_is_asked(settings: StudyConfig, overrides: Sequence[str]) -> Study:
     if settings.photographs is not None:
         photographs = photographs_folder(settings.photographs)
         build_data(compose(["dataset=alphamatting", f"dataset.root='{photographs}'"], "evaluate").dataset)
-    return Study(runs, how, photographs, settings.seeds >= seeds_of_the_protocol())
+    return Study(runs, how, photographs, settings.seeds == seeds_of_the_protocol())
 
 
 def runs_of_the_protocol(

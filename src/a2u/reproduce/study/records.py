@@ -2,30 +2,40 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from a2u.engine.evaluate_weights import evaluated
+from a2u.engine.evaluate_weights import evaluated, evaluations
 from a2u.reproduce.benchmark_sets import Done
 from a2u.reproduce.published import lines_of
 from a2u.reproduce.render import Results
 from a2u.reproduce.rows import RowRun
-from a2u.reproduce.study.protocol import PHOTOGRAPHS, TABLE, TEST, Study
+from a2u.reproduce.study.protocol import PHOTOGRAPHS, TABLE, TEST, Evaluation, Study
 
 PARTS = {"training": "training", TEST: "test", PHOTOGRAPHS: "photographs"}  # what was done -> key of a record
 KEPT = ("metrics", "undefined", "warnings", "hash", "weights_sha256", "config", "provenance")  # of an evaluation
+# Of an absolute path, in a text or alone: at least one folder, so that "1,000 /2" stays; the rest is its name.
+FOLDERS = re.compile(r"(?<![\w.:/~])~?/(?:[^\s'\",;:\[\]/]+/)+([^\s'\",;:\[\]/]*)|^/([^\s/]+)$")
 Parts = dict[str, dict[str, Any] | None]  # what was done -> its result, where there is one
 
 
 def gather(study: Study, done: Done) -> dict[RowRun, Parts]:
     """What there is of every run of the study. Raises CheckpointError where a finished run's weights are gone."""
-    found = {}
-    for run in study.runs:
-        parts: Parts = {"training": done.get(run.hash)}
-        for test in study.tests:
-            parts[test] = evaluated(study.evaluation(run, test, done).cfg) if run.hash in done else None
-        found[run] = parts
+    found: dict[RowRun, Parts] = {run: {"training": done.get(run.hash)} for run in study.runs}
+    for test in study.tests:
+        asked = [study.evaluation(run, test, done) for run in study.runs if run.hash in done]
+        results = {each.run: result for each, result in zip(asked, measured_already(asked), strict=True)}
+        for run, parts in found.items():
+            parts[test] = results.get(run)
     return found
+
+
+def measured_already(asked: Sequence[Evaluation]) -> list[dict[str, Any] | None]:
+    """The result of each evaluation, where there is one; what lies there is read once for each test set."""
+    read = {each.dataset: each.cfg for each in asked}
+    among = {dataset: evaluations(cfg) for dataset, cfg in read.items()}
+    return [evaluated(each.cfg, among[each.dataset]) for each in asked]
 
 
 def by_row(study: Study, found: dict[RowRun, Parts]) -> Results:
@@ -66,7 +76,7 @@ def without_folders(value: Any) -> Any:
         return {key: without_folders(each) for key, each in value.items()}
     if isinstance(value, list):
         return [without_folders(each) for each in value]
-    return re.sub(r"(?<![\w.:/])/(?:[^\s'/]+/)*([^\s'/]+)", r"\1", value) if isinstance(value, str) else value
+    return FOLDERS.sub(r"\1\2", value) if isinstance(value, str) else value
 
 
 def _record(run: RowRun, parts: Parts) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from a2u.reproduce.study.pictures import intervals
 from a2u.reproduce.study.protocol import BASELINE, TABLE
 from a2u.reproduce.study.records import load, measured, trainings
 from a2u.reproduce.study.tables import (
+    StudyError,
     findings_of,
     main_table,
     main_words,
@@ -28,12 +29,13 @@ def write_report(scale: str) -> None:
     """Write report.md, finding.md and the pictures beside the results; put the texts where the documentation has them.
 
     Raises:
-        StudyError: there are no results, or fewer than two seeds.
+        StudyError: there are no results, or fewer than two seeds; or Matplotlib is not installed.
     """
     folder = RESULTS / scale
     records, failures = load(folder), noted(folder / "failures.json")
     text, sentences = page(records, failures, folder), two_sentences(records, folder)
-    draw_intervals(records, folder / "intervals.svg")
+    if not draw_intervals(records, folder / "intervals.svg"):
+        raise StudyError('the report shows pictures, which need Matplotlib: `pip install -e ".[figures]"`.')
     draw_curves(records, folder / "curves.svg")
     write(folder / "report.md", text)
     write(folder / "finding.md", sentences)
@@ -82,7 +84,7 @@ def page(records: Results, failures: Sequence[dict[str, Any]], folder: Path, bes
         as_markdown(*secondary_table(measured(records, "test"), ("mse", "grad", "conn"))),
         *_photographs(records),
         f"![Learning curves on the validation images, a line a row]({beside}curves.svg)",
-        "### Failures",
+        "### Failures of runs",
         "\n".join(["Each was made good by a later call:", "", *map(_failure, failures)] if failures else ["None."]),
         "### Where it comes from",
         _provenance(records),
@@ -106,7 +108,7 @@ def draw_curves(records: Results, path: Path) -> bool:
 def _photographs(records: Results) -> list[str]:
     results = measured(records, "photographs")
     if not results:
-        return ["The photographs of alphamatting.com were not measured."]
+        return ["The photographs of alphamatting.com are not among these results."]
     count = results[BASELINE][0]["provenance"]["test_images"]
     table = as_markdown(*secondary_table(results, ("sad", "mse", "grad", "conn")))
     return [f"On the {count} photographs of alphamatting.com that have a true alpha, Trimap1:", table]
@@ -120,17 +122,21 @@ def _failure(each: dict[str, Any]) -> str:
 def _provenance(records: Results) -> str:
     runs = [run for row in records.values() for run in row]
     trained = [run["training"]["provenance"] for run in runs if run["params"]]
-    tested = [run["test"]["provenance"] for run in runs]
+    tested, on_photographs = (
+        [run[part]["provenance"] for run in runs if run[part]] for part in ("test", "photographs")
+    )
     minutes = [each["wall_seconds"] / 60 for each in trained]
-    return (
+    sentences = [
         f"{len(trained)} trainings at commit {_each(each['commit'][:8] for each in trained)}, {sum(minutes) / 60:.1f} "
         f"hours of wall time all together, {statistics.fmean(minutes):.1f} minutes each "
         f"({_each(each['machine']['cpu'] for each in trained)}; device {_each(each['device'] for each in trained)}, "
-        f"threads: {_each(str(each['threads']) for each in trained)}). Measured at commit "
-        f"{_each(each['commit'][:8] for each in tested)} on a test set with the SHA-256 "
-        f"{_each(each['data_sha256'] for each in tested)}. Every number with its configuration, machine and versions: "
-        "the JSON files beside the report."
-    )
+        f"threads: {_each(str(each['threads']) for each in trained)}).",
+        f"Measured at commit {_each(each['commit'][:8] for each in tested)} on a test set with the SHA-256 "
+        f"{_each(each['data_sha256'] for each in tested)}.",
+        f"SHA-256 of the photographs: {_each(each['data_sha256'] for each in on_photographs)}." * bool(on_photographs),
+        "Every number with its configuration, machine and versions: the JSON files beside the report.",
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def _each(texts: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from a2u.errors import A2UError
 from a2u.reproduce.paired import Difference
 from a2u.reproduce.render import TITLES, Results, digits_for, scores_of, spread
-from a2u.reproduce.study.conclusion import Setting, p_words
+from a2u.reproduce.study.conclusion import Setting, p_words, percent
 from a2u.reproduce.study.findings import Findings, find, verdict_of
 from a2u.reproduce.study.protocol import BASELINE, METRIC
 from a2u.reproduce.study.records import measured
@@ -44,13 +44,13 @@ def main_table(records: Results, found: Findings) -> Lines:
     """Every row's primary measure and how far it is from the baseline, beside the paper's difference."""
     results = measured(records, "test")
     digits = digits_for(run for runs in results.values() for run in runs)[METRIC]
-    header = ["row", TITLES[METRIC], *NUMBERS, "verdict", "paper"]
+    header = ["row", "params", TITLES[METRIC], *NUMBERS, "verdict", "paper"]
     lines = []
     for row, runs in results.items():
-        cells = [row, spread([run["metrics"][METRIC] for run in runs], digits)]
+        cells = [row, f"{runs[0]['params']:,}", spread([run["metrics"][METRIC] for run in runs], digits)]
         if row in found.rows:
             each = found.rows[row]
-            cells += [*_numbers(each), verdict_of(each).value, f"{found.paper[row]:+.1f}%"]
+            cells += [*_numbers(each), verdict_of(each).value, percent(found.paper[row])]
         lines.append(cells + [DASH] * (len(header) - len(cells)))
     return header, lines
 
@@ -87,4 +87,4 @@ def secondary_table(results: Results, metrics: Sequence[str]) -> Lines:
 
 def _numbers(each: Difference) -> list[str]:
     effect = DASH if each.effect is None else f"{each.effect:+.2f}"
-    return [f"{each.mean:+.1f}%", f"{each.low:+.1f}% to {each.high:+.1f}%", p_words(each.p), effect]
+    return [percent(each.mean), f"{percent(each.low)} to {percent(each.high)}", p_words(each.p), effect]
