@@ -492,7 +492,9 @@ class TableConfig:
 class StudyConfig:
     """configs/study.yaml: how the study of docs/study.md is carried out; what it is, its protocol fixes."""
 
-    seeds: int = MISSING  # seeds 0 .. seeds-1; with fewer than the protocol's nothing is measured on the test images
+    seeds: int = (
+        MISSING  # seeds 0 .. seeds-1; with another number than the protocol's nothing is measured on the test images
+    )
     jobs: int | None = None  # rows at a time, as in TableConfig
     photographs: str | None = None  # folder of the alphamatting.com photographs, measured as well where it is given
     pilots: bool = False  # the pilot runs, which say how many seeds are needed, instead of the study

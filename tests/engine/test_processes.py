@@ -120,7 +120,7 @@ def test_norms_are_those_of_the_whole_batch(network):
     alone = smoke(folder / "one", *options)
     result = run(alone)
     found, expected = (losses(Places.of(smoke(folder / name, *options))) for name in ("two", "one"))
-    assert found[:4] == pytest.approx(expected[:4], abs=1e-6)  # rounding grows, see above
+    assert found[:4] == pytest.approx(expected[:4], abs=1e-6)  # rounding grows, see the test before
     statistics = [load_checkpoint(Places.of(smoke(folder / name, *options)).last)["model"] for name in ("two", "one")]
     key = "encoder.stem.1.0.running_mean"
     torch.testing.assert_close(statistics[0][key], statistics[1][key], rtol=1e-2, atol=1e-3)
@@ -174,7 +174,9 @@ def test_a_killed_process_ends_the_job_with_a_sentence_and_the_job_resumes(tmp_p
     assert not places.result.exists()
     reached = load_checkpoint(places.last)["step"]
     assert reached < 24
-    two(ROOT / "scripts" / "train.py", given(tmp_path, *options))
+    again = start(ROOT / "scripts" / "train.py", given(tmp_path, *options))
+    said, _ = again.communicate()
+    assert again.returncode == 0, said
     assert json.loads(places.result.read_text())["provenance"]["steps"] == 24
     assert load_checkpoint(places.last)["step"] == 24
 

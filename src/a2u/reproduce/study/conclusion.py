@@ -156,13 +156,9 @@ def _with_interval(each: Difference) -> str:
 
 
 def _widths(found: Findings, rows: Sequence[str]) -> str:
-    """How wide the intervals of some rows are, on either side of the mean."""
-    widths = sorted({f"±{(found.rows[row].high - found.rows[row].low) / 2:.1f}%" for row in rows}, key=_of_width)
-    return widths[0] if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
-
-
-def _of_width(text: str) -> float:
-    return float(text.strip("±%"))
+    """How far the intervals of some rows reach to either side of the mean."""
+    widths = [(found.rows[row].high - found.rows[row].low) / 2 for row in rows]
+    return " to ".join(dict.fromkeys(f"±{width:.1f}%" for width in (min(widths), max(widths))))
 
 
 def _with_means(found: Findings, rows: Sequence[str]) -> str:
