@@ -17,12 +17,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
-from a2u.upsampling.ops import exportable, reassemble_down, reassemble_up
+from a2u.upsampling.ops import reassemble_down, reassemble_up
+from a2u.upsampling.ops.encoding import by_triton, encode
 from a2u.upsampling.whole import Average, GroupNorm
 
 
@@ -102,8 +102,8 @@ class A2U(Upsampler):
     def affinity(self, guide: Tensor) -> Tensor:
         """q = sum over channels of (U*X) o (V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
         u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
-        # oneDNN is fast where a channel has one output: two convolutions then cost less than one
-        if u.shape[1] == 1:
+        # oneDNN is fast where a channel has one output: two convolutions then cost less than one, which reads x once
+        if u.shape[1] == 1 and not by_triton(guide):
             u_x, v_x = encode(guide, u, self.ratio), encode(guide, v, self.ratio)
         else:
             u_x, v_x = encode(guide, torch.cat([u, v], dim=1), self.ratio).chunk(2, dim=2)
@@ -210,28 +210,6 @@ class GeneratedProjection(nn.Module):
 
     def forward(self, guide: Tensor) -> Tensor:
         return self.conv(self.average(guide)).view(-1, *self.shape)
-
-
-def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
-    """gpconv(U, X) of Eq. 4: every channel convolved by itself, zero padding (e-1)//2 (so any e gives H/r x W/r).
-
-    x: (N, C, H, W); kernels: (N or 1, outputs, G, e, e), G dividing C -> (N, C, outputs, H/r, W/r).
-    """
-    n, c, height, width = x.shape
-    batch, outputs, shared, size, _ = kernels.shape
-    if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
-        return exportable.encode(x, kernels, stride)
-    kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
-    if batch > 1:  # kernels of their own for every sample become a grouped convolution with N*C groups
-        x = x.reshape(1, batch * c, height, width)
-    y = F.conv2d(
-        x,
-        kernels.transpose(1, 2).reshape(-1, 1, size, size),
-        stride=stride,
-        padding=(size - 1) // 2,
-        groups=batch * c,
-    )
-    return y.view(n, c, outputs, *y.shape[-2:])
 
 
 def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ The up-kernel's r x r outputs of one input position read the same window, so nei
 the input is ever stored. What is computed, and how, stands in geometry.py and in one file for each back end.
 """
 
-import math
 import subprocess
 import warnings
 from functools import cache
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from a2u.upsampling.ops import compiled, exportable, taps
+from a2u.upsampling.ops import compiled, exportable, taps, triton_here
 from a2u.upsampling.ops.geometry import Geometry
 
 
@@ -113,8 +112,8 @@ def _back_end(x: Tensor) -> ModuleType:
         return taps  # plain PyTorch, which torch.compile can fuse
     if x.device.type == "cpu" and x.dtype in compiled.REALS:
         return _compiled() or taps
-    if x.device.type == "cuda" and x.dtype != torch.float64:  # whose sums must not be in float32
-        return _fused() or taps
+    if triton_here.suits(x):
+        return triton_here.fused("fused") or taps
     return taps
 
 
@@ -133,24 +132,6 @@ def _compiled() -> ModuleType | None:
         )
         return None
     return compiled
-
-
-@cache
-def _fused() -> ModuleType | None:
-    """The Triton back end, once it has compiled and given the right values here; else None, with a warning."""
-    geometry = Geometry(3, 1, up=2, stride=1, padding=1, h=5, w=3)
-    # Not drawn: a run's random numbers must not depend on whether this was asked
-    x, kernel = (torch.arange(math.prod(size)).sin().view(size).cuda() for size in ((1, 2, 5, 3), (1, 9, 5, 2, 3, 2)))
-    try:
-        from a2u.upsampling.ops import fused
-
-        torch.testing.assert_close(fused.forward(x, kernel, geometry), taps.forward(x, kernel, geometry))
-    except Exception as error:  # no Triton, no compiler for its launcher, a GPU it does not know: many types
-        warnings.warn(
-            f"reassembly runs without its Triton kernels, and slower: {type(error).__name__}: {error}", stacklevel=2
-        )
-        return None
-    return fused
 
 
 def _check(x: Tensor, kernel: Tensor, kernel_size: int, groups: int, ratio: int) -> tuple[int, int, int, int]:

@@ -1,0 +1,70 @@
+"""Encoding: every channel of a map convolved by itself, perhaps with kernels of each sample's own (gpconv of Eq. 4)."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from a2u.upsampling.ops import exportable, triton_here
+
+
+def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
+    """gpconv(U, X) of Eq. 4, with zero padding (e-1)//2, so that any e gives H/r x W/r.
+
+    Args:
+        x: (N, C, H, W).
+        kernels: (N or 1, outputs, G, e, e), G dividing C; consecutive channels share a kernel.
+        stride: r, dividing H and W.
+
+    Returns:
+        (N, C, outputs, H/r, W/r).
+    """
+    n, c, height, width = x.shape
+    batch, outputs, shared, size, _ = kernels.shape
+    if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
+        return exportable.encode(x, kernels, stride)
+    kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
+    if by_triton(x):
+        weights = kernels.flatten(3).transpose(2, 3).contiguous()
+        y = _Encode.apply(x, weights.to(x.dtype), size, stride)
+        return y.view(n, outputs, c, *y.shape[-2:]).transpose(1, 2)
+    if batch > 1:  # kernels of their own for every sample become a grouped convolution with N*C groups
+        x = x.reshape(1, batch * c, height, width)
+    y = F.conv2d(
+        x,
+        kernels.transpose(1, 2).reshape(-1, 1, size, size),
+        stride=stride,
+        padding=(size - 1) // 2,
+        groups=batch * c,
+    )
+    return y.view(n, c, outputs, *y.shape[-2:])
+
+
+def by_triton(x: Tensor) -> bool:
+    """Whether `x` is encoded by Triton's kernels; else by a grouped convolution of PyTorch's."""
+    compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    return not compiling and triton_here.suits(x) and triton_here.fused("fused_encoding") is not None
+
+
+class _Encode(torch.autograd.Function):
+    """Arguments and result as of fused_encoding.forward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, size: int, step: int) -> Tensor:
+        from a2u.upsampling.ops import fused_encoding
+
+        ctx.save_for_backward(x, weights)
+        ctx.window = size, step
+        return fused_encoding.forward(x, weights, size, step)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        from a2u.upsampling.ops import fused_encoding
+
+        x, weights = ctx.saved_tensors
+        need_x, need_weights, _, _ = ctx.needs_input_grad
+        size, step = ctx.window
+        return *fused_encoding.backward(grad, x, weights, size, step, need_x, need_weights), None, None

@@ -1,0 +1,66 @@
+"""Encoding by Triton's kernels against PyTorch's grouped convolution; on a CPU in Triton's interpreter."""
+
+import importlib.util
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from a2u.upsampling.ops import encoding
+from a2u.upsampling.whole import average_by_products
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+
+
+def loop(x, kernels, stride):
+    """Sample by sample, in float64."""
+    n, c, size = *x.shape[:2], kernels.shape[-1]
+    x, kernels = x.double(), kernels.double().repeat_interleave(c // kernels.shape[2], dim=2)
+    y = []
+    for sample in range(n):
+        own = kernels[sample % len(kernels)].transpose(0, 1).reshape(-1, 1, size, size)  # (C * outputs, 1, e, e)
+        y.append(F.conv2d(x[sample : sample + 1], own, stride=stride, padding=(size - 1) // 2, groups=c))
+    return torch.cat(y).unflatten(1, (c, -1))
+
+
+@needs_triton
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "own", "outputs", "shared", "size", "stride"),
+    [
+        ((2, 4, 6, 10), True, 1, 1, 5, 2),
+        ((2, 4, 6, 10), True, 2, 4, 6, 2),
+        ((1, 6, 4, 2), False, 3, 2, 4, 2),
+        ((3, 1, 2, 2), False, 1, 1, 3, 2),  # one channel, one position
+        ((1, 70, 6, 18), True, 2, 1, 3, 2),  # more than a program's channels
+        ((1, 2, 40, 28), False, 1, 2, 1, 2),  # and positions
+        ((2, 3, 9, 6), True, 1, 3, 5, 3),
+        ((2, 3, 5, 3), True, 1, 1, 3, 1),
+    ],
+)
+def test_triton_kernels_equal_a_convolution(monkeypatch, shape, own, outputs, shared, size, stride, layout):
+    monkeypatch.setattr(encoding, "by_triton", lambda x: True)
+    torch.manual_seed(0)
+    x = torch.randn(shape, device=DEVICE).contiguous(memory_format=layout).requires_grad_()
+    kernels = torch.randn(shape[0] if own else 1, outputs, shared, size, size, device=DEVICE, requires_grad=True)
+    y = encoding.encode(x, kernels, stride)
+    expected = loop(x, kernels, stride)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
+    grad = torch.randn_like(y)
+    found = torch.autograd.grad(y, (x, kernels), grad)
+    for mine, right in zip(found, torch.autograd.grad(expected, (x, kernels), grad.double()), strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "size"), [((2, 3, 17, 13), 6), ((1, 1, 5, 7), 5), ((2, 4, 8, 8), 4), ((1, 2, 2, 3), 5)]
+)
+def test_an_average_by_products_is_the_adaptive_one(shape, size, layout):
+    x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    found, expected = average_by_products(x, size), F.adaptive_avg_pool2d(x, size)
+    torch.testing.assert_close(found, expected)
+    grad = torch.randn_like(found)
+    torch.testing.assert_close(*(torch.autograd.grad(y, x, grad)[0] for y in (found, expected)))
