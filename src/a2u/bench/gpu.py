@@ -52,6 +52,20 @@ def _seconds(*works: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
     return seconds(*works, repeats=repeats, clock=_now)
 
 
+def _recorded(work: Callable[[], Any]) -> Callable[[], None]:
+    """What `work` asks of the GPU, without the time it takes to ask."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
 def _peak_mb(work: Callable[[], Any]) -> float:
     work()
     torch.cuda.empty_cache()
@@ -75,8 +89,8 @@ def _map(*size: int, learns: bool = True) -> Tensor:
 def _both_ways(
     group: str, what: str, fast: Callable[[], Any], slow: Callable[[], Any], moved: float, ceiling: float, plainly: str
 ) -> Iterator[Line]:
-    """Time and peak of a step and its plain formulation. moved: GB that it reads and writes at the least."""
-    ours, reference = _seconds(fast, slow)
+    """Time on the GPU and peak of a step and its plain formulation. moved: GB read and written at the least."""
+    ours, reference = _seconds(_recorded(fast), _recorded(slow))
     yield Line(
         group=group,
         what=f"{what}, forward + backward",
@@ -141,7 +155,7 @@ def _forward() -> Iterator[Line]:
                 model(x)
 
         what = f"released network, forward, {size[0]} x {size[1]}"
-        ours, reference = _seconds(work, _plainly(work))
+        ours, reference = _seconds(work, _plainly(work), repeats=4)
         yield Line("network", what, "s", ours, reference, plain=PLAIN)
         yield Line("network", f"{what}, peak", "MB", _peak_mb(work), _peak_mb(_plainly(work)), plain=PLAIN)
 
@@ -150,7 +164,7 @@ def _steps() -> Iterator[Line]:
     """Samples a second of a whole step, and memory a sample."""
     x = torch.randn(BATCH, 4, CROP, CROP, device="cuda")
     plainly = _plainly(_step(_network(), x))
-    (slow,), peak = _seconds(plainly, repeats=2), _peak_mb(plainly)
+    (slow,), peak = _seconds(plainly, repeats=1), _peak_mb(plainly)
     del plainly
     for name, reduced in (("", False), (", trainer.precision=bfloat16", True)):
         step = _step(_network(), x, reduced)

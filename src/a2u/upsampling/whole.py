@@ -78,7 +78,7 @@ class Average(WholeMap):
         if torch.compiler.is_exporting():
             rows, columns = (_areas(self.size, length).to(x) for length in x.shape[-2:])
             return rows @ (x @ columns.T)
-        if x.is_cuda and self.size > 1 and not torch.compiler.is_compiling():
+        if x.is_cuda and not torch.compiler.is_compiling():
             return average_by_products(x, self.size)  # PyTorch's would take three quarters of a network's time
         return F.adaptive_avg_pool2d(x, self.size)
 
@@ -92,22 +92,26 @@ class Average(WholeMap):
 
 
 def average_by_products(x: Tensor, size: int) -> Tensor:
-    """`adaptive_avg_pool2d` as two products of matrices, which read the map once whatever its layout in memory."""
-    channels, height, width = x.shape[1:]
-    rows, columns = (_members(size, length, x.device, x.dtype) for length in (height, width))  # (size, length) each
+    """`adaptive_avg_pool2d` as two products of matrices: x is read once, and its gradient laid out as x is."""
+    n, channels, height, width = x.shape
+    # (1, size, height) and (1, size, width), as bmm takes them; matmul would turn x to make one large product
+    rows, columns = (_members(size, length, x.device, x.dtype) for length in (height, width))
     if x.stride(1) == 1:  # the channels of a row lie side by side
-        of_rows = rows @ x.permute(0, 2, 3, 1).flatten(2)  # (N, size, W*C)
-        sums = (columns @ of_rows.unflatten(2, (width, channels))).permute(0, 3, 1, 2)
+        of_rows = torch.bmm(rows.expand(n, -1, -1), x.permute(0, 2, 3, 1).flatten(2))  # (N, size, W*C)
+        of_rows = of_rows.view(n * size, width, channels)
+        sums = torch.bmm(columns.expand(n * size, -1, -1), of_rows).view(n, size, size, channels).permute(0, 3, 1, 2)
     else:
-        sums = rows @ (x @ columns.T)
-    return sums / (rows.sum(dim=1)[:, None] * columns.sum(dim=1))
+        of_columns = torch.bmm(x.flatten(1, 2), columns.mT.expand(n, -1, -1))  # (N, C*H, size)
+        of_columns = of_columns.view(n * channels, height, size)
+        sums = torch.bmm(rows.expand(n * channels, -1, -1), of_columns).view(n, channels, size, size)
+    return sums / (rows.sum(dim=2)[0, :, None] * columns.sum(dim=2))
 
 
 @lru_cache(maxsize=64)
 def _members(count: int, length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """1 where a position of a line is in an area, else 0."""
+    """(1, count, length): 1 where a position of a line is in an area, else 0."""
     with torch.inference_mode(False):  # it may be used in training next
-        return (_areas(count, length) > 0).to(device, dtype)
+        return (_areas(count, length)[None] > 0).to(device, dtype)
 
 
 def _areas(count: int, length: int) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from a2u.upsampling.ops import taps
 from a2u.upsampling.ops.geometry import Geometry, layout
 
-TILE = 2048  # positions times channels of a program
+TILE = 1024  # positions times channels of a program
 
 
 def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
@@ -53,11 +53,11 @@ def backward(
     return grad_x, grad_kernel
 
 
-def blocks(x: Tensor, channels: int) -> tuple[int, int]:
-    """Positions and channels of a program, more of those that lie side by side in x."""
+def blocks(x: Tensor, channels: int, tile: int = TILE) -> tuple[int, int]:
+    """Positions and channels of a program, more of those that lie side by side in x; `tile` is their product."""
     at_most = 64 if x.stride(1) == 1 else 16
     channels = min(triton.next_power_of_2(channels), at_most)
-    return min(TILE // channels, 256), channels
+    return min(tile // channels, 256), channels
 
 
 def check() -> None:

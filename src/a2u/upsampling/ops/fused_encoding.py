@@ -16,13 +16,15 @@ from torch import Tensor
 from a2u.upsampling.ops.fused import blocks
 from a2u.upsampling.ops.geometry import layout
 
+TILE = 2048  # positions times channels of a program; twice as many positions where their sum is made
+
 
 def forward(x: Tensor, weights: Tensor, size: int, step: int) -> Tensor:
     """(N, C, H, W), (N or 1, O, size*size, C) -> (N, O*C, H/step, W/step), in float32 sums."""
     n, c, height, width = x.shape
     outputs, h, w = weights.shape[1], height // step, width // step
     y = torch.empty((n, outputs * c, h, w), dtype=x.dtype, device=x.device, memory_format=layout(x))
-    positions, channels = blocks(x, c)
+    positions, channels = blocks(x, c, TILE)
     grid = triton.cdiv(h * w, positions) * outputs, triton.cdiv(c, channels), n
     with torch.cuda.device_of(x):
         _forward[grid](x, weights, y, *x.stride(), *y.stride(), **_sizes(x, weights, size, step, positions, channels))
@@ -36,7 +38,7 @@ def backward(
     n, c = x.shape[:2]
     outputs, (h, w) = weights.shape[1], grad.shape[2:]
     grad = grad.contiguous(memory_format=layout(x))
-    positions, channels = blocks(x, c)
+    positions, channels = blocks(x, c, TILE)
     sizes = _sizes(x, weights, size, step, positions, channels)
     in_grid, in_channels = triton.cdiv(h * w, positions), triton.cdiv(c, channels)
     grad_x = grad_weights = None
