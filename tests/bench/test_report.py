@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from a2u.bench import plain, report
+from a2u.bench import gpu, plain, report
 from a2u.bench.measure import Line, peaks_are_known, seconds
 from a2u.config import BenchConfig
 from a2u.errors import ConfigError
@@ -90,6 +90,27 @@ def test_table_json_and_exit_status(tmp_path, monkeypatch, capsys):
         report.bench(BenchConfig(outputs=str(tmp_path), publish=True))
 
 
+def test_measurements_of_a_gpu_are_published_by_themselves(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(report, "measured", lambda part: [Line("network", "forward", "s", 0.1, 1.0)])
+    monkeypatch.setattr(report, "commit", lambda: ("0" * 40, False))
+    monkeypatch.setattr(report, "machine", lambda: {"cpu": "a CPU", "cores": 16, "gpu": "a GPU"})
+    page = tmp_path / "docs" / "performance.md"
+    page.parent.mkdir()
+    page.write_text("<!-- results/bench/gpu.json -->\n<!-- end -->\n")
+    settings = {"outputs": str(tmp_path / "outputs"), "name": "gpu"}
+    assert report.bench(BenchConfig(parts=["gpu"], **settings)) == 0
+    assert report.bench(BenchConfig(publish=True, **settings)) == 0
+    assert "a GPU, a CPU, 16 cores" in page.read_text()
+    assert "gpu" not in report.PARTS  # make bench measures no GPU unless asked to
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_a_gpu_that_is_not_there_is_not_measured():
+    with pytest.raises(ConfigError, match="PyTorch finds none here"):
+        next(gpu.lines())
+
+
 def test_parts_that_do_not_exist_are_named(tmp_path):
     with pytest.raises(ConfigError, match="speed; there are: startup"):
         report.bench(BenchConfig(parts=["speed"], outputs=str(tmp_path)))
@@ -99,11 +120,11 @@ def test_parts_that_do_not_exist_are_named(tmp_path):
 def test_published_measurements_are_shown_and_come_from_a_commit(path):
     result = json.loads(path.read_text())
     assert result["provenance"]["dirty"] is False
-    assert result["parts"] == list(report.PARTS)
+    assert result["parts"] in (list(report.PARTS), list(report.OF_A_GPU))
     page = (report.REPOSITORY / "docs" / "performance.md").read_text()
     assert f"<!-- results/bench/{path.name} -->\n{report.markdown(result)}<!-- end -->" in page
 
 
-@pytest.mark.parametrize("part", report.PARTS)
+@pytest.mark.parametrize("part", report.PARTS + report.OF_A_GPU)
 def test_every_part_can_be_measured(part):
     assert callable(__import__(f"a2u.bench.{part}", fromlist=["lines"]).lines)

@@ -84,7 +84,7 @@ def test_weights_of_a_run_without_a_result_have_no_metrics(trained, tmp_path):
     manifest = export(copy, tmp_path / "a2u.safetensors")
     assert manifest["metrics"] is None
     assert manifest["hash"] == identity(cfg)
-    assert manifest["provenance"].keys() == {"wall_seconds", "commits"}
+    assert manifest["provenance"].keys() == {"wall_seconds", "commits", "devices"}
 
 
 def test_an_exported_file_is_evaluated_as_its_checkpoint_is(trained, exported, tmp_path):

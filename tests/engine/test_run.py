@@ -193,6 +193,7 @@ def test_changes_that_were_not_committed_stay_in_a_result_however_clean_it_was_f
     found = run(cfg)["provenance"]
     assert found["dirty"] is edited
     assert found["commits"] == [found["commit"] + ("-dirty" if edited else ""), found["commit"]]
+    assert found["devices"] == ["cpu", "cpu"]
 
 
 @pytest.mark.parametrize("evaluation", [1, 2])

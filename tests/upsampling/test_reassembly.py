@@ -346,11 +346,15 @@ def test_triton_kernels_compile_for_a_gpu(kind, tmp_path):
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from a2u.upsampling.ops import fused
-constants = dict(size=3, up=2, step=1, padding=1, POSITIONS=32, CHANNELS=64)
-for kernel in (fused._forward, fused._backward_x, fused._backward_kernel):
+from a2u.upsampling.ops import fused, fused_encoding
+tile = dict(POSITIONS=32, CHANNELS=64)
+reassembly = tile | dict(size=3, up=2, step=1, padding=1)
+encoding = tile | dict(size=6, step=2, padding=2, outputs=2)
+kernels = [(getattr(fused, name), reassembly) for name in ("_forward", "_backward_x", "_backward_kernel")]
+kernels += [(getattr(fused_encoding, name), encoding) for name in ("_forward", "_backward_x", "_backward_weights")]
+for kernel, constants in kernels:
     names = kernel.arg_names
-    maps = ("x", "y", "kernel", "grad", "grad_x", "grad_kernel")
+    maps = ("x", "y", "kernel", "weights", "partial", "grad", "grad_x", "grad_kernel")
     kinds = {{n: "constexpr" if n in constants else {kind!r} if n in maps else "i32" for n in names}}
     source = ASTSource(kernel, kinds, {{(names.index(n),): value for n, value in constants.items()}})
     assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]

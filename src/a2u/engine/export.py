@@ -52,6 +52,7 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
             **{key: value for key, value in (result["provenance"] if result else {}).items() if key != "steps"},
             "wall_seconds": round(checkpoint["wall_seconds"], 1),
             "commits": checkpoint["commits"],
+            "devices": checkpoint.get("devices", []),
         },
     }
     try:

@@ -19,7 +19,7 @@ from a2u.engine import processes
 from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
-from a2u.engine.provenance import commit
+from a2u.engine.provenance import commit, device_name
 from a2u.engine.task import Task
 from a2u.errors import A2UError
 
@@ -38,6 +38,7 @@ class Trained:
     samples_per_second: float = 0.0
     wall_seconds: float = 0.0  # over all resumes
     commits: list[str] = field(default_factory=list)  # one an uninterrupted stretch; "…-dirty": and changes to it
+    devices: list[str] = field(default_factory=list)  # likewise: "cpu", or the name of a GPU
 
 
 def fit(
@@ -78,6 +79,7 @@ def fit(
         raise CheckpointError(f"{places.last} is not a checkpoint of this run ({reason}); {afresh(places)}.") from error
     head, dirty = commit()
     trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe says it
+    trained.devices.append(device_name(next(model.parameters()).device))
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 
@@ -97,6 +99,7 @@ def fit(
             scores=trained.scores,
             wall_seconds=trained.wall_seconds,
             commits=trained.commits,
+            devices=trained.devices,
             **further,
         )
 
@@ -210,6 +213,6 @@ def _restore(
     optimizer.load_state_dict(checkpoint["optimizer"])
     lay_out_as_parameters(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])
-    trained.commits = checkpoint["commits"]
+    trained.commits, trained.devices = checkpoint["commits"], checkpoint.get("devices", [])  # earlier ones have none
     trained.scores, trained.wall_seconds = checkpoint["scores"], checkpoint["wall_seconds"]
     return checkpoint["step"]

@@ -50,6 +50,11 @@ def machine() -> dict[str, Any]:
     return found
 
 
+def device_name(device: torch.device) -> str:
+    """ "cpu", or the name of a GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on."""
     found = {"python": platform.python_version()}

@@ -161,6 +161,7 @@ def _write_result(
             trained.wall_seconds or time.monotonic() - clock,
             task.checksum(),
             commits=trained.commits,
+            devices=trained.devices,
             device=str(parts.device),
             threads=torch.get_num_threads(),
             processes=processes.count(),
