@@ -239,7 +239,7 @@ def test_a_captured_step_is_the_step(row):
         optimizer = task.optimizer(cfg, model)
         step = CapturedStep(model, lambda batch, model=model: task.loss(model, batch))
         backward = step if captured else super(Reconstruction, task).step(cfg, model)
-        # by TF32, and sums in an order that changes, two runs of the same step differ as much as two steps
+        # by TF32, and sums in an order that changes, the same step gives other values when it is run again
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             for batch in task.batches(cfg, 0, 0):
                 loss = backward(batch).clone()

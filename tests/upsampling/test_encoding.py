@@ -1,12 +1,13 @@
 """Encoding by Triton's kernels against PyTorch's grouped convolution; on a CPU in Triton's interpreter."""
 
 import importlib.util
+import warnings
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from a2u.upsampling.ops import encoding
+from a2u.upsampling.ops import encoding, triton_here
 from a2u.upsampling.whole import average_by_products
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -36,6 +37,7 @@ def loop(x, kernels, stride):
         ((3, 1, 2, 2), False, 1, 1, 3, 2),  # one channel, one position
         ((1, 70, 6, 18), True, 2, 1, 3, 2),  # more than a program's channels
         ((1, 2, 40, 28), False, 1, 2, 1, 2),  # and positions
+        ((3, 17, 42, 66), True, 2, 17, 6, 2),  # and of those whose weights' gradients are summed
         ((2, 3, 9, 6), True, 1, 3, 5, 3),
         ((2, 3, 5, 3), True, 1, 1, 3, 1),
     ],
@@ -64,3 +66,30 @@ def test_an_average_by_products_is_the_adaptive_one(shape, size, layout):
     torch.testing.assert_close(found, expected)
     grad = torch.randn_like(found)
     torch.testing.assert_close(*(torch.autograd.grad(y, x, grad)[0] for y in (found, expected)))
+
+
+@needs_triton
+@pytest.mark.parametrize("name", ["fused", "fused_encoding"])
+def test_kernels_are_found_right_in_the_midst_of_a_step_in_bfloat16(monkeypatch, name):
+    if DEVICE == "cpu":
+        monkeypatch.setattr(torch.Tensor, "cuda", lambda tensor: tensor)
+    with torch.autocast(DEVICE, torch.bfloat16), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert triton_here.fused.__wrapped__(name) is not None
+
+
+@needs_triton
+@pytest.mark.parametrize(("x", "batch"), [((3, 2, 4, 4), 2), ((1, 2, 5, 4), 1)])
+def test_what_a_convolution_would_refuse_or_see_otherwise_is_refused(monkeypatch, x, batch):
+    monkeypatch.setattr(encoding, "by_triton", lambda x: True)
+    with pytest.raises(ValueError, match="sides that 2 divides"):
+        encoding.encode(torch.zeros(x, device=DEVICE), torch.zeros(batch, 1, 1, 3, 3, device=DEVICE), 2)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_average_of_16_bits_loses_no_more_than_its_last_digits(layout):
+    x = (torch.rand(1, 2, 301, 277) + 100 * torch.arange(2)[:, None, None]).contiguous(memory_format=layout)
+    exact = F.adaptive_avg_pool2d(x.double(), 2)
+    torch.testing.assert_close(average_by_products(x.bfloat16(), 2).double(), exact, rtol=2**-7, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(average_by_products(x, 2).double(), exact, rtol=1e-5, atol=0)

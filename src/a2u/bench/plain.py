@@ -34,7 +34,7 @@ def reassemble_down(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1
 
 
 def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
-    """Sample by sample, every channel convolved by itself. Arguments as for `a2u.upsampling.affinity.encode`."""
+    """Sample by sample, every channel convolved by itself. Arguments as for `a2u.upsampling.ops.encoding.encode`."""
     n, c = x.shape[:2]
     outputs, shared, size = kernels.shape[1:4]
     encoded = []
@@ -58,6 +58,7 @@ def network() -> Iterator[None]:
         (affinity, "reassemble_up", reassemble_up),
         (affinity, "reassemble_down", reassemble_down),
         (affinity, "encode", encode),
+        (affinity, "by_triton", lambda x: False),  # U and V one after the other, as on a CPU
         (whole, "average_by_products", F.adaptive_avg_pool2d),
         (BasicBlock, "_sum", block_sum),
         (OneChannelConv, "forward", nn.Conv2d.forward),

@@ -7,7 +7,7 @@ steps, params                             of training; of the network
 metrics                                   on the run's test set with these weights; null where its result is not there
 hash, config                              of the run: identity and resolved configuration, which says what network it is
 train_names                               training foregrounds, to tell where a test image is one of them
-provenance                                commits, wall_seconds; with a result also data, versions and machine
+provenance                                commits, devices, wall_seconds; with a result also data, versions and machine
 """
 
 import json

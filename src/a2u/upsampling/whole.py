@@ -5,7 +5,7 @@ group norm is not; for it every tile adds a `share` to the `total` of the whole 
 for what is outside the tile. Without a total these parts are PyTorch's own.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -78,8 +78,8 @@ class Average(WholeMap):
         if torch.compiler.is_exporting():
             rows, columns = (_areas(self.size, length).to(x) for length in x.shape[-2:])
             return rows @ (x @ columns.T)
-        if x.is_cuda and not torch.compiler.is_compiling():
-            return average_by_products(x, self.size)  # PyTorch's would take three quarters of a network's time
+        if x.is_cuda and x.dtype != torch.float16 and not torch.compiler.is_compiling():  # where a sum may overflow
+            return average_by_products(x, self.size)  # PyTorch's took three quarters of a forward pass
         return F.adaptive_avg_pool2d(x, self.size)
 
     def share(self, x: Tensor, tile: Tile) -> Tensor:
@@ -94,24 +94,35 @@ class Average(WholeMap):
 def average_by_products(x: Tensor, size: int) -> Tensor:
     """`adaptive_avg_pool2d` as two products of matrices: x is read once, and its gradient laid out as x is."""
     n, channels, height, width = x.shape
-    # (1, size, height) and (1, size, width), as bmm takes them; matmul would turn x to make one large product
     rows, columns = (_members(size, length, x.device, x.dtype) for length in (height, width))
-    if x.stride(1) == 1:  # the channels of a row lie side by side
-        of_rows = torch.bmm(rows.expand(n, -1, -1), x.permute(0, 2, 3, 1).flatten(2))  # (N, size, W*C)
-        of_rows = of_rows.view(n * size, width, channels)
-        sums = torch.bmm(columns.expand(n * size, -1, -1), of_rows).view(n, size, size, channels).permute(0, 3, 1, 2)
-    else:
-        of_columns = torch.bmm(x.flatten(1, 2), columns.mT.expand(n, -1, -1))  # (N, C*H, size)
-        of_columns = of_columns.view(n * channels, height, size)
-        sums = torch.bmm(rows.expand(n * channels, -1, -1), of_columns).view(n, channels, size, size)
-    return sums / (rows.sum(dim=2)[0, :, None] * columns.sum(dim=2))
+    counts = _counts(size, height, x.device)[:, None] * _counts(size, width, x.device)
+    with torch.autocast(x.device.type, enabled=False):  # as PyTorch's: in the type of x
+        # bmm, since matmul would turn x to make one large product
+        if x.stride(1) == 1:  # the channels of a row lie side by side
+            of_rows = torch.bmm(rows.expand(n, -1, -1), x.permute(0, 2, 3, 1).flatten(2))  # (N, size, W*C)
+            of_rows = of_rows.view(n * size, width, channels)
+            sums = torch.bmm(columns.expand(n * size, -1, -1), of_rows)
+            sums = sums.view(n, size, size, channels).permute(0, 3, 1, 2)
+        else:
+            of_columns = torch.bmm(x.flatten(1, 2), columns.mT.expand(n, -1, -1))  # (N, C*H, size)
+            of_columns = of_columns.view(n * channels, height, size)
+            sums = torch.bmm(rows.expand(n * channels, -1, -1), of_columns).view(n, channels, size, size)
+    return (sums / counts).to(x.dtype)
 
 
-@lru_cache(maxsize=64)
+# Kept for ever: a CUDA graph may read them. Small, one for each size of a map.
+@cache
 def _members(count: int, length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(1, count, length): 1 where a position of a line is in an area, else 0."""
     with torch.inference_mode(False):  # it may be used in training next
         return (_areas(count, length)[None] > 0).to(device, dtype)
+
+
+@cache
+def _counts(count: int, length: int, device: torch.device) -> Tensor:
+    """Positions of a line in each area; float32, for 16 bits do not hold them."""
+    with torch.inference_mode(False):
+        return (_areas(count, length) > 0).sum(dim=1).to(device, torch.float32)
 
 
 def _areas(count: int, length: int) -> Tensor:

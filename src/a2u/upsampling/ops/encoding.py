@@ -20,6 +20,9 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
 
     Returns:
         (N, C, outputs, H/r, W/r).
+
+    Raises:
+        ValueError: on a GPU, N or a side does not fit; elsewhere PyTorch's convolution says so.
     """
     n, c, height, width = x.shape
     batch, outputs, shared, size, _ = kernels.shape
@@ -27,6 +30,11 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
         return exportable.encode(x, kernels, stride)
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
     if by_triton(x):
+        if batch not in (1, n) or height % stride or width % stride:
+            raise ValueError(
+                f"encode takes kernels for 1 or all samples, and sides that {stride} divides; got x {tuple(x.shape)} "
+                f"and kernels for {batch} samples."
+            )
         weights = kernels.flatten(3).transpose(2, 3).contiguous()
         y = _Encode.apply(x, weights.to(x.dtype), size, stride)
         return y.view(n, outputs, c, *y.shape[-2:]).transpose(1, 2)

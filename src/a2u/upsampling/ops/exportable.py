@@ -39,7 +39,7 @@ def forward(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
 
 
 def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
-    """a2u.upsampling.affinity.encode, where a convolution would need as many groups as the batch has channels."""
+    """a2u.upsampling.ops.encoding.encode, where a convolution would need as many groups as the batch has channels."""
     size = kernels.shape[-1]
     weights = kernels.flatten(3).permute(0, 2, 3, 1)[..., None, None]  # (N, G, e*e, outputs, 1, 1)
     y = sums(x.unflatten(1, (kernels.shape[2], -1)), weights, size, stride, (size - 1) // 2)

@@ -64,8 +64,9 @@ def check() -> None:
     """Raise where the kernels do not give the right values here."""
     geometry = Geometry(3, 1, up=2, stride=1, padding=1, h=5, w=3)
     # Not drawn: a run's random numbers must not depend on whether this was asked
-    x, kernel = (torch.arange(math.prod(size)).sin().view(size).cuda() for size in ((1, 2, 5, 3), (1, 9, 5, 2, 3, 2)))
-    torch.testing.assert_close(forward(x, kernel, geometry), taps.forward(x, kernel, geometry))
+    x, kernel = (torch.arange(math.prod(size)).sin().view(size) for size in ((1, 2, 5, 3), (1, 9, 5, 2, 3, 2)))
+    found = forward(x.cuda(), kernel.cuda(), geometry)
+    torch.testing.assert_close(found.cpu(), taps.forward(x, kernel, geometry))
 
 
 def _grid(x: Tensor, geometry: Geometry, phases: int, positions: int, channels: int) -> tuple[int, int, int]:
@@ -108,12 +109,13 @@ def _forward(
     y += sample * yn + (group * channels + c)[None, :] * yc
     y += ((i * up + a).to(tl.int64) * yh + (j * up + b).to(tl.int64) * yw)[:, None]
     kernel += sample * kn + group * size * size * kc + a * ka + b * kb + i.to(tl.int64) * kh + j.to(tl.int64) * kw
+    wide = sample * 0  # offsets are beyond 32 bits where a map is
     total = tl.zeros((POSITIONS, CHANNELS), tl.float32)
     for row in range(size):
         row_seen = inside & (top + row >= 0) & (top + row < height)
         for column in tl.static_range(size):
             seen = row_seen & (left + column >= 0) & (left + column < width)
-            weight = tl.load(kernel + (row * size + column) * kc, mask=inside, other=0.0).to(tl.float32)
+            weight = tl.load(kernel + (row * size + column + wide) * kc, mask=inside, other=0.0).to(tl.float32)
             value = tl.load(x + (row * xh + column * xw), mask=seen[:, None] & some[None, :], other=0.0)
             total += value.to(tl.float32) * weight[:, None]
     tl.store(y, total.to(y.dtype.element_ty), mask=inside[:, None] & some[None, :])
@@ -141,6 +143,7 @@ def _backward_x(
     grad += sample * yn + (group * channels + c)[None, :] * yc
     grad += (i_last.to(tl.int64) * up * yh + j_last.to(tl.int64) * up * yw)[:, None]
     kernel += sample * kn + group * size * size * kc + i_last.to(tl.int64) * kh + j_last.to(tl.int64) * kw
+    wide = sample * 0
     total = tl.zeros((POSITIONS, CHANNELS), tl.float32)
     for up_by in range((size + step - 1) // step):
         row = first_row + up_by * step
@@ -148,7 +151,7 @@ def _backward_x(
         for left_by in tl.static_range((size + step - 1) // step):
             column = first_column + left_by * step
             saw = row_saw & (column < size) & (j_last >= left_by) & (j_last - left_by < w)
-            weights = kernel + ((row * size + column) * kc - up_by * kh - left_by * kw)
+            weights = kernel + ((row * size + column + wide) * kc - up_by * kh - left_by * kw)
             values = grad - (up_by * up * yh + left_by * up * yw)
             for phase in tl.static_range(up * up):
                 weight = tl.load(weights + (phase // up * ka + phase % up * kb), mask=saw, other=0.0).to(tl.float32)
@@ -178,6 +181,7 @@ def _backward_kernel(
     grad += ((i * up + a).to(tl.int64) * yh + (j * up + b).to(tl.int64) * yw)[:, None]
     grad_kernel += sample * kn + group * size * size * kc + a * ka + b * kb
     grad_kernel += i.to(tl.int64) * kh + j.to(tl.int64) * kw
+    wide = sample * 0
     for row in range(size):
         row_seen = inside & (top + row >= 0) & (top + row < height)
         for column in range(size):
@@ -185,7 +189,7 @@ def _backward_kernel(
             products = tl.zeros((POSITIONS, CHANNELS), tl.float32)
             for first in range(0, channels, CHANNELS):
                 mask = seen[:, None] & (first + c < channels)[None, :]
-                value = tl.load(x + (row * xh + column * xw + first * xc), mask=mask, other=0.0).to(tl.float32)
-                products += value * tl.load(grad + first * yc, mask=mask, other=0.0).to(tl.float32)
-            place = grad_kernel + (row * size + column) * kc
+                value = tl.load(x + (row * xh + column * xw + (first + wide) * xc), mask=mask, other=0.0).to(tl.float32)
+                products += value * tl.load(grad + (first + wide) * yc, mask=mask, other=0.0).to(tl.float32)
+            place = grad_kernel + (row * size + column + wide) * kc
             tl.store(place, tl.sum(products, axis=1).to(grad_kernel.dtype.element_ty), mask=inside)

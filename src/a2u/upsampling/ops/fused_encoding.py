@@ -83,9 +83,9 @@ def _sizes(x: Tensor, weights: Tensor, size: int, step: int, positions: int, cha
 def check() -> None:
     """Raise where the kernels do not give the right values here."""
     # Not drawn: a run's random numbers must not depend on whether this was asked
-    x, weights = (torch.arange(math.prod(size)).sin().view(size).cuda() for size in ((1, 2, 6, 4), (1, 1, 9, 2)))
+    x, weights = (torch.arange(math.prod(size)).sin().view(size) for size in ((1, 2, 6, 4), (1, 1, 9, 2)))
     expected = F.conv2d(x, weights[0, 0].T.reshape(2, 1, 3, 3), stride=2, padding=1, groups=2)
-    torch.testing.assert_close(forward(x, weights, 3, 2), expected)
+    torch.testing.assert_close(forward(x.cuda(), weights.cuda(), 3, 2).cpu(), expected)
 
 
 @triton.jit
@@ -137,6 +137,7 @@ def _backward_x(
     grad += sample * yn + c.to(tl.int64)[None, :] * yc
     grad += (i_last.to(tl.int64) * yh + j_last.to(tl.int64) * yw)[:, None]
     weights += sample * own * outputs * size * size * channels + c
+    wide = sample * 0  # offsets are beyond 32 bits where a map is
     total = tl.zeros((POSITIONS, CHANNELS), tl.float32)
     for up_by in range(tl.cdiv(size - first_row, step)):
         row = first_row + up_by * step
@@ -148,7 +149,7 @@ def _backward_x(
             for output in tl.static_range(outputs):
                 place = weights + (output * size * size + row * size + column) * channels
                 weight = tl.load(place, mask=tap, other=0.0).to(tl.float32)
-                place = grad - (up_by * yh + left_by * yw) + output * channels * yc
+                place = grad - (up_by * yh + left_by * yw) + (output * channels + wide) * yc
                 value = tl.load(place, mask=saw[:, None] & tap[None, :], other=0.0)
                 total += value.to(tl.float32) * weight[None, :]
     tl.store(grad_x, total.to(grad_x.dtype.element_ty), mask=inside[:, None] & some[None, :])

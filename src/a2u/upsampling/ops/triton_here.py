@@ -5,7 +5,8 @@ import warnings
 from functools import cache
 from types import ModuleType
 
-from torch import Tensor, float64
+import torch
+from torch import Tensor
 
 
 @cache
@@ -13,14 +14,15 @@ def fused(name: str) -> ModuleType | None:
     """A module of this package with Triton kernels, once its `check()` has passed here; else None, with a warning."""
     try:
         module = importlib.import_module(f"a2u.upsampling.ops.{name}")
-        module.check()
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            module.check()  # the first map may come in the midst of a step in bfloat16
     except Exception as error:  # no Triton, no compiler for its launcher, a GPU it does not know: many types
         why = f"{type(error).__name__}: {error}"
-        warnings.warn(f"a2u.upsampling.ops.{name} has no Triton kernels here and runs slower: {why}", stacklevel=2)
+        warnings.warn(f"a2u.upsampling.ops.{name} runs without its Triton kernels, and slower: {why}", stacklevel=2)
         return None
     return module
 
 
 def suits(x: Tensor) -> bool:
     """Whether a map lies where Triton computes, and may be summed in float32."""
-    return x.device.type == "cuda" and x.dtype != float64
+    return x.device.type == "cuda" and x.dtype != torch.float64
