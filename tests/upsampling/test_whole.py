@@ -1,4 +1,4 @@
-"""Averages and group norms gathered from tiles."""
+"""Averages and group norms gathered from tiles, and averages as they are made on a GPU."""
 
 import itertools
 
@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from a2u.upsampling.whole import Average, GroupNorm, Tile
+from a2u.upsampling.whole import Average, GroupNorm, Tile, average_by_products
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 def tiles(height, width, margin=4):
@@ -54,3 +56,24 @@ def test_a_group_norm_of_tiles_is_that_of_the_whole_map(shift):
     for tile in tiles(28, 36):
         inner = tile.inner(part(tile.cut(x))).double()
         torch.testing.assert_close(inner, expected[..., tile.own[0], tile.own[1]], rtol=0, atol=1e-5 * (1 + shift))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "size"), [((2, 3, 17, 13), 6), ((1, 1, 5, 7), 5), ((2, 4, 8, 8), 4), ((1, 2, 2, 3), 5)]
+)
+def test_an_average_by_products_is_the_adaptive_one(shape, size, layout):
+    x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    found, expected = average_by_products(x, size), F.adaptive_avg_pool2d(x, size)
+    torch.testing.assert_close(found, expected)
+    grad = torch.randn_like(found)
+    torch.testing.assert_close(*(torch.autograd.grad(y, x, grad)[0] for y in (found, expected)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_average_of_16_bits_loses_no_more_than_its_last_digits(layout):
+    x = (torch.rand(1, 2, 301, 277) + 100 * torch.arange(2)[:, None, None]).contiguous(memory_format=layout)
+    exact = F.adaptive_avg_pool2d(x.double(), 2)
+    torch.testing.assert_close(average_by_products(x.bfloat16(), 2).double(), exact, rtol=2**-7, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(average_by_products(x, 2).double(), exact, rtol=1e-5, atol=0)
