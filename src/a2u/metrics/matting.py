@@ -83,8 +83,8 @@ def conn(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> float:
     """Connectivity error over the unknown region, in thousands.
 
     It asks of each pixel how far its alpha lies above the last threshold (0, 0.1 .. 1) up to which
-    it belongs to the largest region that both images share. Thresholds above which they share
-    nothing are passed over, as in the program: a black prediction has Conn 0. Arguments and errors
+    it belongs to the largest region that both images share. Thresholds that no pixel reaches in
+    both images are skipped, as in the program: a black prediction has Conn 0. Arguments and errors
     as for `sad`. Source: MATLAB evaluation program, compute_connectivity_error.
 
     >>> alpha = np.tile(np.uint8([0, 0, 255, 255]), (4, 1))
@@ -137,7 +137,7 @@ class MattingMetrics:
     def measured(self, name: str, pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> dict[str, float]:
         """The metrics of an image, {} where undefined, for `add`; several threads may measure at a time.
 
-        Arguments and errors as for `update`.
+        Arguments and errors as for `sad`, the message naming the image.
         """
         try:
             return self.measure(pred, alpha, trimap)

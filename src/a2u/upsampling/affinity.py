@@ -6,10 +6,10 @@ A value of the upsampling kernel is a sum of pairwise similarities inside a loca
 
 which, applied at every position, is two convolutions, a product and a 1x1 convolution (Eq. 4):
 
-    w = conv(P, cat_r(sum_k gpconv(U_r, X) o gpconv(V_r, X))).
+    w = conv(P, cat over i = 1..d of (sum over c = 1..C of gpconv(U_i, X) o gpconv(V_i, X))).
 
-The paper only discusses self-similarity, Y = X. Symbols: C channels, d rank, k up-kernel size, e encoder kernel
-size, r ratio; S sets of U and V, r*r where they are point-wise ("pw"), else 1.
+The paper only discusses self-similarity, Y = X; k in Eq. 2 numbers the channels. Symbols below: C channels, d rank,
+k up-kernel size, e encoder kernel size, r ratio; S sets of U and V, r*r where they are point-wise ("pw"), else 1.
 """
 
 import math
@@ -44,7 +44,7 @@ class A2U(Upsampler):
         normalise_uv: group norm and leaky ReLU after U*X and after V*X (the dagger of Table 2).
         sigmoid_u: sigmoid after U*X (Sec. 5: with U*X saturated the operator is holistic IndexNet).
         scale_affinity: divide the sum over channels by sqrt(C), as the released program does and Eq. 4 does not.
-        p_init: initial values of a static P: drawn as a convolution's (Xavier-normal), or "ones" (Table 1).
+        p_init: initial values of a static P: "xavier": drawn as the network's convolutions; "ones": Table 1.
         paired: "d": also downsample, with kernels of size r*k from the same U and V and a second P.
         ratio: r.
 
@@ -100,7 +100,7 @@ class A2U(Upsampler):
         self.norm_v = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
 
     def affinity(self, guide: Tensor) -> Tensor:
-        """q = sum over channels of (U*X) o (V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
+        """q = scale * sum over channels of norm(U*X) o norm(V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
         u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
         # oneDNN is fast where a channel has one output: two convolutions then cost less than one, which reads x once
         if u.shape[1] == 1 and not by_triton(guide):

@@ -10,8 +10,8 @@ class Upsampler(nn.Module):
 
     `forward(x: (N, C, h, w), guide: (N, C, 2h, 2w)) -> (N, C, 2h, 2w)`; x may have any size, odd ones too.
 
-    An operator that pairs with downsampling sets `paired` and has `downsample`; it takes the network's place of
-    downsampling, and its guide is whatever its own `downsample` returned (kernels, indices).
+    An operator that also downsamples sets `paired` and has `downsample`: the network calls that in place of its own
+    downsampling, and hands what it returned besides the map (kernels, indices) to `forward` as the guide.
 
     Where the result follows from surroundings alone, a subclass says how far: `reach`; then large images can be
     computed in tiles. What it must know of a whole map besides, it computes by the parts of whole.py.

@@ -92,7 +92,11 @@ class IndexNet(Upsampler):
         return self.pool(weighted), decode
 
     def weigh(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature times its encoding map, a softmax over each 2x2 block, and the decoding map; both (N, C, 2h, 2w)."""
+        """Feature times its encoding map (a softmax over each 2x2 block), and the decoding map.
+
+        Returns:
+            (N, C, 2h, 2w) and (N, C or 1, 2h, 2w).
+        """
         self.check_feature(feature)
         blocks = self.index_blocks(feature)
         return feature * spread(blocks.softmax(dim=2)), spread(blocks)

@@ -2,7 +2,7 @@
 
 All else in an operator or a network is local: a tile with a margin gives what the whole map would. An average or a
 group norm is not; for it every tile adds a `share` to the `total` of the whole map first, and the total then stands
-for what is outside the tile. Without a total these parts are PyTorch's own.
+for what is outside the tile. Without a total these parts give what PyTorch's own give.
 """
 
 from functools import cache
