@@ -191,3 +191,32 @@ def test_a_study_is_whole_and_its_report_says_what_its_runs_say(folder):
         marker, shown = f"<!-- results/{folder.name}/{name} -->\n", (ROOT / place).read_text()
         assert marker in shown or folder.name != SCALES[0]
         assert f"{marker}{expected}<!-- end -->" in shown or marker not in shown
+
+
+def test_what_was_seen_in_the_study_afterwards_is_in_its_results():
+    records = load_study(RESULTS / "study")
+    words = " ".join(
+        (ROOT / "docs" / "study.md").read_text().split("## Seen afterwards")[1].split("## Changes")[0].split()
+    )
+    alone = records.pop(REFERENCE)[0]["training"]["metrics"]["sad"]
+    sad = {row: {run["seed"]: run["test"]["metrics"]["sad"] for run in runs} for row, runs in records.items()}
+    of_pilots = pilots.deviation(pilots.scores(pilots.load(RESULTS / "study_pilots")))
+    assert f"{pilots.deviation(sad):.1f}% of `nearest`'s mean, in the pilots {of_pilots:.1f}%" in words
+
+    base = sad["nearest"]
+    each = {row: pilots.deviation({"nearest": base, row: seeds}) for row, seeds in sad.items() if row != "nearest"}
+    *nine, last_but_one, last = sorted(each, key=each.__getitem__)
+    assert f"{each[nine[0]]:.1f}% to {each[nine[-1]]:.1f}% for nine rows" in words
+    assert f"{each[last_but_one]:.1f}% for `{last_but_one}`, {each[last]:.1f}% for `{last}`" in words
+
+    first = {(row, run["seed"]): run["training"]["curve"][0] for row, runs in records.items() for run in runs}
+    assert {
+        run["training"]["provenance"]["steps"] / run["training"]["curve"][-1]["epoch"] for run in records["nearest"]
+    } == {1000}
+    late = {key: score["sad"] for key, score in first.items() if score["sad"] > 0.9 * alone}
+    assert set(late) == {(row, 7) for row in records} | {("indexnet", 6)}
+    of_all = [value for (_, seed), value in late.items() if seed == 7]
+    assert f"(SAD {min(of_all):.1f} to {max(of_all):.1f} on the validation images" in words
+    assert f"where `trimap_only` has {alone:.1f})" in words
+    assert all(7 in sorted(seeds, key=seeds.__getitem__)[-2:] for seeds in sad.values())
+    assert f"{100 * (sad['indexnet'][6] - base[6]) / statistics.fmean(base.values()):+.0f}%" == "+41%"
