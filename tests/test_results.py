@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from scipy import stats
 
 from a2u.reproduce import benchmark_page, benchmark_sets, shipped
 from a2u.reproduce.caption import caption
 from a2u.reproduce.differences import differences_page
+from a2u.reproduce.paired import LEVEL, holm
 from a2u.reproduce.published import REFERENCE, lines_of, metrics_of, rows_of
 from a2u.reproduce.render import as_markdown, table_cells
 from a2u.reproduce.rows import paper_parameters
@@ -219,4 +221,12 @@ def test_what_was_seen_in_the_study_afterwards_is_in_its_results():
     assert f"(SAD {min(of_all):.1f} to {max(of_all):.1f} on the validation images" in words
     assert f"where `trimap_only` has {alone:.1f})" in words
     assert all(7 in sorted(seeds, key=seeds.__getitem__)[-2:] for seeds in sad.values())
+    differences = {row: [sad[row][seed] - base[seed] for seed in base] for row in each}
+    outliers = {row for row, found in differences.items() if stats.shapiro(found).pvalue < LEVEL}
+    assert outliers == {"carafe", "indexnet", "a2u_dynamic_cs_d_norm"}
+    ranked = dict(zip(each, holm([stats.wilcoxon(found).pvalue for found in differences.values()]), strict=True))
+    assert {row for row, p in ranked.items() if p < LEVEL} == {"a2u_dynamic_cs_d", "a2u_dynamic_cs_d_norm"}
+    assert f"(p {ranked['a2u_dynamic_cs_d_norm']:.3f})" in words
+    assert 28 * stats.wilcoxon(range(1, 11)).pvalue > LEVEL  # the least that ten seeds can give
+
     assert f"{100 * (sad['indexnet'][6] - base[6]) / statistics.fmean(base.values()):+.0f}%" == "+41%"
