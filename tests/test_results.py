@@ -18,7 +18,8 @@ from a2u.reproduce.render import as_markdown, table_cells
 from a2u.reproduce.rows import paper_parameters
 from a2u.reproduce.study import pilots, report
 from a2u.reproduce.study.failures import noted
-from a2u.reproduce.study.protocol import SCALES, seeds_of_the_protocol
+from a2u.reproduce.study.findings import find
+from a2u.reproduce.study.protocol import MATTERS, SCALES, seeds_of_the_protocol
 from a2u.reproduce.study.records import load as load_study
 from a2u.reproduce.table import PAGES
 
@@ -210,6 +211,17 @@ def test_what_was_seen_in_the_study_afterwards_is_in_its_results():
     *nine, last_but_one, last = sorted(each, key=each.__getitem__)
     assert f"{each[nine[0]]:.1f}% to {each[nine[-1]]:.1f}% for nine rows" in words
     assert f"{each[last_but_one]:.1f}% for `{last_but_one}`, {each[last]:.1f}% for `{last}`" in words
+
+    of_pilots = {row: sad[row] for row in ("nearest", "bilinear", "indexnet", "a2u_dynamic_cs_d_norm")}
+    assert f"over the three rows that the pilots had it is {pilots.deviation(of_pilots):.1f}% here" in words
+
+    found = find(sad)
+    a2u = {row: one for row, one in found.rows.items() if row.startswith("a2u_")}
+    assert len(a2u) == 8
+    assert all(one.mean > 0 and one.low > max(-MATTERS, found.paper[row]) for row, one in a2u.items())
+    for row in ("bilinear", "indexnet"):
+        assert found.rows[row].low < found.paper[row] < found.rows[row].high
+    assert 0 < found.paper["carafe"] - found.rows["carafe"].high < 0.5
 
     first = {(row, run["seed"]): run["training"]["curve"][0] for row, runs in records.items() for run in runs}
     assert {
