@@ -9,14 +9,14 @@ Examples:
 import sys
 from dataclasses import fields
 
+from a2u.cli.main import print_help, user_errors
 from a2u.config import BenchConfig, split_command_line
-from a2u.engine.main import helped, sentence
 from a2u.errors import ConfigError, did_you_mean
 
 if __name__ == "__main__":
-    if helped(__doc__, "bench"):
+    if print_help(__doc__, "bench"):
         sys.exit()
-    with sentence():
+    with user_errors():
         settings, rest = split_command_line(sys.argv[1:], BenchConfig, "bench")
         if rest:
             allowed = [entry.name for entry in fields(BenchConfig)]

@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from a2u.cli.main import user_errors
 from a2u.config import SyntheticConfig, compose, options_of
-from a2u.data.archives import GB, unpack
-from a2u.data.compose import make, plan
+from a2u.data.composition1k.compose import make, plan
+from a2u.data.composition1k.verify import verify
+from a2u.data.files.archives import GB, unpack
 from a2u.data.synthetic.demo import write_demo
 from a2u.data.synthetic.sheet import contact_sheet
-from a2u.data.verify import verify
-from a2u.engine.main import sentence
 from a2u.engine.provenance import available_cores
 from a2u.errors import did_you_mean
 
@@ -47,7 +47,7 @@ def main() -> None:
     demo.add_argument("--folder", type=Path, default=Path("docs/demo"))
     demo.set_defaults(run=_demo)
     arguments = parser.parse_args()
-    with sentence():
+    with user_errors():
         sys.exit(arguments.run(arguments))
 
 

@@ -10,15 +10,15 @@ import sys
 
 from omegaconf import DictConfig
 
-from a2u.engine.evaluate_weights import evaluate_weights
-from a2u.engine.main import main
-from a2u.engine.processes import is_first
+from a2u.apply.evaluate_weights import evaluate_weights
+from a2u.cli.main import main
+from a2u.engine.distributed import is_rank_zero
 from a2u.reproduce.render import evaluation
 
 
 def work(cfg: DictConfig) -> None:
     result = evaluate_weights(cfg)
-    if not is_first():
+    if not is_rank_zero():
         return
     for warning in result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from a2u.engine.export import export
-from a2u.engine.main import main
+from a2u.apply.export import export
+from a2u.cli.main import main
 
 
 def work(cfg: DictConfig) -> None:

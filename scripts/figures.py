@@ -10,12 +10,12 @@ Keys of scripts/train.py may be given, too, and are handed to every row.
 
 import sys
 
+from a2u.cli.main import GOES_ON, print_help, user_errors
 from a2u.config import FiguresConfig, split_command_line
-from a2u.engine.main import GOES_ON, helped, sentence
 from a2u.reproduce.figures import make_figures
 
 if __name__ == "__main__":
-    if helped(__doc__, "figures"):
+    if print_help(__doc__, "figures"):
         sys.exit()
-    with sentence(GOES_ON):
+    with user_errors(GOES_ON):
         sys.exit(make_figures(*split_command_line(sys.argv[1:], FiguresConfig, "figures")))

@@ -8,8 +8,8 @@ Examples:
 
 from omegaconf import DictConfig
 
-from a2u.engine.main import main
-from a2u.engine.predict import TEXTS, predict_photographs
+from a2u.apply.predict import TEXTS, predict_photographs
+from a2u.cli.main import main
 
 
 def work(cfg: DictConfig) -> None:

@@ -8,19 +8,19 @@ Examples:
 import sys
 from dataclasses import fields
 
+from a2u.cli.main import print_help, user_errors
 from a2u.config import ReportConfig, split_command_line
-from a2u.engine.main import helped, sentence
 from a2u.errors import ConfigError, did_you_mean
 
 if __name__ == "__main__":
-    if helped(__doc__, "report"):
+    if print_help(__doc__, "report"):
         sys.exit()
-    with sentence():
+    with user_errors():
         settings, rest = split_command_line(sys.argv[1:], ReportConfig, "report")
         if rest:
             allowed = [entry.name for entry in fields(ReportConfig)]
             suggestion = did_you_mean(rest[0].partition("=")[0], allowed)
             raise ConfigError(f"unknown: {', '.join(rest)}; allowed are {', '.join(allowed)}.{suggestion}")
-        from a2u.reproduce.page import make_page  # after the keys are checked: it takes a while
+        from a2u.reproduce.html_report import make_page  # after the keys are checked: it takes a while
 
         print(make_page(settings))

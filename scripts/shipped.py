@@ -9,12 +9,12 @@ Keys of an evaluation (scripts/evaluate.py) are handed on.
 
 import sys
 
+from a2u.cli.main import print_help, user_errors
 from a2u.config import ShippedConfig, split_command_line
-from a2u.engine.main import helped, sentence
 from a2u.reproduce.shipped import make
 
 if __name__ == "__main__":
-    if helped(__doc__, "shipped"):
+    if print_help(__doc__, "shipped"):
         sys.exit()
-    with sentence():
+    with user_errors():
         make(*split_command_line(sys.argv[1:], ShippedConfig, "shipped"))

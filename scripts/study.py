@@ -13,13 +13,13 @@ runtime.KEY=VALUE (scripts/train.py --help) may be given; the protocol fixes eve
 
 import sys
 
+from a2u.cli.main import GOES_ON, print_help, user_errors
 from a2u.config import StudyConfig, split_command_line
-from a2u.engine.main import GOES_ON, helped, sentence
 
 if __name__ == "__main__":
-    if helped(__doc__, "study"):
+    if print_help(__doc__, "study"):
         sys.exit()
-    with sentence(GOES_ON):
+    with user_errors(GOES_ON):
         settings, overrides = split_command_line(sys.argv[1:], StudyConfig, "study")
         from a2u.reproduce.study.command import study  # after the keys are checked: it takes a while
 

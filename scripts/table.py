@@ -10,16 +10,16 @@ Keys of scripts/train.py may be given, too, and are handed to every row.
 
 import sys
 
-from a2u.engine.main import GOES_ON, helped, sentence
+from a2u.cli.main import GOES_ON, print_help, user_errors
 from a2u.reproduce import benchmark, table
 
 # Tables that are made in another way than most: each module has make_table and publish.
 OTHERS = {"table6": benchmark}
 
 if __name__ == "__main__":
-    if helped(__doc__, "table"):
+    if print_help(__doc__, "table"):
         sys.exit()
-    with sentence(GOES_ON):
+    with user_errors(GOES_ON):
         settings, overrides = table.command_line(sys.argv[1:])
         module = OTHERS.get(settings.table, table)
         sys.exit((module.publish if settings.publish else module.make_table)(settings, overrides))

@@ -8,15 +8,15 @@ Examples:
 
 from omegaconf import DictConfig
 
-from a2u.engine.main import GOES_ON, main
-from a2u.engine.processes import is_first
+from a2u.cli.main import GOES_ON, main
+from a2u.engine.distributed import is_rank_zero
 from a2u.engine.run import run
 from a2u.reproduce.render import one_result
 
 
 def train(cfg: DictConfig) -> None:
     result = run(cfg)
-    if is_first():
+    if is_rank_zero():
         print(one_result(result))
 
 

@@ -17,13 +17,13 @@ from helpers.matting_folders import matte, noise, save, small_photographs
 from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
+from a2u.apply.export import export
 from a2u.bench.measure import Line
 from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
 from a2u.engine.evaluate import predict
-from a2u.engine.export import export
 from a2u.engine.identity import Places
 from a2u.files import sha256
-from a2u.models.exported import load_exported
+from a2u.models.weights.exported import load_exported
 from a2u.reproduce.study.protocol import scale_of, seeds_of_the_protocol
 
 ROOT = Path(__file__).parents[1]
@@ -323,9 +323,9 @@ def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
 
 def photograph_and_network(folder):
     """The smallest network there can be as ONNX, a photograph of 50 x 70 pixels and its trimap; files of the three."""
-    from a2u.data.images import write_png
-    from a2u.models.exported_onnx import write_onnx
-    from a2u.models.network import MattingNetwork
+    from a2u.data.files.images import write_png
+    from a2u.models.networks.base import MattingNetwork
+    from a2u.models.weights.exported_onnx import write_onnx
 
     class Smallest(MattingNetwork):
         multiple = 16

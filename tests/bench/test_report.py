@@ -11,7 +11,7 @@ from a2u.bench import gpu, plain, report
 from a2u.bench.measure import Line, peaks_are_known, seconds
 from a2u.config import BenchConfig
 from a2u.errors import ConfigError
-from a2u.models.matting import MattingUNet
+from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling import affinity
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from a2u.config import SyntheticConfig
+from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.synthetic import build, generate_background, generate_composite, generate_layer, prepare
 from a2u.data.synthetic import dataset as module
-from a2u.data.trimaps import trimap_from_alpha
 from a2u.errors import ConfigError, DataError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from a2u.data.images import read_colour, read_grey, read_trimap
+from a2u.data.files.images import read_colour, read_grey, read_trimap
 from a2u.data.synthetic.demo import write_demo
 
 DEMO = Path(__file__).parents[2] / "docs" / "demo"

@@ -10,14 +10,14 @@ from torch import nn
 
 from a2u.config import compose
 from a2u.data.types import Composite
-from a2u.engine import ahead
+from a2u.engine import prefetch
 from a2u.engine.evaluate import PROGRAMS, PredictionError, evaluate, predict
-from a2u.engine.ranges import check_ranges
 from a2u.engine.run import evaluation_threads
+from a2u.engine.validate import check_ranges
 from a2u.errors import ConfigError, DataError
-from a2u.inputs import network_input
 from a2u.metrics import all_metrics, released
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.network_input import network_input
 
 
 class Constant(MattingNetwork):
@@ -225,4 +225,4 @@ def test_threads_are_as_many_as_pytorchs_unless_said():
 
 
 def test_doctests():
-    assert doctest.testmod(ahead) == (0, 1)
+    assert doctest.testmod(prefetch) == (0, 1)

@@ -15,13 +15,13 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from a2u.config import compose, plain
-from a2u.engine import matting as matting_module
 from a2u.engine import provenance
 from a2u.engine import run as run_module
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
 from a2u.engine.run import run
+from a2u.engine.tasks import matting as matting_module
 from a2u.errors import ConfigError, DataError
 from a2u.files import BusyError, locked
 from a2u.models.build import build_model, count_parameters

@@ -10,11 +10,11 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG, SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from a2u.engine import matting as matting_module
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places
 from a2u.engine.kernels import SIDE, kernel_picture
 from a2u.engine.run import run
+from a2u.engine.tasks import matting as matting_module
 from a2u.models.build import build_model
 
 PLUGIN = "hparams"

@@ -11,12 +11,12 @@ from a2u.config import compose
 from a2u.engine.evaluate import predict
 from a2u.engine.run import check, make_model
 from a2u.errors import ConfigError
-from a2u.models.classic import ClosedForm
-from a2u.models.dim import DIM
-from a2u.models.gca import GCA
-from a2u.models.indexnet_matting import IndexNetMatting
-from a2u.models.matting import MattingUNet
-from a2u.models.trimap_only import TrimapOnly
+from a2u.models.networks.classic import ClosedForm
+from a2u.models.networks.dim import DIM
+from a2u.models.networks.gca import GCA
+from a2u.models.networks.indexnet_matting import IndexNetMatting
+from a2u.models.networks.resnet34_unet import MattingUNet
+from a2u.models.networks.trimap_only import TrimapOnly
 from a2u.reproduce.published import rows_of
 
 ROWS = [row for row in rows_of("table2") if row != "trimap_only"]

@@ -48,7 +48,7 @@ def test_recompute_reaches_the_norms():
 
 def test_parts_of_a_batch_add_up_where_norms_are_fixed(monkeypatch):
     """With norms in evaluation, samples do not see each other: a batch is the mean of its parts."""
-    from a2u.engine.matting import Matting
+    from a2u.engine.tasks.matting import Matting
 
     monkeypatch.setattr(Matting, "training_mode", lambda self, cfg, model: model.eval())
     assert_same(gradients("trainer.accumulate=2"), gradients(), tolerance=1e-4)

@@ -2,7 +2,7 @@
 
 import torch
 
-from a2u.data.digits import PictureData
+from a2u.data.sources.digits import PictureData
 
 
 def random_pictures(train: int = 60, test: int = 20, size: int = 32, seed: int = 0) -> PictureData:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from a2u.config import compose, plain
 from a2u.engine.run import make_model
 from a2u.models.build import count_parameters
-from a2u.models.exported import write_exported
+from a2u.models.weights.exported import write_exported
 
 
 def smoke(outputs: Path, *overrides: str) -> DictConfig:

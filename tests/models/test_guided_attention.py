@@ -88,7 +88,7 @@ def test_gca_mattes_a_1080p_image_within_8_gb():
     """The attention has 8,160 x 8,160 similarities there; a process of its own, so that its peak can be read."""
     code = (
         "import torch, resource\n"
-        "from a2u.models.gca import GCA\n"
+        "from a2u.models.networks.gca import GCA\n"
         "model = GCA().eval()\n"
         "with torch.inference_mode(): y = model(torch.zeros(1, 4, 1088, 1920))\n"
         "assert y.shape == (1, 1, 1088, 1920)\n"

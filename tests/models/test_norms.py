@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from a2u.models.layers import NormActivation
-from a2u.models.matting import MattingUNet
-from a2u.models.narrow import BatchNorm
+from a2u.models.networks.resnet34_unet import MattingUNet
+from a2u.models.norms.narrow_batchnorm import BatchNorm
 
 SCALES = torch.tensor([1.0, -0.7, 0.3, 2.0, 0.5, -1.5, 0.9, 1.1])
 

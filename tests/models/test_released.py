@@ -74,7 +74,7 @@ def test_single_precision_stays_single(reference):
 
 
 def test_the_hidden_width_of_index_blocks_is_told_by_their_shapes(reference):
-    from a2u.models.indexnet_matting import IndexNetMatting
+    from a2u.models.networks.indexnet_matting import IndexNetMatting
     from a2u.models.released import SYSTEMS
 
     ours = IndexNetMatting(hidden=2)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from helpers.runs import exported_untrained
 
-from a2u.data.images import read_colour, read_grey
+from a2u.data.files.images import read_colour, read_grey
 from a2u.engine.evaluate import predict
 from a2u.models import shipped
-from a2u.models.exported import load_exported, read_manifest
-from a2u.weights import WeightsError
+from a2u.models.weights.exported import load_exported, read_manifest
+from a2u.models.weights.files import WeightsError
 
 MB = 10**6
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ from torch import nn
 from a2u.errors import ConfigError
 from a2u.losses import matting_loss
 from a2u.models.build import count_parameters
-from a2u.models.dim import DIM
-from a2u.models.encoder_weights import load_encoder_weights
-from a2u.models.gca import GCA
-from a2u.models.indexnet_matting import IndexNetMatting
-from a2u.models.network import scaled
+from a2u.models.networks.base import scaled
+from a2u.models.networks.dim import DIM
+from a2u.models.networks.gca import GCA
+from a2u.models.networks.indexnet_matting import IndexNetMatting
+from a2u.models.weights.encoder_weights import load_encoder_weights
 
 NETWORKS = [GCA, lambda **o: GCA(attention=False, **o), IndexNetMatting, DIM]
 NAMES = ["gca", "gca_baseline", "indexnet_matting", "dim"]

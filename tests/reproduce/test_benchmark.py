@@ -11,17 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
+from a2u.apply.systems import load_system
 from a2u.config import System
-from a2u.data.images import read_colour, read_trimap
+from a2u.data.files.images import read_colour, read_trimap
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import finished
-from a2u.engine.systems import load_system
 from a2u.errors import ConfigError, DataError
 from a2u.reproduce import benchmark, launch
 from a2u.reproduce import rows as rows_module
 from a2u.reproduce import table as table_module
 from a2u.reproduce.benchmark_page import measured_cells, page, quoted_cells
-from a2u.reproduce.benchmark_sets import what_is_asked
+from a2u.reproduce.benchmark_sets import parse_request
 from a2u.reproduce.published import QUOTED, lines_of, metrics_of, printed, published, rows_of
 from a2u.reproduce.table import PublishError, command_line, make_table
 
@@ -174,7 +174,7 @@ def test_every_seed_of_the_trained_row_is_measured(outputs, capsys):
 
 def test_the_papers_model_is_trained_on_all_data_where_there_are_two_parts():
     def run_on(*dataset):
-        return what_is_asked(*command_line(["table=table6", "rows=[ours]", "scale=paper", *dataset])).runs[0]
+        return parse_request(*command_line(["table=table6", "rows=[ours]", "scale=paper", *dataset])).runs[0]
 
     adobe = run_on("dataset=adobe", "dataset.root=/nowhere")
     assert adobe.cfg.dataset.split.name == "all"

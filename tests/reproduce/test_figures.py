@@ -19,7 +19,7 @@ from torch.nn.functional import pixel_shuffle
 
 from a2u.config import FiguresConfig, compose, split_command_line
 from a2u.data import build_data
-from a2u.data.images import write_png
+from a2u.data.files.images import write_png
 from a2u.data.types import Composite
 from a2u.engine.checkpoint import CheckpointError
 from a2u.engine.evaluate import predict
@@ -27,9 +27,9 @@ from a2u.engine.identity import finished
 from a2u.engine.kernels import in_colours, last_upsampling
 from a2u.engine.run import make_model
 from a2u.errors import ConfigError, DataError
-from a2u.inputs import network_input
 from a2u.metrics import sad
 from a2u.models import build_model
+from a2u.network_input import network_input
 from a2u.reproduce import launch
 from a2u.reproduce.figures import columns as columns_module
 from a2u.reproduce.figures import make_figures

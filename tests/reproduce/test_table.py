@@ -336,8 +336,8 @@ def test_a_row_killed_from_outside_is_reported_with_its_signal(tmp_path):
     kill.write_text(
         "import os, signal, sys\n"
         "if 'forkserver' in ' '.join(sys.orig_argv):\n"
-        "    import a2u.engine.matting\n"
-        "    a2u.engine.matting.matting_loss = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    import a2u.engine.tasks.matting\n"
+        "    a2u.engine.tasks.matting.matting_loss = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = [
         sys.executable,

@@ -11,7 +11,8 @@ import pytest
 from helpers.matting_folders import matte, noise, save, sources
 
 from a2u.config import AdobeConfig, AlphamattingConfig, Distinctions646Config
-from a2u.data import adobe, alphamatting, compose, distinctions646
+from a2u.data.composition1k import compose
+from a2u.data.sources import adobe, alphamatting, distinctions646
 
 
 def put_test_part(folder: Path) -> None:

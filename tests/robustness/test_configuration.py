@@ -6,8 +6,8 @@ import pytest
 from helpers.runs import smoke
 from omegaconf import OmegaConf
 
+from a2u.apply.evaluate_weights import evaluate_weights
 from a2u.config import compose
-from a2u.engine.evaluate_weights import evaluate_weights
 from a2u.engine.identity import identity
 from a2u.engine.run import check, run
 from a2u.errors import ConfigError

@@ -10,15 +10,16 @@ from helpers.runs import smoke
 from torch.utils.data import default_collate
 
 from a2u.config import AdobeConfig, SampleConfig, compose
-from a2u.data import TrainingSamples, adobe, build_data
-from a2u.data.finish import finish
+from a2u.data import TrainingSamples, build_data
+from a2u.data.sampling.compose_batch import finish
+from a2u.data.sources import adobe
 from a2u.engine.evaluate import PredictionError, evaluate
 from a2u.engine.run import run
 from a2u.errors import DataError
 from a2u.losses import matting_loss
 from a2u.models import build_model
-from a2u.models.classic import UnsolvableError
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.classic import UnsolvableError
 
 
 def build(root, **options):

@@ -9,13 +9,14 @@ import pytest
 from helpers.matting_folders import noise, save
 from helpers.runs import smoke
 
+from a2u.cli.main import user_errors
 from a2u.config import AlphamattingConfig, SyntheticConfig
-from a2u.data import alphamatting, synthetic
-from a2u.data.decoded import Decoded
-from a2u.data.images import read_colour, write_png
+from a2u.data import synthetic
+from a2u.data.files.disk_cache import Decoded
+from a2u.data.files.images import read_colour, write_png
+from a2u.data.sources import alphamatting
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.identity import Places, finished
-from a2u.engine.main import sentence
 from a2u.engine.run import run
 from a2u.errors import DataError
 from a2u.files import write_json
@@ -40,7 +41,7 @@ def says(capsys):
     """What a script would say of work that fails, and exit with."""
 
     def run_as_script(work):
-        with pytest.raises(SystemExit) as stopped, sentence():
+        with pytest.raises(SystemExit) as stopped, user_errors():
             work()
         assert stopped.value.code == 2
         said = capsys.readouterr().err
@@ -176,7 +177,7 @@ def test_a_reader_of_the_table_who_goes_away(monkeypatch, capsys):
     os.close(reading)
     with os.fdopen(writing, "w") as pipe:
         monkeypatch.setattr("sys.stdout", pipe)
-        with pytest.raises(SystemExit) as stopped, sentence():
+        with pytest.raises(SystemExit) as stopped, user_errors():
             print("a table", file=pipe)
     assert stopped.value.code == 1
     assert capsys.readouterr().err == ""
@@ -184,6 +185,6 @@ def test_a_reader_of_the_table_who_goes_away(monkeypatch, capsys):
 
 def test_an_error_of_the_program_keeps_its_traceback():
     for error in (ZeroDivisionError("mine"), OSError("a library's, without a number")):
-        with pytest.raises(type(error)) as raised, sentence():
+        with pytest.raises(type(error)) as raised, user_errors():
             raise error
         assert raised.value is error

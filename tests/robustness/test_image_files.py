@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from a2u.config import compose
-from a2u.data.composition_rule import read_picture
-from a2u.data.images import read_colour, read_grey, read_header, read_trimap
+from a2u.data.composition1k.rule import read_picture
+from a2u.data.files.images import read_colour, read_grey, read_header, read_trimap
 from a2u.engine.evaluate import predict
 from a2u.errors import DataError
 from a2u.metrics import all_metrics

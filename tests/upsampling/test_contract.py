@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from a2u.upsampling import Upsampler, build_upsampler, operators, option_names
-from a2u.upsampling.whole import Average, GroupNorm, Tile
+from a2u.upsampling.global_layers import Average, GroupNorm, Tile
 
 A2U_ROWS = {
     "static_pw_cw": {"mode": "static", "sharing": "channel_wise", "pointwise": True},

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from a2u.upsampling.ops import encoding, triton_here
+from a2u.upsampling.ops import encoding, triton_support
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -62,7 +62,7 @@ def test_kernels_are_found_right_in_the_midst_of_a_step_in_bfloat16(monkeypatch,
         monkeypatch.setattr(torch.Tensor, "cuda", lambda tensor: tensor)
     with torch.autocast(DEVICE, torch.bfloat16), warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert triton_here.fused.__wrapped__(name) is not None
+        assert triton_support.fused.__wrapped__(name) is not None
 
 
 @needs_triton

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from a2u.models.exported_onnx import to_onnx
+from a2u.models.weights.exported_onnx import to_onnx
 from a2u.upsampling import build_upsampler, operators
 
 CHANNELS = 8

@@ -15,7 +15,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from a2u.upsampling.ops import compiled, reassemble_down, reassemble_up, reassembly, taps
+from a2u.upsampling.ops import c_backend, reassemble_down, reassemble_up, reassembly, torch_backend
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
@@ -26,12 +26,12 @@ def needs_compiler():
         pytest.skip("there is no C compiler")
 
 
-@pytest.fixture(params=["taps", "compiled"])
+@pytest.fixture(params=["torch_backend", "c_backend"])
 def back_end(request, monkeypatch):
     """Each back end in turn, whatever suits the device and the type best."""
-    if request.param == "compiled":
+    if request.param == "c_backend":
         request.getfixturevalue("needs_compiler")
-    chosen = {"taps": taps, "compiled": compiled}[request.param]
+    chosen = {"torch_backend": torch_backend, "c_backend": c_backend}[request.param]
     monkeypatch.setattr(reassembly, "_back_end", lambda x: chosen)
 
 
@@ -168,7 +168,7 @@ def reassemblies(draw):
     return (k, groups, ratio), up, (x, kernel, grad)
 
 
-@pytest.mark.parametrize("name", ["taps", "compiled"])
+@pytest.mark.parametrize("name", ["torch_backend", "c_backend"])
 @given(case=reassemblies(), by_sub_position=st.booleans())
 def test_equals_a_loop_with_its_gradients(needs_compiler, name, case, by_sub_position):
     sizes, up, (x, kernel, grad) = case
@@ -177,7 +177,7 @@ def test_equals_a_loop_with_its_gradients(needs_compiler, name, case, by_sub_pos
     if up and by_sub_position:
         given_kernel = pixel_unshuffle(given_kernel, sizes[-1]).unflatten(1, (-1, sizes[-1] ** 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reassembly, "_back_end", lambda x: {"taps": taps, "compiled": compiled}[name])
+        patch.setattr(reassembly, "_back_end", lambda x: {"torch_backend": torch_backend, "c_backend": c_backend}[name])
         y = (reassemble_up if up else reassemble_down)(inputs[0], given_kernel, *sizes)
         found = y, *torch.autograd.grad(y, inputs, grad)
     tolerance = 1e-12 if x.dtype == torch.float64 else 1e-4
@@ -233,7 +233,7 @@ def test_any_number_of_channels_and_threads(needs_compiler, channels, dtype):
             return y, *torch.autograd.grad(y, (x, kernel), grad)
 
     try:
-        one, three, expected = results(compiled, 1), results(compiled, 3), results(taps, 1)
+        one, three, expected = results(c_backend, 1), results(c_backend, 3), results(torch_backend, 1)
     finally:
         torch.set_num_threads(threads)
     for found, same, slow in zip(one, three, expected, strict=True):
@@ -245,7 +245,7 @@ def test_any_number_of_channels_and_threads(needs_compiler, channels, dtype):
 @pytest.fixture
 def forget_compiled():
     def forget():
-        compiled.load.cache_clear()
+        c_backend.load.cache_clear()
         reassembly._compiled.cache_clear()
 
     forget()
@@ -264,9 +264,9 @@ def test_without_a_compiler_it_runs_all_the_same(monkeypatch, tmp_path, forget_c
 
 def test_a_damaged_compiled_file_is_made_again(needs_compiler, monkeypatch, tmp_path, forget_compiled):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compiled.load("float")
+    c_backend.load("float")
     (made,) = (tmp_path / "a2u").iterdir()
-    compiled.load.cache_clear()
+    c_backend.load.cache_clear()
     made.unlink()
     made.write_bytes(b"no code")
     x, kernel = torch.randn(1, 2, 3, 4), torch.randn(1, 9, 6, 8)
@@ -278,7 +278,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(needs_compiler, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "a2u").mkdir()
     (tmp_path / "a2u").chmod(0o777)
-    compiled.load("float")
+    c_backend.load("float")
     assert not list((tmp_path / "a2u").iterdir())
 
 
@@ -315,7 +315,7 @@ def test_sixteen_bits_are_rounded_once():
 )
 @pytest.mark.parametrize("last", [False, True])
 def test_triton_kernels_equal_the_taps(function, shape, k, groups, ratio, by_sub_position, last):
-    from a2u.upsampling.ops import fused
+    from a2u.upsampling.ops import triton_reassembly
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     n, c, h, w = shape
@@ -334,7 +334,7 @@ def test_triton_kernels_equal_the_taps(function, shape, k, groups, ratio, by_sub
             y = function(*inputs, k, groups, ratio)
             return y, *torch.autograd.grad(y, inputs, grad)
 
-    for found, expected in zip(results(fused), results(taps), strict=True):
+    for found, expected in zip(results(triton_reassembly), results(torch_backend), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -346,12 +346,13 @@ def test_triton_kernels_compile_for_a_gpu(kind, tmp_path):
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from a2u.upsampling.ops import fused, fused_encoding
+from a2u.upsampling.ops import triton_reassembly
+from a2u.upsampling.ops import triton_encoding
 tile = dict(POSITIONS=32, CHANNELS=64)
 reassembly = tile | dict(size=3, up=2, step=1, padding=1)
 encoding = tile | dict(size=6, step=2, padding=2, outputs=2)
-kernels = [(getattr(fused, name), reassembly) for name in ("_forward", "_backward_x", "_backward_kernel")]
-kernels += [(getattr(fused_encoding, name), encoding) for name in ("_forward", "_backward_x", "_backward_weights")]
+kernels = [(getattr(triton_reassembly, name), reassembly) for name in ("_forward", "_backward_x", "_backward_kernel")]
+kernels += [(getattr(triton_encoding, name), encoding) for name in ("_forward", "_backward_x", "_backward_weights")]
 for kernel, constants in kernels:
     names = kernel.arg_names
     maps = ("x", "y", "kernel", "weights", "partial", "grad", "grad_x", "grad_kernel")

@@ -16,10 +16,10 @@ from a2u.bench.measure import Line, seconds
 from a2u.bench.network import PLAIN, RELEASED
 from a2u.bench.reassembly import UNFOLD
 from a2u.config import compose
-from a2u.engine.capture import CapturedStep
+from a2u.engine.cuda_graph import CapturedStep
 from a2u.engine.run import channels_last, make_model
 from a2u.errors import ConfigError
-from a2u.models.matting import MattingUNet
+from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling.ops import reassemble_down, reassemble_up
 from a2u.upsampling.ops.encoding import encode
 

@@ -14,11 +14,11 @@ from scipy import ndimage
 
 from a2u.bench.measure import Line, seconds
 from a2u.config import compose
-from a2u.data.folders import CompositeFile, CompositeFiles
-from a2u.data.images import write_png
+from a2u.data.files.folders import CompositeFile, CompositeFiles
+from a2u.data.files.images import write_png
 from a2u.engine.evaluate import evaluate, predict
 from a2u.metrics import all_metrics
-from a2u.models.trimap_only import TrimapOnly
+from a2u.models.networks.trimap_only import TrimapOnly
 
 SIZE = (1240, 1600)  # of a usual test image, pixels
 IMAGES = 6  # evaluated

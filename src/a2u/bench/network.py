@@ -11,7 +11,7 @@ from a2u.bench import machine, plain
 from a2u.bench.measure import Line, peak_mb, seconds
 from a2u.engine.run import channels_last
 from a2u.models.layers import NormActivation
-from a2u.models.matting import MattingUNet
+from a2u.models.networks.resnet34_unet import MattingUNet
 
 RELEASED = {"encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
 PLAIN = "the same network with operators by unfold and a loop over the batch, rows of a map side by side"

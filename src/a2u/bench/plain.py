@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from a2u.models.decoder import OneChannelConv
 from a2u.models.layers import BasicBlock
-from a2u.upsampling import affinity, whole
+from a2u.upsampling import affinity, global_layers
 from a2u.upsampling.initialise import LEAKY_SLOPE
 
 
@@ -59,7 +59,7 @@ def network() -> Iterator[None]:
         (affinity, "reassemble_down", reassemble_down),
         (affinity, "encode", encode),
         (affinity, "by_triton", lambda x: False),  # U and V one after the other, as on a CPU
-        (whole, "average_by_products", F.adaptive_avg_pool2d),
+        (global_layers, "average_by_products", F.adaptive_avg_pool2d),
         (BasicBlock, "_sum", block_sum),
         (OneChannelConv, "forward", nn.Conv2d.forward),
     ]

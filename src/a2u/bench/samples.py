@@ -1,7 +1,7 @@
 """Training samples: samples a second of one core, against the straightforward pipeline.
 
 The straightforward one does every step of Sec. 6.3 to whole pictures, crops last, and finishes each sample in floats.
-Ours makes the crop alone, in 8 bits (a2u.data.transforms), and finishes batches (a2u.data.finish): on the core, or on a
+Ours makes the crop alone, in 8 bits (transforms.py), and finishes batches (compose_batch.py): on the core, or on a
 device, which is then no work for the core that feeds it. In all of them foregrounds are decoded already.
 """
 
@@ -18,13 +18,13 @@ from torch.utils.data import default_collate
 
 from a2u.bench.measure import Line, Work, seconds
 from a2u.config import SampleConfig
-from a2u.data.crops import crop_corner, crop_source_size, resize_nearest
-from a2u.data.finish import finish
-from a2u.data.maps import random_affine
-from a2u.data.transforms import make_sample
-from a2u.data.trimaps import UNKNOWN, trimap_from_alpha
+from a2u.data.sampling.affine import random_affine
+from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.crops import crop_corner, crop_source_size, resize_nearest
+from a2u.data.sampling.transforms import make_sample
+from a2u.data.sampling.trimaps import UNKNOWN, trimap_from_alpha
 from a2u.data.types import Layer
-from a2u.inputs import network_input
+from a2u.network_input import network_input
 
 BATCH = 8
 LAYERS = 4
@@ -58,7 +58,7 @@ class Case:
     cfg: SampleConfig
 
     def crops(self, step: int) -> Parts:
-        """What is handed to the device, see `a2u.data.finish.finish`."""
+        """What is handed to the device, see `a2u.data.sampling.compose_batch.finish`."""
         samples = (make_sample(*draws, self.cfg).parts() for draws in self._draws(step))
         return default_collate([{key: torch.from_numpy(part) for key, part in sample.items()} for sample in samples])
 
@@ -130,7 +130,7 @@ def cover(background: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def plain_jitter(foreground: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`a2u.data.finish.jitter` of one foreground (H, W, 3) float32 in 0..1, draws included."""
+    """`a2u.data.sampling.compose_batch.jitter` of one foreground (H, W, 3) float32 in 0..1, draws included."""
     visible = alpha > 0
     if not visible.any():
         return foreground

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from a2u.bench.measure import Line, peak_mb
 from a2u.engine.evaluate import predict
-from a2u.models.matting import MattingUNet
+from a2u.models.networks.resnet34_unet import MattingUNet
 
 RELEASED = {"sharing": "channel_shared", "encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
 CARD = 11 * 1024  # MB

@@ -10,7 +10,7 @@ from a2u.bench import plain
 from a2u.bench.measure import Line, peak_mb, seconds
 from a2u.engine.run import channels_last
 from a2u.models.layers import NormActivation
-from a2u.models.matting import MattingUNet
+from a2u.models.networks.resnet34_unet import MattingUNet
 
 ROW = {"mode": "dynamic", "sharing": "channel_shared"}  # dynamic-cs
 CROP, SAMPLES = 512, 2  # of the paper; pyramid pooling needs two samples

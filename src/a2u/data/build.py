@@ -6,8 +6,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import AdobeConfig, AlphamattingConfig, DigitsConfig, Distinctions646Config, SyntheticConfig
-from a2u.data import adobe, alphamatting, digits, distinctions646, synthetic
-from a2u.data.digits import PictureData
+from a2u.data import synthetic
+from a2u.data.sources import adobe, alphamatting, digits, distinctions646
+from a2u.data.sources.digits import PictureData
 from a2u.data.types import MattingData
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from a2u.data.images import write_png
-from a2u.data.trimaps import UNKNOWN
+from a2u.data.files.images import write_png
+from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.data.types import Composite, Composites
-from a2u.engine import processes
-from a2u.engine.ahead import mapping
+from a2u.engine import distributed
+from a2u.engine.prefetch import mapping
 from a2u.errors import A2UError
-from a2u.inputs import network_input
 from a2u.metrics import MattingMetrics, all_metrics, released
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.network_input import network_input
 
 PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
 
@@ -130,14 +130,14 @@ def evaluate(
             write_png(predictions / f"{case.name}.png", prediction)
         return case, prediction, values
 
-    share, found = processes.share_of(len(test)), []
+    share, found = distributed.share_of(len(test)), []
     with mapping(threads) as each:
         cases = each(test.__getitem__, share)
         for done, (case, prediction, values) in enumerate(each(measured, map(predicted, cases)), start=1):
             found.append((case.name, values))
             if seen is not None:
                 seen(done, len(share), case, prediction)
-    for part in processes.gathered(found):
+    for part in distributed.gathered(found):
         for name, values in part:
             metrics.add(name, values)
     for module, mode in modes.items():

@@ -15,15 +15,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 from a2u.config import Schedule
-from a2u.engine import processes
+from a2u.engine import distributed
 from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
 from a2u.engine.provenance import commit, device_name
-from a2u.engine.task import Task
+from a2u.engine.tasks.base import Task
 from a2u.errors import A2UError
 
-DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u.data.samples
+DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u.data.sampling.samples
 
 
 class DivergedError(A2UError, ArithmeticError):
@@ -85,7 +85,7 @@ def fit(
 
     def save(path: Path, before: Path | None = None, **further: Any) -> None:
         trained.wall_seconds = earlier + time.monotonic() - started
-        if not processes.is_first():
+        if not distributed.is_rank_zero():
             return
         save_checkpoint(
             path,
@@ -104,17 +104,17 @@ def fit(
         )
 
     task.training_mode(cfg, model)
-    network = processes.parallel(model)
+    network = distributed.parallel(model)
     backward = task.step(cfg, torch.compile(network) if cfg.runtime.compile else network)  # type: ignore[arg-type]
     for epoch in range(step // epoch_steps, trainer.epochs):
         log.resume()
         for batch in task.batches(cfg, epoch, done=step % epoch_steps):
             torch.manual_seed(step_seed(cfg.seed, step))
-            loss = processes.mean(backward(batch))
+            loss = distributed.mean(backward(batch))
             total_norm = _gradient_norm(model)
             value, norm = float(loss), float(total_norm)  # after both were asked for: a GPU is waited for once
             if not (math.isfinite(value) and math.isfinite(norm)):
-                batches = processes.gathered(_on_cpu(batch))
+                batches = distributed.gathered(_on_cpu(batch))
                 save(places.diverged, batches=batches, loss=value, gradient_norm=norm)
                 origins = [task.origin(each) for each in batches]
                 raise DivergedError(_divergence(value, norm, step, optimizer, origins, places))
@@ -156,7 +156,7 @@ def step_seed(seed: int, step: int) -> int:
 
     Each process of a job draws its own.
     """
-    key = np.random.SeedSequence(seed, spawn_key=(DRAWS_OF_STEPS, step, processes.rank()))
+    key = np.random.SeedSequence(seed, spawn_key=(DRAWS_OF_STEPS, step, distributed.rank()))
     return int(key.generate_state(1, np.uint64)[0])
 
 

@@ -11,8 +11,8 @@ from torch.nn.functional import pixel_shuffle
 
 from a2u.data.types import Composite
 from a2u.engine.evaluate import predict
-from a2u.models.matting import MattingUNet
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling import Upsampler
 
 BETWEEN = 4  # pixels between tiles

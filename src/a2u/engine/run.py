@@ -14,24 +14,24 @@ from torch import nn
 
 from a2u.config import Norm, plain
 from a2u.data import prepare_data
-from a2u.engine import processes
+from a2u.engine import distributed
 from a2u.engine.checkpoint import latest_checkpoint
+from a2u.engine.distributed import from_rank_zero
 from a2u.engine.fit import Trained, fit
 from a2u.engine.identity import Places, finished, identity
 from a2u.engine.log import QuietLog, RunLog
-from a2u.engine.matting import Matting
 from a2u.engine.memory import keep_freed_memory
-from a2u.engine.processes import agreed
 from a2u.engine.provenance import commit, provenance
-from a2u.engine.ranges import check_ranges
-from a2u.engine.reconstruction import Reconstruction
-from a2u.engine.task import Picture, Task
+from a2u.engine.tasks.base import Picture, Task
+from a2u.engine.tasks.matting import Matting
+from a2u.engine.tasks.reconstruction import Reconstruction
+from a2u.engine.validate import check_ranges
 from a2u.errors import ConfigError
 from a2u.files import flush_folder, locked, naming, sweep, write_json
 from a2u.models import build_model
 from a2u.models.build import count_parameters
-from a2u.models.network import MattingNetwork
-from a2u.models.synchronised import synchronise
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.norms.synchronised import synchronise
 
 TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
 
@@ -57,8 +57,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         A2UError: the configuration or the data cannot be used, another process is running the same, or training
             diverged; the message says why.
     """
-    with processes.joined(choose_device(cfg.runtime.device)):
-        done = agreed(lambda: _done(cfg))
+    with distributed.process_group(choose_device(cfg.runtime.device)):
+        done = from_rank_zero(lambda: _done(cfg))
         if done:
             return done
         code = commit()
@@ -66,9 +66,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         places = Places.of(cfg)
         with naming(places.folder), ExitStack() as stack:
             lock = locked(places.folder / "lock", f"{cfg.table}/{cfg.row} seed {cfg.seed}")
-            agreed(lambda: stack.enter_context(lock))
-            agreed(lambda: sweep(places.folder))
-            return agreed(lambda: _done(cfg)) or _run(cfg, parts, places, code)
+            from_rank_zero(lambda: stack.enter_context(lock))
+            from_rank_zero(lambda: sweep(places.folder))
+            return from_rank_zero(lambda: _done(cfg)) or _run(cfg, parts, places, code)
 
 
 def prepare(cfg: DictConfig) -> Parts:
@@ -82,8 +82,8 @@ def prepare(cfg: DictConfig) -> Parts:
         torch.set_num_threads(cfg.runtime.threads)
     device = choose_device(cfg.runtime.device)
     model = make_model(cfg)
-    if processes.count() > 1:
-        agreed(lambda: prepare_data(cfg.dataset))  # by one, or each would fill the cache
+    if distributed.count() > 1:
+        from_rank_zero(lambda: prepare_data(cfg.dataset))  # by one, or each would fill the cache
         synchronise(model)
     task = TASKS[cfg.task.name](cfg.dataset, cfg.metrics, device, evaluation_threads(cfg))
     task.prepare_training(cfg, model)
@@ -99,10 +99,12 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
     model, task = parts.model, parts.task
     steps = cfg.trainer.epochs * task.steps_per_epoch
     if cfg.runtime.force:
-        agreed(lambda: _put_aside(places, identity(cfg)))
-    checkpoint = agreed(lambda: latest_checkpoint(places, identity(cfg)))
+        from_rank_zero(lambda: _put_aside(places, identity(cfg)))
+    checkpoint = from_rank_zero(lambda: latest_checkpoint(places, identity(cfg)))
     done, size = checkpoint["step"] if checkpoint else 0, cfg.trainer.batch_size
-    log = RunLog(places, steps, done, size, cfg.runtime.progress) if processes.is_first() else QuietLog(done, size)
+    log = (
+        RunLog(places, steps, done, size, cfg.runtime.progress) if distributed.is_rank_zero() else QuietLog(done, size)
+    )
     trained = Trained()
     try:
         log.settings(_settings(cfg))
@@ -114,7 +116,7 @@ def _run(cfg: DictConfig, parts: Parts, places: Places, code: tuple[str, bool]) 
         log.finished()
     finally:
         log.close()
-    return agreed(lambda: _write_result(cfg, parts, places, code, trained, tested.last, started, clock))
+    return from_rank_zero(lambda: _write_result(cfg, parts, places, code, trained, tested.last, started, clock))
 
 
 def _settings(cfg: DictConfig) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def _write_result(
         "metrics": metrics,
         "best": best,
         "curve": trained.scores,
-        **task.further(),
+        **task.extra_fields(),
         "hash": identity(cfg),
         "config": plain(cfg),
         "provenance": provenance(
@@ -164,7 +166,7 @@ def _write_result(
             devices=trained.devices,
             device=str(parts.device),
             threads=torch.get_num_threads(),
-            processes=processes.count(),
+            processes=distributed.count(),
             channels_last=cfg.runtime.channels_last,
             tf32=parts.device.type == "cuda" and torch.backends.cudnn.allow_tf32,
             samples_per_second=round(trained.samples_per_second, 2),
@@ -186,14 +188,14 @@ def check(cfg: DictConfig) -> None:
     with torch.device("meta"):
         model = make_model(cfg)
     TASKS[cfg.task.name].check(cfg, model)
-    if processes.count() > 1:
+    if distributed.count() > 1:
         _check_shared(cfg)
     check_tile(cfg.runtime.tile, model)
 
 
 def _check_shared(cfg: DictConfig) -> None:
     """What several processes cannot do: their batch norms are a kind of their own. Raises ConfigError."""
-    processes.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
+    distributed.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
     if cfg.runtime.recompute:
         raise ConfigError("runtime.recompute=true has no meaning for several processes: leave it out.")
     if OmegaConf.select(cfg, "model.norm") is Norm.inplace_abn:
@@ -251,7 +253,7 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and processes.started_by_torchrun():
+    if name == "cuda" and distributed.started_by_torchrun():
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
@@ -296,7 +298,7 @@ class _Tester:
         predictions = folder / "predictions" if self.cfg.runtime.save_predictions else None
         self.last = task.evaluate(self.parts.model, predictions, seen)
         self.scores.append(self.last)
-        if processes.is_first():
+        if distributed.is_rank_zero():
             task.write_details(folder / "metrics.csv")
             if task.best(self.scores) is self.last:
                 task.write_details(folder / "metrics_best.csv")

@@ -8,14 +8,14 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from a2u.config import plain
-from a2u.models.classic import KNN, ClosedForm
-from a2u.models.dim import DIM
-from a2u.models.gca import GCA
-from a2u.models.indexnet_matting import IndexNetMatting
-from a2u.models.matting import MattingUNet
-from a2u.models.reconstruction import ReconstructionNet
-from a2u.models.trimap_only import TrimapOnly
-from a2u.weights import differences
+from a2u.models.networks.classic import KNN, ClosedForm
+from a2u.models.networks.dim import DIM
+from a2u.models.networks.gca import GCA
+from a2u.models.networks.indexnet_matting import IndexNetMatting
+from a2u.models.networks.reconstruction import ReconstructionNet
+from a2u.models.networks.resnet34_unet import MattingUNet
+from a2u.models.networks.trimap_only import TrimapOnly
+from a2u.models.weights.files import differences
 
 WITH_A_SLOT: dict[str, Callable[..., nn.Module]] = {  # for an upsampling operator
     "resnet34_unet": MattingUNet,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from a2u.models.layers import BasicBlock, ConvNorm, Norm, blocks
-from a2u.models.tiles import AT_ONCE, Steps
+from a2u.models.tiled import AT_ONCE, Steps
 from a2u.upsampling import Upsampler
 
 

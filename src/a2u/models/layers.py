@@ -6,8 +6,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from a2u.models.narrow import BatchNorm
-from a2u.models.recompute import norm_and_activation
+from a2u.models.norms.narrow_batchnorm import BatchNorm
+from a2u.models.norms.recompute import norm_and_activation
 from a2u.upsampling.initialise import LEAKY_SLOPE
 
 Norm = Callable[[int, bool], nn.Module]  # (channels, with activation) -> module

@@ -10,17 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from a2u.apply.evaluate_weights import evaluate_weights, evaluated
 from a2u.config import TableConfig
-from a2u.engine.evaluate_weights import evaluate_weights, evaluated
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import A2UError
 from a2u.files import write_json
 from a2u.reproduce.benchmark_page import Measured, page
-from a2u.reproduce.benchmark_sets import Asked, Done, weights_of, what_is_asked
+from a2u.reproduce.benchmark_sets import Asked, Done, parse_request, weights_of
 from a2u.reproduce.rows import RowRun
 from a2u.reproduce.submission import make_submission
-from a2u.reproduce.table import RESULTS, complete, is_whole, publish_page, refuse_part, refuse_unfit, told, write
+from a2u.reproduce.table import (
+    RESULTS,
+    is_whole,
+    publish_page,
+    refuse_part,
+    refuse_unfit,
+    report_failures,
+    run_missing,
+    write,
+)
 
 
 def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
@@ -33,8 +42,8 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     Raises:
         ConfigError, DataError: before anything is run or written.
     """
-    asked = what_is_asked(settings, overrides)
-    done, failures = complete(asked.learners, settings) if asked.learners else ({}, {})
+    asked = parse_request(settings, overrides)
+    done, failures = run_missing(asked.learners, settings) if asked.learners else ({}, {})
     measured = _nothing(asked)
     for test in asked.tests:
         for run in [run for run in asked.runs if not run.learns or run.hash in done]:
@@ -59,7 +68,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
         print(f"Alphas of the benchmark's own photographs, to be submitted to alphamatting.com: {path}")
     count = sum(len(runs) for results in measured.values() for runs in results.values())
     total = len(asked.tests) * len(asked.runs)
-    return told(failures, total - count, total)
+    return report_failures(failures, total - count, total)
 
 
 def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
@@ -70,7 +79,7 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
             Nothing is written then.
     """
     refuse_part(settings, overrides)
-    asked = what_is_asked(settings, overrides)
+    asked = parse_request(settings, overrides)
     done = finished(Path(asked.runs[0].cfg.runtime.outputs))
     refuse_unfit({run.title: done.get(run.hash) for run in asked.learners})
     measured = _nothing(asked)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import TableConfig, compose, plain
 from a2u.data import build_data
-from a2u.data.alphamatting import BENCHMARK, IMAGES, photographs_folder
+from a2u.data.sources.alphamatting import BENCHMARK, IMAGES, photographs_folder
 from a2u.engine.checkpoint import CheckpointError
 from a2u.errors import ConfigError
 from a2u.reproduce.rows import RowRun, row_runs
@@ -70,7 +70,7 @@ class Asked:
         return cfg
 
 
-def what_is_asked(settings: TableConfig, overrides: Sequence[str]) -> Asked:
+def parse_request(settings: TableConfig, overrides: Sequence[str]) -> Asked:
     """What a command line asks for, all checked; nothing is run or written.
 
     Raises:

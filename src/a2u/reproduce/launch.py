@@ -15,15 +15,15 @@ from typing import Any, Protocol, TypeVar
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from a2u.cli.main import GOES_ON, user_errors
 from a2u.config import Launcher, LauncherConfig
 from a2u.engine.identity import Places, finished
-from a2u.engine.main import GOES_ON, sentence
 from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
 from a2u.errors import A2UError
 from a2u.reproduce.hydra_launch import HydraLauncher
+from a2u.reproduce.progress import Report
 from a2u.reproduce.render import one_result
-from a2u.reproduce.report import Report
 from a2u.reproduce.rows import RowRun
 
 FORKS = get_context("forkserver")
@@ -243,7 +243,7 @@ def _to_log(work: Callable[[DictConfig], Any], cfg: DictConfig, log: Path) -> No
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    with sentence(GOES_ON):
+    with user_errors(GOES_ON):
         work(cfg)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from a2u.apply.evaluate_weights import evaluate_weights, evaluated
 from a2u.config import ShippedConfig, compose
-from a2u.data.alphamatting import photographs_folder
-from a2u.engine.evaluate_weights import evaluate_weights, evaluated
+from a2u.data.sources.alphamatting import photographs_folder
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import ConfigError
 from a2u.files import user_path, write_json
-from a2u.models.exported import read_manifest
 from a2u.models.shipped import shipped_weights
+from a2u.models.weights.exported import read_manifest
 from a2u.reproduce.render import TITLES, as_markdown, as_text, digits_for
 from a2u.reproduce.table import RESULTS, PublishError, publish_page, refuse_unfit, write
 

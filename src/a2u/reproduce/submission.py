@@ -7,15 +7,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from a2u.apply.systems import load_system
 from a2u.config import System
-from a2u.data.alphamatting import BENCHMARK, BenchmarkPhotographs
-from a2u.data.folders import file_sha256, require
-from a2u.data.images import encode_png
+from a2u.data.files.folders import file_sha256, require
+from a2u.data.files.images import encode_png
+from a2u.data.sources.alphamatting import BENCHMARK, BenchmarkPhotographs
 from a2u.engine.evaluate import predict
 from a2u.engine.run import choose_device
-from a2u.engine.systems import load_system
 from a2u.files import replacing
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.published import published
 from a2u.reproduce.rows import RowRun
 

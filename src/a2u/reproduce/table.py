@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from a2u.config import TableConfig, split_command_line
 from a2u.data import build_data, prepare_data
-from a2u.engine import processes
+from a2u.engine import distributed
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY, available_cores
 from a2u.engine.run import prepare
@@ -58,7 +58,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     if settings.photographs is not None:
         raise ConfigError(f"photographs={settings.photographs} has a meaning for table6 alone: leave it out.")
     runs = row_runs(settings, overrides)
-    _, failures = complete(runs, settings)
+    _, failures = run_missing(runs, settings)
     whole, folder = is_whole(settings, overrides), runs[0].places.result.parents[1]
     # Of two runners the later one writes what both have finished.
     with locked(folder / ".lock", settings.table, wait=True) if whole else nullcontext():
@@ -74,10 +74,10 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     print(text)
     if differences:
         print(differences)
-    return told(failures, sum(run.hash not in done for run in runs), len(runs))
+    return report_failures(failures, sum(run.hash not in done for run in runs), len(runs))
 
 
-def told(failures: Failures, absent: int, total: int) -> int:
+def report_failures(failures: Failures, absent: int, total: int) -> int:
     """Say on stderr what failed, and how many of how many runs are not done; return the exit status."""
     for title, reason in failures.items():
         print(f"FAILED {title}: {reason}", file=sys.stderr)
@@ -86,7 +86,7 @@ def told(failures: Failures, absent: int, total: int) -> int:
     return 1 if failures or absent else 0
 
 
-def complete(
+def run_missing(
     runs: Sequence[RowRun], settings: TableConfig, failed: Callable[[RowRun, str], None] | None = None
 ) -> tuple[dict[str, dict[str, Any]], Failures]:
     """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
@@ -96,7 +96,7 @@ def complete(
     Raises:
         ConfigError, DataError: before anything is run or written.
     """
-    if processes.started_by_torchrun():
+    if distributed.started_by_torchrun():
         raise ConfigError(
             f"torchrun has started this {os.environ['WORLD_SIZE']} times, and rows have processes of their own: run it "
             "without torchrun. torchrun scripts/train.py runs one row in several processes."

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.global_layers import Average, GroupNorm
 from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
 from a2u.upsampling.ops.encoding import by_triton, encode
-from a2u.upsampling.whole import Average, GroupNorm
 
 
 class A2U(Upsampler):

@@ -25,7 +25,7 @@ from a2u.reproduce.study.pilots import (
     power,
     seeds_needed,
 )
-from a2u.reproduce.study.protocol import what_is_asked
+from a2u.reproduce.study.protocol import parse_request
 from a2u.reproduce.study.tables import StudyError
 from a2u.reproduce.table import PublishError
 
@@ -77,7 +77,7 @@ def test_the_least_difference_that_is_found_has_the_wanted_power(seeds):
 
 def test_the_pilots_are_no_runs_of_the_study():
     """They share data and settings with it, and no seed."""
-    runs, study = pilot_runs(*asked()), what_is_asked(*asked())
+    runs, study = pilot_runs(*asked()), parse_request(*asked())
     assert [(run.row, run.seed) for run in runs] == [(row, seed) for row in ROWS for seed in SEEDS]
     assert {run.hash for run in runs}.isdisjoint(run.hash for run in study.runs)
     of_study = {run.row: run.cfg.copy() for run in study.runs if run.seed == 1}

@@ -22,7 +22,7 @@ from a2u.reproduce.study import report
 from a2u.reproduce.study.carry_out import carry_out
 from a2u.reproduce.study.command import study as command
 from a2u.reproduce.study.failures import note, noted
-from a2u.reproduce.study.protocol import Study, what_is_asked
+from a2u.reproduce.study.protocol import Study, parse_request
 from a2u.reproduce.study.publish import publish
 from a2u.reproduce.study.records import load
 from a2u.reproduce.study.tables import StudyError
@@ -307,18 +307,18 @@ def test_processes_side_by_side_measure_what_one_process_measures(tmp_path, smal
 )
 def test_what_the_protocol_fixes_cannot_be_changed(words, error, said, small):
     with pytest.raises(error, match=said):
-        what_is_asked(*split_command_line(words, StudyConfig, "study"))
+        parse_request(*split_command_line(words, StudyConfig, "study"))
 
 
 def test_a_command_line_may_say_where_and_how_many(small):
     words = ["seeds=10", "jobs=2", "scale=study_large", "runtime.outputs=there", "runtime.threads=4"]
-    study = what_is_asked(*split_command_line(words, StudyConfig, "study"))
+    study = parse_request(*split_command_line(words, StudyConfig, "study"))
     assert (study.scale, study.how.jobs, study.whole, len(study.runs)) == ("study_large", 2, True, 21)
     assert {run.cfg.runtime.threads for run in study.runs} == {4}
     assert str(study.failures) == "there/study_large/failures.json"
-    more = what_is_asked(*split_command_line(["seeds=11"], StudyConfig, "study"))
+    more = parse_request(*split_command_line(["seeds=11"], StudyConfig, "study"))
     assert not more.whole
-    fewer = what_is_asked(*split_command_line(["seeds=2"], StudyConfig, "study"))
+    fewer = parse_request(*split_command_line(["seeds=2"], StudyConfig, "study"))
     assert (fewer.scale, fewer.whole) == ("study", False)
     assert {run.cfg.runtime.threads for run in fewer.runs} == {1}
 

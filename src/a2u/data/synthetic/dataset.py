@@ -16,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from a2u.config import SyntheticConfig
+from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.synthetic.generate import (
     GENERATOR_VERSION,
     MINIMUM_SIZE,
@@ -24,7 +25,6 @@ from a2u.data.synthetic.generate import (
     generate_layer,
     layer_name,
 )
-from a2u.data.trimaps import trimap_from_alpha
 from a2u.data.types import Composite, Composites, Layer, MattingData
 from a2u.errors import ConfigError, DataError
 from a2u.files import reason

@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from a2u.data.images import write_png
+from a2u.data.files.images import write_png
+from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.synthetic.generate import generate_background, generate_layer
-from a2u.data.trimaps import trimap_from_alpha
 from a2u.data.types import Composite
 from a2u.files import replacing
 

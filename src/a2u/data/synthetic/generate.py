@@ -4,10 +4,10 @@ import zlib
 
 import numpy as np
 
+from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.synthetic.backgrounds import SCENES
 from a2u.data.synthetic.foregrounds import FAMILIES
 from a2u.data.synthetic.raster import SAMPLES
-from a2u.data.trimaps import trimap_from_alpha
 from a2u.data.types import Composite, Layer
 
 # Names the output: raise it with every change that alters a pixel, so that no cache mixes two generators.

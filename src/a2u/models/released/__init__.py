@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
 from a2u.models.released import a2u, dim, gca, indexnet_matting
-from a2u.weights import WeightsError, differences, read_weights
+from a2u.models.weights.files import WeightsError, differences, read_weights
 
 __all__ = ["SYSTEMS", "ReleasedError", "load_released", "read_weights", "variant"]
 

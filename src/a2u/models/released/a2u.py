@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from a2u.models.matting import MattingUNet
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.resnet34_unet import MattingUNet
 
 ABN_EPSILON = 1e-5  # in-place ABN scales by |weight| + eps
 

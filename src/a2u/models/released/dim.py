@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from a2u.models.dim import DIM
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.dim import DIM
 
 
 def network(given: Mapping[str, Tensor]) -> MattingNetwork:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from a2u.models.gca import GCA
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.gca import GCA
 
 # Theirs from ours: every pattern is replaced.
 RENAMED = [

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from a2u.models.indexnet_matting import LAYERS, IndexNetMatting
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.indexnet_matting import LAYERS, IndexNetMatting
 
 # torchvision's position in an inverted residual block -> theirs; the first layer has no expansion.
 EXPANDED = {"0.0": "0", "0.1": "1", "1.0": "3", "1.1": "4", "2": "6", "3": "7"}

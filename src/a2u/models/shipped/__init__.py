@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from a2u.weights import WeightsError
+from a2u.models.weights.files import WeightsError
 
 
 def shipped_weights() -> Path:

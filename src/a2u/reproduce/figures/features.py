@@ -7,7 +7,7 @@ import numpy as np
 
 from a2u.data.types import Composite
 from a2u.engine.kernels import in_colours, last_upsampling
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.figures.columns import Column
 from a2u.reproduce.figures.sheet import Cell, Sheet
 

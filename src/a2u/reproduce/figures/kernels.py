@@ -7,7 +7,7 @@ import numpy as np
 from a2u.data.types import Composite
 from a2u.engine import kernels
 from a2u.engine.kernels import BETWEEN, in_colours
-from a2u.models.network import MattingNetwork
+from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.figures.columns import Column
 from a2u.reproduce.figures.sheet import Cell, Sheet, scaled
 

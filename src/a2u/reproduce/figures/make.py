@@ -17,7 +17,7 @@ from a2u.reproduce.figures.features import figure_1
 from a2u.reproduce.figures.kernels import figure_5
 from a2u.reproduce.figures.qualitative import side_by_side
 from a2u.reproduce.figures.sheet import Sheet, require_matplotlib, save, save_pictures
-from a2u.reproduce.table import complete, told, write
+from a2u.reproduce.table import report_failures, run_missing, write
 
 NUMBERS = (1, 4, 5, 6, 7)
 SIDE_BY_SIDE = (4, 6, 7)
@@ -40,7 +40,7 @@ def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
     runs = runs_of([each for row in wanted.values() for each in row], settings, overrides)
     cfg = next(iter(runs.values())).cfg
     images = _Images(cfg, settings, numbers)
-    done, failures = complete(list(runs.values()), TableConfig(jobs=settings.jobs, launcher=settings.launcher))
+    done, failures = run_missing(list(runs.values()), TableConfig(jobs=settings.jobs, launcher=settings.launcher))
 
     folder = Path(settings.folder or Path(cfg.runtime.outputs) / "figures" / cfg.dataset.name / cfg.scale)
     for number in numbers:
@@ -56,7 +56,7 @@ def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
     if not settings.figures and 6 not in numbers:
         print("Figure 6 was left out: it shows the photographs of alphamatting.com; give photographs=DIR.")
     hashes = {run.hash for run in runs.values()}
-    return told(failures, len(hashes - done.keys()), len(hashes))
+    return report_failures(failures, len(hashes - done.keys()), len(hashes))
 
 
 def _numbers(settings: FiguresConfig) -> list[int]:

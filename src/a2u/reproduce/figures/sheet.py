@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from a2u.data.images import write_png
+from a2u.data.files.images import write_png
 from a2u.errors import A2UError
 from a2u.files import replacing, write_json
 

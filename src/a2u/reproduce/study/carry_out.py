@@ -6,8 +6,8 @@ from functools import partial
 
 from tqdm import tqdm
 
+from a2u.apply.evaluate_weights import evaluate_weights
 from a2u.config import Launcher, LauncherConfig
-from a2u.engine.evaluate_weights import evaluate_weights
 from a2u.engine.identity import finished
 from a2u.engine.provenance import commit
 from a2u.files import BUSY
@@ -17,7 +17,7 @@ from a2u.reproduce.study.failures import note
 from a2u.reproduce.study.protocol import TEST, Evaluation, Study, seeds_of_the_protocol
 from a2u.reproduce.study.records import by_row, gather, measured_already
 from a2u.reproduce.study.report import as_terminal
-from a2u.reproduce.table import complete, fill_caches, told
+from a2u.reproduce.table import fill_caches, report_failures, run_missing
 
 
 def carry_out(study: Study) -> int:
@@ -35,9 +35,9 @@ def carry_out(study: Study) -> int:
         if not reason.startswith(BUSY):  # of a call that was killed, and whose rows go on without it
             note(study.failures, run, "training", reason)
 
-    done, failures = complete(study.runs, study.how, failed)
+    done, failures = run_missing(study.runs, study.how, failed)
     absent = [run for run in study.runs if run.hash not in done]
-    status = told(failures, len(absent), len(study.runs))
+    status = report_failures(failures, len(absent), len(study.runs))
     if absent or not study.whole:
         asked = f"the protocol asks for {seeds_of_the_protocol()} seeds"
         why = "every row and seed is trained first" if absent else asked
@@ -46,7 +46,9 @@ def carry_out(study: Study) -> int:
     evaluations = [study.evaluation(run, test, done) for test in study.tests for run in study.runs]
     failures = _measure(study, evaluations)
     found = gather(study, done)
-    status = told(failures, sum(part is None for parts in found.values() for part in parts.values()), len(evaluations))
+    status = report_failures(
+        failures, sum(part is None for parts in found.values() for part in parts.values()), len(evaluations)
+    )
     if status == 0:
         print(as_terminal(by_row(study, found), study.outputs))
     return status

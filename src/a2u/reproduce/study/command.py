@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from a2u.config import StudyConfig
 from a2u.reproduce.study.carry_out import carry_out
 from a2u.reproduce.study.pilots import pilots
-from a2u.reproduce.study.protocol import scale_of, what_is_asked
+from a2u.reproduce.study.protocol import parse_request, scale_of
 from a2u.reproduce.study.publish import publish
 from a2u.reproduce.study.report import write_report
 
@@ -22,7 +22,7 @@ def study(settings: StudyConfig, overrides: Sequence[str]) -> int:
     if settings.pilots:
         return pilots(settings, overrides)
     if settings.publish:
-        publish(what_is_asked(settings, overrides))
+        publish(parse_request(settings, overrides))
     if settings.report:
         write_report(scale)
-    return 0 if settings.publish or settings.report else carry_out(what_is_asked(settings, overrides))
+    return 0 if settings.publish or settings.report else carry_out(parse_request(settings, overrides))

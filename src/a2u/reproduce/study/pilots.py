@@ -20,7 +20,7 @@ from a2u.reproduce.study.publish import AGAIN
 from a2u.reproduce.study.records import without_folders
 from a2u.reproduce.study.report import show
 from a2u.reproduce.study.tables import Lines, StudyError
-from a2u.reproduce.table import RESULTS, complete, refuse_unfit, told, write
+from a2u.reproduce.table import RESULTS, refuse_unfit, report_failures, run_missing, write
 
 SCALE = SCALES[0]
 ROWS = (BASELINE, "bilinear", "indexnet", "a2u_dynamic_cs_d_norm")
@@ -47,8 +47,8 @@ def pilots(settings: StudyConfig, overrides: Sequence[str]) -> int:
     if settings.publish or settings.report:
         return 0
     runs = pilot_runs(settings, overrides)
-    done, failures = complete(runs, TableConfig(table=TABLE, jobs=settings.jobs, launcher=settings.launcher))
-    return told(failures, sum(run.hash not in done for run in runs), len(runs))
+    done, failures = run_missing(runs, TableConfig(table=TABLE, jobs=settings.jobs, launcher=settings.launcher))
+    return report_failures(failures, sum(run.hash not in done for run in runs), len(runs))
 
 
 def pilot_runs(settings: StudyConfig, overrides: Sequence[str]) -> list[RowRun]:

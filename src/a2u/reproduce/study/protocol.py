@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import StudyConfig, TableConfig, compose
 from a2u.data import build_data
-from a2u.data.alphamatting import photographs_folder
+from a2u.data.sources.alphamatting import photographs_folder
 from a2u.errors import ConfigError, did_you_mean
 from a2u.reproduce.benchmark_sets import Done, weights_of
 from a2u.reproduce.rows import RowRun, row_runs
@@ -90,7 +90,7 @@ def seeds_of_the_protocol() -> int:
     return compose((), "study").seeds
 
 
-def what_is_asked(settings: StudyConfig, overrides: Sequence[str]) -> Study:
+def parse_request(settings: StudyConfig, overrides: Sequence[str]) -> Study:
     """The study that a command line asks for, checked; nothing is run or written.
 
     Raises:

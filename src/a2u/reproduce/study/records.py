@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from a2u.engine.evaluate_weights import evaluated, evaluations
+from a2u.apply.evaluate_weights import evaluated, evaluations
 from a2u.reproduce.benchmark_sets import Done
 from a2u.reproduce.published import lines_of
 from a2u.reproduce.render import Results

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from a2u.upsampling.ops import exportable, triton_here
+from a2u.upsampling.ops import onnx_backend, triton_support
 
 
 def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
@@ -27,7 +27,7 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     n, c, height, width = x.shape
     batch, outputs, shared, size, _ = kernels.shape
     if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
-        return exportable.encode(x, kernels, stride)
+        return onnx_backend.encode(x, kernels, stride)
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
     if by_triton(x):
         if batch not in (1, n) or height % stride or width % stride:
@@ -53,26 +53,26 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
 def by_triton(x: Tensor) -> bool:
     """Whether `x` is encoded by Triton's kernels; else by a grouped convolution of PyTorch's."""
     compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    return not compiling and triton_here.suits(x) and triton_here.fused("fused_encoding") is not None
+    return not compiling and triton_support.suits(x) and triton_support.checked("triton_encoding") is not None
 
 
 class _Encode(torch.autograd.Function):
-    """Arguments and result as of fused_encoding.forward."""
+    """Arguments and result as of triton_encoding.forward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor, size: int, step: int) -> Tensor:
-        from a2u.upsampling.ops import fused_encoding
+        from a2u.upsampling.ops import triton_encoding
 
         ctx.save_for_backward(x, weights)
         ctx.window = size, step
-        return fused_encoding.forward(x, weights, size, step)
+        return triton_encoding.forward(x, weights, size, step)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        from a2u.upsampling.ops import fused_encoding
+        from a2u.upsampling.ops import triton_encoding
 
         x, weights = ctx.saved_tensors
         need_x, need_weights, _, _ = ctx.needs_input_grad
         size, step = ctx.window
-        return *fused_encoding.backward(grad, x, weights, size, step, need_x, need_weights), None, None
+        return *triton_encoding.backward(grad, x, weights, size, step, need_x, need_weights), None, None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from a2u.upsampling.ops import compiled, exportable, taps, triton_here
+from a2u.upsampling.ops import c_backend, onnx_backend, torch_backend, triton_support
 from a2u.upsampling.ops.geometry import Geometry
 
 
@@ -107,22 +107,22 @@ class _Reassemble(torch.autograd.Function):
 def _back_end(x: Tensor) -> ModuleType:
     """What is fastest for x; all give the same (tests/upsampling/test_reassembly.py runs each)."""
     if torch.compiler.is_exporting():
-        return exportable
+        return onnx_backend
     if torch.compiler.is_compiling():
-        return taps  # plain PyTorch, which torch.compile can fuse
-    if x.device.type == "cpu" and x.dtype in compiled.REALS:
-        return _compiled() or taps
-    if triton_here.suits(x):
-        return triton_here.fused("fused") or taps
-    return taps
+        return torch_backend  # plain PyTorch, which torch.compile can fuse
+    if x.device.type == "cpu" and x.dtype in c_backend.REALS:
+        return _compiled() or torch_backend
+    if triton_support.suits(x):
+        return triton_support.checked("triton_reassembly") or torch_backend
+    return torch_backend
 
 
 @cache
 def _compiled() -> ModuleType | None:
     """The C back end, where there is a compiler; else None, with a warning."""
     try:
-        for real in compiled.REALS.values():
-            compiled.load(real)
+        for real in c_backend.REALS.values():
+            c_backend.load(real)
     except (OSError, subprocess.SubprocessError) as error:
         reason = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
         warnings.warn(
@@ -131,7 +131,7 @@ def _compiled() -> ModuleType | None:
             stacklevel=2,
         )
         return None
-    return compiled
+    return c_backend
 
 
 def _check(x: Tensor, kernel: Tensor, kernel_size: int, groups: int, ratio: int) -> tuple[int, int, int, int]:

@@ -1,0 +1,123 @@
+"""A system on any dataset of its task, with provenance."""
+
+import datetime
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from a2u.apply.systems import load_system, weights_mark
+from a2u.config import plain
+from a2u.engine import distributed
+from a2u.engine.identity import dataset_identity, finished
+from a2u.engine.provenance import commit, provenance
+from a2u.engine.run import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
+from a2u.engine.tasks.base import Picture
+from a2u.engine.validate import check_ranges
+from a2u.files import write_json
+from a2u.models.build import count_parameters
+
+
+def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
+    """Evaluate `cfg.system` with `cfg.weights` on `cfg.dataset`.
+
+    Writes runtime.outputs/evaluate/<dataset>/<name>-<mark of weights, dataset and metrics>/ with result.json,
+    for mattes metrics.csv (one line an image), and the predictions where runtime.save_predictions. Warns where a
+    training foreground and a test image share a name.
+
+    Raises:
+        WeightsError: the file is not what the system needs.
+        ConfigError: weights are missing, or dataset or metrics are of another task than the network.
+        DataError: the dataset cannot be used.
+    """
+    with distributed.process_group(choose_device(cfg.runtime.device)):
+        return _evaluate_weights(cfg)
+
+
+def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
+    started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
+    check_ranges(cfg)
+    if cfg.runtime.threads is not None:
+        torch.set_num_threads(cfg.runtime.threads)
+    code = commit()
+    system = load_system(cfg.system, cfg.weights)
+    check_parts(cfg, system.task, f"the network in {cfg.weights}" if cfg.weights else f"system={system.name}")
+    check_tile(cfg.runtime.tile, system.model)
+    device = choose_device(cfg.runtime.device)
+    task = TASKS[system.task](cfg.dataset, cfg.metrics, device, evaluation_threads(cfg))
+    task.train_names = list(system.train_names)
+    task.tile = cfg.runtime.tile
+    if cfg.runtime.channels_last:
+        channels_last(system.model)
+    system.model.to(device)
+    mark = _mark(cfg, system.mark)
+    folder = _folder(cfg) / f"{system.name}-{mark[:8]}"
+    predictions = folder / "predictions" if cfg.runtime.save_predictions else None
+    hidden = None if cfg.runtime.progress and distributed.is_rank_zero() else True  # None: where stderr is no terminal
+    with tqdm(total=task.test_images, unit="image", disable=hidden, dynamic_ncols=True) as bar:
+
+        def seen(done: int, total: int, picture: Picture | None) -> None:
+            bar.total = total  # of this process
+            bar.update(done - bar.n)
+
+        metrics = task.evaluate(system.model, predictions, seen)
+    if distributed.is_rank_zero():
+        task.write_details(folder / "metrics.csv")
+    result = {
+        "name": system.name,
+        "weights": cfg.weights,
+        "weights_sha256": system.mark if cfg.weights else None,
+        "trained": system.description,
+        "dataset": cfg.dataset.name,
+        "params": count_parameters(system.model),
+        "metrics": metrics,
+        "images": task.per_image(),
+        **task.extra_fields(),
+        "hash": mark,
+        "config": plain(cfg),
+        "provenance": provenance(
+            code,
+            started,
+            time.monotonic() - clock,
+            task.checksum(),
+            device=str(device),
+            threads=torch.get_num_threads(),
+            processes=distributed.count(),
+            test_images=task.test_images,
+        ),
+        "folder": str(folder),
+    }
+    if distributed.is_rank_zero():
+        write_json(folder / "result.json", result)
+    return result
+
+
+def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -> dict[str, Any] | None:
+    """The result of the same weights on the same dataset by the same metrics, where runtime.outputs has one.
+
+    among: what `evaluations` of this configuration has read, where many are asked for.
+
+    Raises OSError as reading the weights does.
+    """
+    found = evaluations(cfg) if among is None else among
+    return found.get(_mark(cfg, weights_mark(cfg.system, cfg.weights)))
+
+
+def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    """Every result on the dataset under runtime.outputs, by hash."""
+    return finished(_folder(cfg), "result.json")
+
+
+def _mark(cfg: DictConfig, weights: str) -> str:
+    """SHA-256 of what an evaluation's numbers follow from; weights: their own mark."""
+    how = json.dumps([dataset_identity(plain(cfg.dataset)), plain(cfg.metrics)], sort_keys=True)
+    return hashlib.sha256((weights + how).encode()).hexdigest()
+
+
+def _folder(cfg: DictConfig) -> Path:
+    return Path(cfg.runtime.outputs) / "evaluate" / cfg.dataset.name

@@ -1,0 +1,101 @@
+"""What can be evaluated: checkpoints of ours, as they are or exported, the authors' weights, systems without."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import nn
+
+from a2u.config import System, compose
+from a2u.engine.checkpoint import CheckpointError, load_checkpoint, task_of, trained_config
+from a2u.errors import ConfigError
+from a2u.files import sha256
+from a2u.models import build_model
+from a2u.models.build import build_trained
+from a2u.models.released import SYSTEMS, load_released, variant
+from a2u.models.weights.exported import network_of, read_manifest
+from a2u.models.weights.files import check_finite, read_weights
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network ready to predict, and where it comes from."""
+
+    model: nn.Module
+    name: str  # of the row, or of the released configuration
+    task: str
+    description: dict[str, Any]  # for the result
+    mark: str  # SHA-256 of the weights file; the system's name where there is none
+    train_names: Sequence[str] = ()  # of what it was trained on, where that is known
+
+
+def load_system(system: System, weights: str | None) -> Loaded:
+    """The network of a configuration's `system` and `weights`, in evaluation mode.
+
+    Raises:
+        WeightsError: the file cannot be used; the message names it.
+        ConfigError: a file is missing, or has no meaning.
+    """
+    if system.name in SYSTEMS or system is System.checkpoint:
+        if weights is None:
+            ours = "a last.pt or best.pt of a run, or an exported .safetensors file"
+            what = ours if system is System.checkpoint else "the authors' weights file"
+            raise ConfigError(f"system={system.name} needs weights=FILE, {what}.")
+        path = Path(weights)
+        if system is not System.checkpoint:
+            return _released(system.name, path)
+        return _exported(path) if path.suffix == ".safetensors" else _checkpoint(path)
+    if weights is not None:
+        raise ConfigError(
+            f"system={system.name} has nothing to learn, so weights={weights} have no meaning: leave it out."
+        )
+    model = build_model(compose([f"model={system.name}"])).eval()
+    return Loaded(model, system.name, "matting", {"system": system.name}, mark=system.name)
+
+
+def weights_mark(system: System, weights: str | None) -> str:
+    """SHA-256 of the weights file; the system's name where none is given. Raises OSError as reading a file does."""
+    return system.name if weights is None else sha256(Path(weights))
+
+
+def load_network(path: Path, trained: DictConfig, checkpoint: dict[str, Any]) -> nn.Module:
+    """The network that `trained` describes, with the weights of `checkpoint`, in evaluation mode.
+
+    Raises:
+        CheckpointError: they do not belong together; the message names `path`.
+        WeightsError: there are NaN or infinite values.
+    """
+    try:
+        model = build_trained(trained, checkpoint["model"])
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} cannot be put into the network its own configuration describes: {error}"
+        ) from error
+    check_finite(checkpoint["model"], path)
+    return model
+
+
+def _checkpoint(path: Path) -> Loaded:
+    checkpoint = load_checkpoint(path)
+    trained = trained_config(path, checkpoint)
+    model = load_network(path, trained, checkpoint)
+    task = task_of(trained)
+    description = {"task": task, "steps": checkpoint["step"], "dataset": trained.dataset.name}
+    description |= {key: trained[key] for key in ("table", "row", "scale", "seed")}
+    return Loaded(model, trained.row, task, description, sha256(path), checkpoint["train_names"])
+
+
+def _exported(path: Path) -> Loaded:
+    manifest = read_manifest(path)
+    keys = ("task", "steps", "dataset", "table", "row", "scale", "seed")
+    description = {key: manifest[key] for key in keys}
+    model, names = network_of(path, manifest), manifest["train_names"]
+    return Loaded(model, manifest["row"], manifest["task"], description, manifest["sha256"], names)
+
+
+def _released(system: str, path: Path) -> Loaded:
+    model = load_released(read_weights(path), system).float()
+    name = variant(model, system)
+    return Loaded(model, name, "matting", {"system": system, "variant": name}, sha256(path))

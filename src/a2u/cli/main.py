@@ -1,0 +1,104 @@
+"""What the scripts have in common: Hydra in front, one sentence for an error that is the user's to mend."""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import hydra
+from omegaconf import DictConfig
+
+from a2u.cli.help import help_text
+from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete
+from a2u.errors import A2UError
+from a2u.files import FULL, reason
+
+ADVICE = {
+    **dict.fromkeys(FULL, "make room, then give the same command again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "mend its permissions, or name another place"),
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR), "a file lies where a folder is needed: move it, or name another place"
+    ),
+}
+
+
+STOPPED = "stopped"
+GOES_ON = "stopped; the same command goes on from the last checkpoint"
+
+
+@contextmanager
+def user_errors(stopped: str = STOPPED) -> Iterator[None]:
+    """End the program with the error's sentence on stderr and status 2, where it is the user's to mend.
+
+    So are errors of files (OSError); any other one is the program's and keeps its traceback. A reader of stdout who
+    went away, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
+
+    stopped: what is said then.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+        sys.stdout.flush()
+    except A2UError as error:
+        _stop(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to print
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        place = error.filename2 or error.filename or "a file or standard output"
+        _stop(f"{place} cannot be used, {reason(error)}: {ADVICE.get(error.errno, 'check the path')}.")
+    except KeyboardInterrupt:
+        sys.exit(stopped)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def print_help(about: str | None, config_name: str) -> bool:
+    """Whether the command line asked for help, which then is printed; `about` is the script's docstring."""
+    if not {"-h", "--help"} & set(sys.argv):
+        return False
+    with user_errors():
+        overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+        print(help_text(about or "", config_name, overrides))
+    return True
+
+
+def main(
+    config_name: str, work: Callable[[DictConfig], None], texts: Collection[str] = (), stopped: str = STOPPED
+) -> None:
+    """Compose configs/<config_name>.yaml with the command line and call `work`.
+
+    Asked for help, print that, beginning with the docstring of the script, in which `work` stands.
+
+    texts: keys whose values are taken as they are typed, without Hydra's grammar.
+    stopped: as in `sentence`.
+    """
+    sys.argv[1:] = [as_typed(argument, texts) for argument in sys.argv[1:]]
+    if print_help(sys.modules[work.__module__].__doc__, config_name):
+        return
+
+    @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
+    def entry(cfg: DictConfig) -> None:
+        with user_errors(stopped):
+            refuse_incomplete(cfg)
+            work(cfg)
+
+    overrides = sys.argv[1:]
+    if not any(argument.startswith("-") for argument in overrides):
+        with user_errors():  # clearer than Hydra's own message
+            compose(overrides, config_name)
+    entry()

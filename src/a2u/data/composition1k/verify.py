@@ -1,0 +1,215 @@
+"""Says what is missing or different in the folder of a dataset: everything there is to say, not only the first."""
+
+import sys
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from a2u.config import AdobeConfig, AlphamattingConfig, Distinctions646Config, Split, TwoPartConfig
+from a2u.data.build import build_data
+from a2u.data.composition1k.manifest import check_manifest
+from a2u.data.composition1k.rule import read_picture
+from a2u.data.files import layout as two_parts
+from a2u.data.files.folders import (
+    check_together,
+    dataset_root,
+    find_images,
+    first_folder,
+    missing_folder,
+    places,
+    require,
+    some,
+)
+from a2u.data.files.images import SUFFIXES, read_colour, read_grey, read_header, read_trimap
+from a2u.data.files.layout import Layout
+from a2u.data.sources import adobe, alphamatting, distinctions646
+from a2u.data.sources.digits import PictureData
+from a2u.errors import DataError
+
+Value = TypeVar("Value")
+
+
+@dataclass
+class Findings:
+    """What is wrong, a sentence each; what was counted; and the checksum of the test set where nothing is wrong."""
+
+    problems: list[str] = field(default_factory=list)
+    counts: list[str] = field(default_factory=list)
+    files: int = 0  # images that were looked at
+    checksum: str | None = None
+
+
+def verify(cfg: DictConfig, deep: bool = False, threads: int = 1) -> Findings:
+    """Look through the folder of a dataset (the `dataset` of a configuration).
+
+    Names and sizes are compared and numbers of files held against the released set's, from the headers of images.
+    With `deep` every file is decoded, in `threads` threads, and the values of trimaps are checked. Composites are held
+    against their manifest where there is one (see `a2u.data.composition1k.compose`).
+    """
+    typed, inspection = OmegaConf.to_object(cfg), _Inspection()
+    with inspection.keeping():
+        match typed:
+            case AdobeConfig():
+                inspection.two_parts(typed, adobe.LAYOUT)
+            case Distinctions646Config():
+                inspection.two_parts(typed, distinctions646.LAYOUT)
+            case AlphamattingConfig():
+                inspection.alphamatting(typed)
+    inspection.read(deep, threads)
+    findings = inspection.findings
+    if not findings.problems:
+        with inspection.keeping():  # the last word: what a run would find
+            data = build_data(cfg)
+            findings.checksum = data.checksum()
+            if isinstance(data, PictureData):
+                findings.counts += [f"{len(data.train)} training pictures", f"{len(data.test)} test pictures"]
+    return findings
+
+
+class _Inspection:
+    """Collects findings, and the files still to be read: each by its path, and those that must agree in size."""
+
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self.readers: dict[Path, Callable[[Path], Any]] = {}
+        self.groups: list[tuple[Path, ...]] = []
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep the sentence of a DataError and go on after the block."""
+        try:
+            yield
+        except DataError as error:
+            if str(error) not in self.findings.problems:
+                self.findings.problems.append(str(error))
+
+    def two_parts(self, cfg: TwoPartConfig, layout: Layout) -> None:
+        root = dataset_root(cfg, f"holds {layout.training} and {layout.test}")
+        training, test = root / layout.training, root / layout.test
+        if training.is_dir():
+            layers = self.layers(root, training, layout, read_colour)
+            self.count(len(layers), "training foregrounds", layout.training_foregrounds)
+            with self.keeping():
+                pictures = two_parts.backgrounds(root, layout, cfg.backgrounds)
+                self.readers |= dict.fromkeys(pictures.values(), read_colour)
+                self.count(len(pictures), "backgrounds")
+        else:
+            self.findings.problems.append(f"{missing_folder(training)}: without it nothing can be trained")
+        if not test.is_dir():
+            self.findings.problems.append(f"{missing_folder(test)}: without it nothing can be evaluated")
+            return
+        everything = cfg.split is Split.all
+        if everything or places(first_folder(test, layout.foregrounds)):
+            self.layers(root, test, layout, read_colour if everything else read_picture)
+        self.composites(root, test, layout)
+
+    def layers(self, root: Path, part: Path, layout: Layout, reader: Callable[[Path], Any]) -> dict[str, Path]:
+        folder, alpha_folder = (first_folder(part, names) for names in (layout.foregrounds, layout.alphas))
+        foregrounds, alphas = self.images(folder, reader), self.images(alpha_folder, read_grey)
+        self.same_names(root, {folder: foregrounds, alpha_folder: alphas})
+        return foregrounds
+
+    def composites(self, root: Path, test: Path, layout: Layout) -> None:
+        images: dict[str, Path] = {}
+        trimaps: dict[str, Path] = {}
+        folder, trimap_folder = (first_folder(test, names) for names in (layout.merged, layout.trimaps))
+        with self.keeping():
+            folder, images = two_parts.merged(root, layout)
+        with self.keeping():
+            trimap_folder, trimaps = two_parts.trimaps(root, layout)
+        self.readers |= dict.fromkeys(images.values(), read_colour) | dict.fromkeys(trimaps.values(), read_trimap)
+        self.same_names(root, {folder: images, trimap_folder: trimaps})
+        self.count(len(images), "test composites", layout.composites)
+        if images:
+            with self.keeping():
+                self.findings.problems += check_manifest(folder, trimaps)
+        alpha_folder = first_folder(test, layout.alphas)
+        alphas = self.images(alpha_folder, read_grey, (".png",))
+        if not images or not alphas:
+            return
+        alpha_of = two_parts.alpha_names(images, alphas)
+        foregrounds = dict.fromkeys(alpha_of.values())
+        with self.keeping():
+            require(foregrounds, alphas, alpha_folder, str(folder.relative_to(root)))
+        self.groups += [(images[name], alphas[alpha]) for name, alpha in alpha_of.items() if alpha in alphas]
+        if len(foregrounds) < len(images):  # else every composite has an alpha of its own
+            self.count(len(foregrounds), "test foregrounds", layout.test_foregrounds)
+
+    def alphamatting(self, cfg: AlphamattingConfig) -> None:
+        root = dataset_root(cfg, f"holds {alphamatting.IMAGES}")
+        readers = {root / alphamatting.IMAGES: read_colour, root / alphamatting.ALPHAS: read_grey}
+        readers |= {root / alphamatting.TRIMAPS / name: read_trimap for name in ("Trimap1", "Trimap2")}
+        found = {folder: self.images(folder, reader, (".png",)) for folder, reader in readers.items()}
+        photographs, *others = found
+        for other in others:
+            self.same_names(root, {photographs: found[photographs], other: found[other]})
+        released = [f"GT{number:02}" for number in range(1, 28)]
+        missing = [name for name in released if name not in found[photographs]]
+        self.count(len(found[photographs]), "photographs", len(released), f" ({some(missing)} missing)")
+
+    def images(
+        self, folder: Path, reader: Callable[[Path], Any], suffixes: tuple[str, ...] = SUFFIXES
+    ) -> dict[str, Path]:
+        """Images of a folder, to be read with `reader`; none where that is a problem."""
+        with self.keeping():
+            images = find_images(folder, suffixes)
+            self.readers |= dict.fromkeys(images.values(), reader)
+            return images
+        return {}
+
+    def same_names(self, root: Path, folders: dict[Path, dict[str, Path]]) -> None:
+        """Two folders have to hold the same names, each in one size; a folder without images was told of already."""
+        if not all(folders.values()):
+            return
+        (one, first), (other, second) = folders.items()
+        for names, present, folder, origin in ((first, second, other, one), (second, first, one, other)):
+            with self.keeping():
+                require(names, present, folder, str(origin.relative_to(root)))
+        self.groups += [(first[name], second[name]) for name in first if name in second]
+
+    def count(self, found: int, what: str, released: int | None = None, detail: str = "") -> None:
+        if not found:
+            return  # told of already
+        self.findings.counts.append(f"{found} {what}")
+        if released is not None and found != released:
+            self.findings.problems.append(f"found {found} {what}; the released set has {released}{detail}")
+
+    def read(self, deep: bool, threads: int) -> None:
+        """Read the headers, compare sizes; with `deep` decode what has a good header."""
+        self.findings.files = len(self.readers)
+        total = len(self.readers) * (2 if deep else 1)
+        bar = tqdm(total=total, unit="file", dynamic_ncols=True, disable=not sys.stderr.isatty())
+        with ThreadPoolExecutor(threads) as pool, bar:
+
+            def results(check: Callable[[Path], Value], paths: Collection[Path]) -> Iterator[tuple[Path, Value]]:
+                for path, result in zip(paths, pool.map(partial(_attempt, check), paths), strict=True):
+                    bar.update()
+                    if isinstance(result, DataError):
+                        self.findings.problems.append(str(result))
+                    else:
+                        yield path, result
+
+            headers = dict(results(read_header, self.readers))
+            for group in dict.fromkeys(self.groups):
+                if all(path in headers for path in group):
+                    with self.keeping():
+                        check_together({path: headers[path] for path in group})
+            if deep:
+                list(results(self.decode, headers))
+
+    def decode(self, path: Path) -> None:
+        self.readers[path](path)
+
+
+def _attempt(check: Callable[[Path], Value], path: Path) -> Value | DataError:
+    try:
+        return check(path)
+    except DataError as error:
+        return error

@@ -1,0 +1,203 @@
+"""Datasets in two parts: layers to train on, composites to test on. Their folder names are data, see adobe.py."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from a2u.config import Split, TwoPartConfig
+from a2u.data.files.disk_cache import Decoded
+from a2u.data.files.folders import (
+    CompositeFile,
+    CompositeFiles,
+    LayerFile,
+    LayerFiles,
+    PictureFiles,
+    checksum,
+    contents,
+    dataset_root,
+    find_images,
+    first_folder,
+    limited,
+    missing_folder,
+    places,
+    read_names,
+    require,
+)
+from a2u.data.files.images import read_grey
+from a2u.data.types import MattingData
+from a2u.errors import DataError
+from a2u.files import user_path
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders and lists of a dataset below its root, and how many files the released one has.
+
+    Of several names the first that is there counts; a part `*` stands for every folder in its place.
+    """
+
+    training: str  # the two parts
+    test: str
+    foregrounds: Names  # in either part
+    alphas: Names
+    backgrounds: Names  # in the training part
+    merged: Names  # in the test part: the composites
+    trimaps: Names
+    foreground_list: Names  # in the test part: what the composites are made from
+    background_list: Names
+    test_backgrounds: Names
+    training_foregrounds: int  # released counts
+    test_foregrounds: int
+    composites: int
+
+
+def build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
+    """Find the files; folders, names and the sizes of test cases are checked here, before any use.
+
+    A root without the training part evaluates only: its layers and backgrounds are None.
+    Raises DataError that names the folder or files at fault.
+    """
+    root = dataset_root(cfg, f"holds {layout.training} and {layout.test}")
+    training, test = root / layout.training, root / layout.test
+    if not test.is_dir():
+        raise DataError(
+            f"{root} has no folder {layout.test}; it holds {contents(root)}: "
+            f"set root to the folder that holds {layout.training} and {layout.test}"
+        )
+    composites = limited(_composites(root, layout, cfg.test_list), cfg.limit_test)
+    layers: list[LayerFile] = []
+    if training.is_dir():
+        layers = _layers(root, layout, layout.training, cfg.train_list)
+        if cfg.split is Split.all:
+            layers += layers_of_test_part(root, layout)
+        layers = limited(layers, cfg.limit_train)
+    decoded = Decoded(user_path(cfg.decoded), cfg.decoded_mb) if cfg.decoded is not None else None
+    return MattingData(
+        layers=LayerFiles(layers, cfg.cache_mb, decoded) if layers else None,
+        layer_names=_told_apart(layers, composites, layout.training),
+        backgrounds=PictureFiles(list(backgrounds(root, layout, cfg.backgrounds).values())) if layers else None,
+        test=CompositeFiles(composites),
+        test_names=[composite.name for composite in composites],
+        checksum=partial(checksum, root, composites),
+    )
+
+
+def layers_of_test_part(root: Path, layout: Layout) -> list[LayerFile]:
+    """The foregrounds of the test part, for training on all data. Raises DataError if they are not there."""
+    folder = first_folder(root / layout.test, layout.foregrounds)
+    if not places(folder):
+        raise DataError(
+            f"dataset.split=all trains on the test foregrounds too, but {missing_folder(folder)}: "
+            "put the foregrounds there, or leave dataset.split at train"
+        )
+    return _layers(root, layout, layout.test, None)
+
+
+def backgrounds(root: Path, layout: Layout, folder: str | None) -> dict[str, Path]:
+    """Pictures of the background folder `folder`, None: of the layout's. Raises DataError if there are none."""
+    if folder is not None:
+        return find_images(root / user_path(folder))
+    training = root / layout.training
+    found = first_folder(training, layout.backgrounds)
+    if not places(found):
+        raise DataError(
+            f"{training} has neither {' nor '.join(layout.backgrounds)}, the background pictures; it holds "
+            f"{contents(training)}: put them there, or name their folder in `backgrounds`"
+        )
+    return find_images(found)
+
+
+def merged(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
+    """The folder of the composites, and its images. Raises DataError if there are none."""
+    folder = first_folder(root / layout.test, layout.merged)
+    return folder, find_images(folder, (".png",), "`python scripts/data.py compose` makes the composites")
+
+
+def trimaps(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
+    """The folder of the trimaps, and its images. Raises DataError if there are none."""
+    folder = first_folder(root / layout.test, layout.trimaps)
+    advice = "where none were released, `python scripts/data.py compose --trimaps` makes them"
+    return folder, find_images(folder, (".png",), advice)
+
+
+def alpha_names(composites: Iterable[str], alphas: Iterable[str]) -> dict[str, str]:
+    """The alpha of every composite, by name.
+
+    The released rule: one alpha serves all composites of a foreground. Without it, each has its own.
+    """
+    present = set(alphas)
+    found = {name: foreground_of(name) for name in composites}
+    return found | {name: name for name in found if found[name] not in present and name in present}
+
+
+def foreground_of(composite: str) -> str:
+    """Name of the foreground of the composite <foreground>_<k>."""
+    foreground, _, number = composite.rpartition("_")
+    return foreground if number.isdecimal() else composite
+
+
+def _layers(root: Path, layout: Layout, part: str, list_file: str | None) -> list[LayerFile]:
+    folder, alpha_folder = (first_folder(root / part, names) for names in (layout.foregrounds, layout.alphas))
+    foregrounds, alphas = find_images(folder), find_images(alpha_folder)
+    if list_file is None:
+        names = list(foregrounds)
+        # An alpha without its foreground shows a copy that is not complete.
+        require(alphas, foregrounds, folder, str(alpha_folder.relative_to(root)))
+    else:
+        names = read_names(root / user_path(list_file))
+        require(names, foregrounds, folder, f"the list {list_file}")
+    require(names, alphas, alpha_folder, str(folder.relative_to(root)))
+    return [LayerFile(name, foregrounds[name], alphas[name]) for name in names]
+
+
+def _composites(root: Path, layout: Layout, list_file: str | None) -> list[CompositeFile]:
+    folder, images = merged(root, layout)
+    trimap_folder, found_trimaps = trimaps(root, layout)
+    alpha_folder = first_folder(root / layout.test, layout.alphas)
+    alphas = find_images(alpha_folder, (".png",))
+    origin = str(folder.relative_to(root))
+    if list_file is None:
+        names = list(images)
+        require(found_trimaps, images, folder, str(trimap_folder.relative_to(root)))
+    else:
+        names = _listed(read_names(root / user_path(list_file)), list(images))
+        require(names, images, folder, f"the list {list_file}")
+    require(names, found_trimaps, trimap_folder, origin)
+    alpha_of = alpha_names(names, alphas)
+    require(dict.fromkeys(alpha_of.values()), alphas, alpha_folder, origin)
+    return [CompositeFile(name, images[name], found_trimaps[name], alphas[alpha_of[name]]) for name in names]
+
+
+def _listed(names: list[str], images: list[str]) -> list[str]:
+    """Names of composites, where a list may name a foreground for all its composites."""
+    listed: list[str] = []
+    for name in names:
+        composites = [image for image in images if foreground_of(image) == name]
+        listed += [name] if name in images or not composites else composites
+    return list(dict.fromkeys(listed))
+
+
+def _told_apart(layers: Sequence[LayerFile], composites: Sequence[CompositeFile], training: str) -> list[str]:
+    """Names of the layers; one that has a test foreground's name but another alpha becomes <training>/<name>.
+
+    Distinctions-646 names eight of its training foregrounds as it names test foregrounds (test_3, ...); only a picture
+    that is in both parts may raise the warning that a network was tested on what it was trained on.
+    """
+    tested = {composite.alpha.stem: composite.alpha for composite in composites}
+    return [
+        f"{training}/{layer.name}" if layer.name in tested and _differ(layer.alpha, tested[layer.name]) else layer.name
+        for layer in layers
+    ]
+
+
+def _differ(first: Path, second: Path) -> bool:
+    """Whether two alphas are not of one picture, saved twice: a JPEG of it is off by less than a grey level."""
+    if first == second:
+        return False
+    one, other = read_grey(first), read_grey(second)
+    return one.shape != other.shape or float(np.abs(one.astype(np.int16) - other).mean()) >= 1

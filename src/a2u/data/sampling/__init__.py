@@ -1,0 +1,1 @@
+"""Training samples made from layers (Sec. 6.3)."""

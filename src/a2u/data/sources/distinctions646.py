@@ -1,0 +1,39 @@
+"""Distinctions-646 in the released folder layout; test set and backgrounds as for Adobe's dataset.
+
+root/Train/FG, GT            one foreground and its alpha under one name
+root/Train/train2014         background pictures (else Train/bg)
+root/Test/FG, GT             as for training; GT is read in evaluation
+root/Test/merged             <foreground>_<k>.png, made by scripts/data.py compose (else Test/Image, where the dataset
+                             authors' own program writes them)
+root/Test/trimaps            the same names
+
+Neither composites nor trimaps are released. The authors' lists of names (fg_test.txt and bg_test.txt, with 20 pictures
+of Pascal VOC 2012 a foreground) lie beside their program; they belong into root/Test.
+
+Source: Qiao et al., "Attention-guided hierarchical structure aggregation for image matting", CVPR 2020.
+"""
+
+from a2u.config import Distinctions646Config
+from a2u.data.files import layout
+from a2u.data.types import MattingData
+
+LAYOUT = layout.Layout(
+    training="Train",
+    test="Test",
+    foregrounds=("FG", "fg"),
+    alphas=("GT", "alpha"),
+    backgrounds=("train2014", "bg"),
+    merged=("merged", "Image"),
+    trimaps=("trimaps", "trimap"),
+    foreground_list=("fg_test.txt", "fg_names.txt"),
+    background_list=("bg_test.txt", "bg_names.txt"),
+    test_backgrounds=("bg", "BG"),
+    training_foregrounds=596,
+    test_foregrounds=50,
+    composites=1000,
+)
+
+
+def build(cfg: Distinctions646Config) -> MattingData:
+    """See `layout.build`."""
+    return layout.build(cfg, LAYOUT)

@@ -1,0 +1,267 @@
+"""Matting as a task: samples made from layers, Adam with two rates, SAD / MSE / Grad / Conn at full resolution."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.utils.data import DataLoader
+
+from a2u.config import (
+    MattingDatasetConfig,
+    MattingEvaluationConfig,
+    MattingNetworkConfig,
+    MattingTrainerConfig,
+    Precision,
+    SampleConfig,
+)
+from a2u.data import EpochSampler, TrainingSamples, build_data
+from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.samples import SAMPLES_VERSION
+from a2u.data.sampling.trimaps import UNKNOWN
+from a2u.data.types import Composite, MattingData
+from a2u.engine import distributed
+from a2u.engine.evaluate import evaluate, seen_in_training
+from a2u.engine.kernels import kernel_picture
+from a2u.engine.prefetch import mapping
+from a2u.engine.provenance import available_cores
+from a2u.engine.tasks.base import Picture, Seen, Task
+from a2u.errors import ConfigError, DataError
+from a2u.losses import matting_loss
+from a2u.metrics import MattingMetrics
+from a2u.models.aspp import ASPP
+from a2u.models.layers import NormActivation
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.classic import ClassicMatting
+from a2u.models.weights.encoder_weights import load_encoder_weights
+
+STRIPS = 4  # test images shown in TensorBoard
+STRIP_SIDE = 320  # pixels at most, so that event files stay small
+
+
+class Matting(Task):
+    """Alpha of an image and its trimap (Sec. 6)."""
+
+    parts: ClassVar = {
+        "model": MattingNetworkConfig,
+        "dataset": MattingDatasetConfig,
+        "sample": SampleConfig,
+        "trainer": MattingTrainerConfig,
+        "metrics": MattingEvaluationConfig,
+    }
+    reduced = False  # the network runs in bfloat16
+    goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
+    best_by = "sad"  # the authors keep the epoch with the lowest SAD
+
+    def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
+        cv2.setNumThreads(1)  # images are small; PyTorch has the cores
+        data = build_data(dataset)
+        assert isinstance(data, MattingData)
+        self.data, self.how, self.device, self.threads = data, metrics, device, threads
+        self.train_names = []
+        self.test_images = len(data.test)
+        self.metrics: MattingMetrics | None = None  # of the latest evaluation
+        with mapping(threads) as each:
+            cases = each(data.test.__getitem__, distributed.share_of(len(data.test)))
+            measurable = [bool((case.trimap == UNKNOWN).any()) for case in cases]
+        if not any(distributed.gathered(any(measurable))):
+            raise DataError(
+                f"none of the {len(data.test)} test images of {dataset.name} has an unknown pixel (trimap value "
+                f"{UNKNOWN}): there is nothing to measure; check the folder of trimaps"
+            )
+
+    @staticmethod
+    def check(cfg: DictConfig, model: nn.Module) -> None:
+        assert isinstance(model, MattingNetwork)
+        if isinstance(model, ClassicMatting):
+            model.solver()  # says so where its package is not installed
+        if cfg.sample.crop % model.multiple:
+            raise ConfigError(
+                f"sample.crop must be a multiple of {model.multiple}, by which the network divides; "
+                f"got {cfg.sample.crop}."
+            )
+        learns = any(True for _ in model.parameters())
+        batch, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
+        shares = accumulate * distributed.count()
+        if cfg.runtime.recompute and cfg.trainer.precision is Precision.bfloat16:
+            raise ConfigError(
+                "runtime.recompute=true undoes norms, for which trainer.precision=bfloat16 has too few digits: leave "
+                "one of the two out."
+            )
+        one_sample = "trainer.batch_size=1"
+        if batch > 1:
+            one_sample = f"trainer.batch_size={batch} with trainer.accumulate={accumulate}, one sample a part,"
+        if distributed.count() > 1:
+            one_sample = f"trainer.batch_size={batch} by {shares} processes and parts, one sample each,"
+        if cfg.sample.version != SAMPLES_VERSION:
+            raise ConfigError(
+                f"sample.version is {cfg.sample.version}, and this program draws samples of version {SAMPLES_VERSION}; "
+                "check out the commit that a result of that version names."
+            )
+        if batch % accumulate:
+            raise ConfigError(
+                f"trainer.accumulate must divide trainer.batch_size, so that parts are of one size; got {accumulate} "
+                f"and {batch}."
+            )
+        if learns and batch == shares and cfg.sample.crop == model.multiple:
+            raise ConfigError(
+                f"{one_sample} cannot be trained on crops of {cfg.sample.crop}, which are 1x1 maps at the "
+                "bottom of the network, where a norm has one value to normalise; raise one of the two."
+            )
+        if batch == shares and any(isinstance(part, ASPP) for part in model.modules()):
+            instead = ", or model.aspp=false" if "aspp" in cfg.model else ""
+            raise ConfigError(
+                f"{one_sample} cannot be trained with pyramid pooling: its global pooling branch normalises "
+                f"1x1 maps over the batch; set trainer.batch_size to {2 * shares} or more{instead}."
+            )
+
+    def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
+        if not any(True for _ in model.parameters()):
+            return  # nothing to train
+        sample_config = OmegaConf.to_object(cfg.sample)
+        assert isinstance(sample_config, SampleConfig)
+        load_encoder_weights(model, cfg.model.encoder_weights)
+        self.samples = TrainingSamples(
+            self.data, sample_config, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size
+        )
+        self.train_names = self.samples.names
+        self.train_images = len(self.train_names)
+        self.steps_per_epoch = cfg.trainer.iterations
+
+    def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer:
+        """Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
+        encoder = [parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")]
+        rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+        lr = cfg.trainer.lr
+        pretrained = cfg.model.encoder_weights != "none"
+        encoder_lr = lr / cfg.trainer.encoder_lr_ratio if pretrained else lr
+        return Adam([{"params": encoder, "lr": encoder_lr}, {"params": rest, "lr": lr}], fused=True)
+
+    def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
+        """Fix the encoder's batch norms, statistics and scale, where the configuration says so (Sec. 6.3)."""
+        model.train()
+        for part in model.modules():
+            if isinstance(part, NormActivation):
+                part.recompute = cfg.runtime.recompute
+        frozen = cfg.trainer.freeze_encoder_norm
+        if frozen is None:
+            frozen = cfg.model.encoder_weights != "none"
+        if not frozen:
+            return
+        for part in model.get_submodule("encoder").modules():
+            if hasattr(part, "running_mean"):  # a norm over the batch, of whichever kind
+                part.eval()
+                part.requires_grad_(False)
+
+    def batches(self, cfg: DictConfig, epoch: int, done: int) -> Iterator[dict[str, Any]]:
+        size, share = cfg.trainer.batch_size, distributed.share_of_batch(cfg.trainer.batch_size)
+        keys = EpochSampler(len(self.samples), epoch, done * size, distributed.rank(), distributed.count())
+        loader = DataLoader(
+            self.samples,
+            share,
+            sampler=keys,
+            num_workers=_workers(cfg, self.device),
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=_one_thread,
+            generator=torch.Generator(),  # the loader's own draws must not move the global generator
+        )
+        for batch in _with_plain_errors(loader):
+            tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
+            crops = {key: value.to(self.device, non_blocking=True) for key, value in tensors.items()}
+            yield {"origin": batch["origin"]} | finish(crops)
+
+    def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
+        """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""
+        self.reduced = cfg.trainer.precision is Precision.bfloat16
+
+        def backward(batch: dict[str, Any]) -> Tensor:
+            model.zero_grad(set_to_none=True)
+            total = torch.zeros((), device=self.device)
+            parts = list(_parts(batch, cfg.trainer.accumulate))
+            for part in parts:
+                with distributed.no_sync_if(model, part is not parts[-1]):
+                    loss = self.loss(model, part) / len(parts)
+                    loss.backward()
+                total += loss.detach()
+            return total
+
+        return backward
+
+    def loss(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
+            prediction = model(batch["input"])
+        of_layers = {key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")}
+        return matting_loss(prediction.float() if self.reduced else prediction, **of_layers)
+
+    def origin(self, batch: dict[str, Any]) -> str:
+        return ", ".join(batch["origin"])
+
+    def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
+        def one(done: int, total: int, case: Composite, prediction: np.ndarray) -> None:
+            seen(done, total, _strip(case, prediction) if done <= STRIPS and distributed.is_rank_zero() else None)
+
+        assert isinstance(model, MattingNetwork)
+        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile)
+        picture = kernel_picture(model, self.data.test[0]) if distributed.is_rank_zero() else None
+        if picture is not None:
+            seen(len(self.data.test), len(self.data.test), ("kernels/" + self.data.test[0].name, picture))
+        return self.metrics.mean()
+
+    def per_image(self) -> list[dict[str, Any]]:
+        return list(self.metrics.rows()) if self.metrics else []
+
+    def write_details(self, path: Path) -> None:
+        assert self.metrics is not None
+        self.metrics.write_csv(path)
+
+    def extra_fields(self) -> dict[str, Any]:
+        return {
+            "undefined": self.metrics.undefined if self.metrics else [],
+            "warnings": seen_in_training(self.train_names, list(self.data.test_names)),
+        }
+
+    def checksum(self) -> str:
+        return self.data.checksum()
+
+
+def _parts(batch: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
+    """The batch's tensors in `count` parts of equal size."""
+    tensors = {key: value.chunk(count) for key, value in batch.items() if isinstance(value, Tensor)}
+    for values in zip(*tensors.values(), strict=True):
+        yield dict(zip(tensors, values, strict=True))
+
+
+def _strip(case: Composite, prediction: np.ndarray) -> Picture:
+    """image | trimap | prediction | truth | error, side by side."""
+    factor = min(1.0, STRIP_SIDE / max(case.trimap.shape))
+    shown = [
+        cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        for picture in (case.image, case.trimap, prediction, case.alpha)
+    ]
+    image, *maps = (torch.from_numpy(picture.copy()) / 255 for picture in shown)
+    maps.append((maps[1] - maps[2]).abs())
+    return f"test/{case.name}", torch.cat([image.permute(2, 0, 1), *(m.expand(3, -1, -1) for m in maps)], dim=2)
+
+
+def _with_plain_errors(loader: Iterable[Any]) -> Iterator[Any]:
+    """A worker's DataError comes wrapped in its traceback; its sentence is the last line."""
+    try:
+        yield from loader
+    except DataError as error:
+        raise DataError(str(error).strip().splitlines()[-1].removeprefix("a2u.errors.DataError: ")) from error
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(1)
+
+
+def _workers(cfg: DictConfig, device: torch.device) -> int:
+    """Data-loading processes; what they load does not depend on how many there are."""
+    if cfg.runtime.workers is not None:
+        return cfg.runtime.workers
+    return min(8, available_cores() - 1) if device.type == "cuda" else 0

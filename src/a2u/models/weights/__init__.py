@@ -1,0 +1,1 @@
+"""Weights files: read safely, released names, export."""

@@ -1,5 +1,0 @@
-"""Every table's results on one page for a browser, without a server."""
-
-from a2u.reproduce.page.make import make_page
-
-__all__ = ["make_page"]

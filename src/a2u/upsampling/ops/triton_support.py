@@ -1,0 +1,28 @@
+"""Whether Triton's kernels can be used on this machine."""
+
+import importlib
+import warnings
+from functools import cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+
+@cache
+def checked(name: str) -> ModuleType | None:
+    """A module of this package with Triton kernels, once its `check()` has passed here; else None, with a warning."""
+    try:
+        module = importlib.import_module(f"a2u.upsampling.ops.{name}")
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            module.check()  # the first map may come in the midst of a step in bfloat16
+    except Exception as error:  # no Triton, no compiler for its launcher, a GPU it does not know: many types
+        why = f"{type(error).__name__}: {error}"
+        warnings.warn(f"a2u.upsampling.ops.{name} runs without its Triton kernels, and slower: {why}", stacklevel=2)
+        return None
+    return module
+
+
+def suits(x: Tensor) -> bool:
+    """Whether a map lies where Triton computes, and may be summed in float32."""
+    return x.device.type == "cuda" and x.dtype != torch.float64

@@ -1,0 +1,378 @@
+"""Mattes of photographs: right pixels in every file that is written, and a sentence for what cannot be."""
+
+import errno
+import signal
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers.matting_folders import noise, save
+from helpers.runs import exported_untrained
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageOps
+
+from a2u.apply.cutout import estimate_foreground, on_background, read_background
+from a2u.apply.predict import KINDS, TEXTS, TILE, predict_photographs, tile_side
+from a2u.cli.main import user_errors
+from a2u.config import as_typed, compose
+from a2u.data.files.images import read_colour, read_grey, write_png
+from a2u.engine.evaluate import predict
+from a2u.errors import A2UError, ConfigError, DataError
+from a2u.metrics import all_metrics
+from a2u.models.networks.classic import ClosedForm
+from a2u.models.weights.exported import load_exported
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return exported_untrained(tmp_path_factory.mktemp("weights") / "a2u.safetensors")
+
+
+@pytest.fixture
+def matting(tmp_path, weights):
+    """Runs scripts/predict.py's work in tmp_path, with words of its command line; returns the folder."""
+
+    def run(*words, folder="out"):
+        given = [f"folder={tmp_path / folder}", f"weights={weights}", "runtime.device=cpu", *words]
+        return predict_photographs(compose([as_typed(word, TEXTS) for word in given], "predict"))
+
+    return run
+
+
+def thirds(height, width):
+    """A trimap with all three values, where there is room for them."""
+    trimap = np.full((height, width), 128, np.uint8)
+    trimap[: height // 3, : width // 3], trimap[-(height // 3) :, -(width // 3) :] = 0, 255
+    return trimap
+
+
+def photograph(folder, height=40, width=48, name="photo"):
+    """A picture with its trimap in files; their command line."""
+    image = cv2.GaussianBlur(noise(height, width, 3, seed=height), (0, 0), 2)
+    save(folder / f"{name}.png", image)
+    save(folder / "trimaps" / f"{name}.png", thirds(height, width))
+    return [f"image={folder / name}.png", f"trimap={folder / 'trimaps' / name}.png"]
+
+
+def written(folder, name="photo"):
+    return {kind: np.asarray(Image.open(folder / f"{name}_{kind}.png")) for kind in ("alpha", "cutout", "composite")}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (33, 47), (64, 32)])
+def test_pictures_of_any_size(matting, weights, tmp_path, size):
+    out = written(matting(*photograph(tmp_path, *size), "background=white"))
+    image, trimap = read_colour(tmp_path / "photo.png"), thirds(*size)
+    np.testing.assert_array_equal(out["alpha"], predict(load_exported(weights), image, trimap))
+    assert out["alpha"].shape == size
+    assert out["cutout"].shape == (*size, 4)
+    assert out["composite"].shape == (*size, 3)
+    np.testing.assert_array_equal(out["cutout"][..., 3], out["alpha"])
+    np.testing.assert_array_equal(out["alpha"][trimap != 128], trimap[trimap != 128])
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
+def test_pictures_of_any_mode(matting, tmp_path, mode):
+    words = photograph(tmp_path)
+    image = Image.open(tmp_path / "photo.png").convert(mode)
+    image.convert("RGB").save(tmp_path / "photo.png")
+    same = matting(*words, folder="rgb")
+    image.save(tmp_path / "photo.png")
+    again = matting(*words)
+    for kind in ("alpha", "cutout"):
+        assert (again / f"photo_{kind}.png").read_bytes() == (same / f"photo_{kind}.png").read_bytes()
+
+
+def test_pictures_that_are_refused(matting, tmp_path):
+    words = photograph(tmp_path)
+    cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((40, 48, 3), np.uint16))
+    with pytest.raises(DataError, match=r"photo\.png has 16 bits a channel; convert"):
+        matting(*words)
+    save(tmp_path / "photo.png", noise(40, 48, 4))
+    with pytest.raises(DataError, match=r"photo\.png has transparent pixels"):
+        matting(*words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_turned_photographs_are_matted_as_they_are_shown(matting, tmp_path):
+    save(tmp_path / "stored.png", noise(40, 48, 3))
+    for orientation in range(1, 9):
+        name, exif = f"{orientation}.png", Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        photo, shown = tmp_path / "photos" / name, tmp_path / "shown" / name
+        photo.parent.mkdir(exist_ok=True)
+        Image.open(tmp_path / "stored.png").save(photo, exif=exif)
+        pixels = np.asarray(ImageOps.exif_transpose(Image.open(photo)))
+        save(shown, pixels)
+        save(tmp_path / "trimaps" / name, thirds(*pixels.shape[:2]))
+    for folder in ("photos", "shown"):
+        matting(f"image={tmp_path / folder}", f"trimap={tmp_path / 'trimaps'}", "cutout=false", folder=f"of_{folder}")
+    for orientation in range(1, 9):
+        name = f"{orientation}_alpha.png"
+        alphas = [read_grey(tmp_path / folder / name) for folder in ("of_photos", "of_shown")]
+        assert alphas[0].shape == ((40, 48) if orientation < 5 else (48, 40))
+        np.testing.assert_array_equal(*alphas)
+
+
+def test_tiles_give_what_the_whole_picture_gives(matting, tmp_path):
+    words = [*photograph(tmp_path, 150, 290), "cutout=false"]
+    whole, tiled = (
+        read_grey(matting(*words, further, folder=further) / "photo_alpha.png").astype(int)
+        for further in ("runtime.tile=null", "runtime.tile=128")
+    )
+    assert len(np.unique(whole)) > 20
+    assert np.abs(whole - tiled).max() <= 1
+
+
+def test_large_pictures_are_tiled_where_the_network_can_be(weights):
+    network, cfg = load_exported(weights), compose(["image=a"], "predict")
+    assert tile_side(cfg, network, 2_000_000) is None
+    assert tile_side(cfg, network, 2_000_001) == TILE
+    assert tile_side(cfg, ClosedForm(), 10**8) is None
+    cfg.tile_above = None
+    assert tile_side(cfg, network, 10**8) is None
+    cfg.runtime.tile = 256
+    assert tile_side(cfg, network, 10) == 256
+
+
+def test_the_composite_is_the_cutout_over_the_background(matting, tmp_path):
+    words = photograph(tmp_path)
+    save(tmp_path / "behind.png", noise(40, 48, 3, seed=1))
+    behind = {"white": [255] * 3, "#ff8800": [255, 136, 0], tmp_path / "behind.png": noise(40, 48, 3, seed=1)}
+    for background, pixels in behind.items():
+        out = written(matting(*words, f"background={background}"))
+        foreground, alpha = out["cutout"][..., :3].astype(float), out["alpha"][..., None] / 255
+        exact = alpha * foreground + (1 - alpha) * np.array(pixels)
+        assert (exact - out["composite"]).min() > -1e-9
+        assert (exact - out["composite"]).max() < 1  # cut off to 8 bits
+
+
+def test_a_background_picture_covers_and_is_cut_evenly(tmp_path):
+    halves = np.zeros((20, 80, 3), np.uint8)
+    halves[:, 40:] = 255
+    save(tmp_path / "halves.png", halves)
+    clear = np.zeros((40, 40), np.uint8)
+    on = on_background(noise(40, 40, 3), clear, read_background(str(tmp_path / "halves.png")))
+    assert on.shape == (40, 40, 3)
+    assert on[:, :15].max() == 0
+    assert on[:, 25:].min() == 255
+
+
+def test_colours_of_the_foreground_come_back_without_the_background():
+    """Of a red foreground on blue, with every alpha."""
+    alpha = np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))
+    share = alpha[..., None] / 255
+    image = np.rint(share * [220, 20, 20] + (1 - share) * [10, 30, 200]).astype(np.uint8)
+    found = estimate_foreground(image, alpha)
+    error = np.abs(found.astype(int) - [220, 20, 20])[alpha > 100]
+    assert error.max() < 25
+    assert np.abs(image.astype(int) - [220, 20, 20])[alpha > 100].max() > 100
+
+
+def test_opaque_pixels_keep_their_colours(matting, tmp_path):
+    out = written(matting(*photograph(tmp_path), "background=black"))
+    opaque = out["alpha"] == 255
+    np.testing.assert_array_equal(out["cutout"][opaque, :3], read_colour(tmp_path / "photo.png")[opaque])
+    np.testing.assert_array_equal(out["composite"][opaque], read_colour(tmp_path / "photo.png")[opaque])
+
+
+def test_a_mask_instead_of_a_trimap(matting, weights, tmp_path):
+    image, _ = photograph(tmp_path)
+    mask, trimap = np.zeros((40, 48), np.uint8), np.zeros((40, 48), np.uint8)
+    mask[:, 20:] = 255
+    trimap[:, 15:], trimap[:, 30:] = 128, 255
+    save(tmp_path / "mask.png", mask)
+    out = matting(image, f"mask={tmp_path / 'mask.png'}", "erode=10", "dilate=5", "cutout=false")
+    expected = predict(load_exported(weights), read_colour(tmp_path / "photo.png"), trimap)
+    np.testing.assert_array_equal(read_grey(out / "photo_alpha.png"), expected)
+
+
+def test_a_trimap_without_unknown_pixels_is_the_alpha(matting, tmp_path, capsys):
+    words = photograph(tmp_path)
+    known = np.where(thirds(40, 48) == 255, 255, 0).astype(np.uint8)
+    save(tmp_path / "trimaps" / "photo.png", known)
+    out = matting(*words, f"truth={tmp_path / 'trimaps' / 'photo.png'}")
+    np.testing.assert_array_equal(read_grey(out / "photo_alpha.png"), known)
+    assert "no pixel is unknown, so the alpha is what was given" in capsys.readouterr().out
+
+
+def test_metrics_are_printed_where_the_truth_is_known(matting, tmp_path, capsys):
+    words = photograph(tmp_path)
+    save(tmp_path / "truth.png", noise(40, 48))
+    out = matting(*words, f"truth={tmp_path / 'truth.png'}", "cutout=false")
+    printed = capsys.readouterr().out
+    for name, value in all_metrics(read_grey(out / "photo_alpha.png"), noise(40, 48), thirds(40, 48)).items():
+        assert f"{name} {value:.4f}" in printed
+
+
+def test_of_many_one_fails_and_the_others_go_on(matting, tmp_path, capsys):
+    for name in "abc":
+        photograph(tmp_path / "photos", name=name)
+    save(tmp_path / "photos" / "trimaps" / "b.png", thirds(5, 5))
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps' / '*.png'}", "cutout=false"]
+    with pytest.raises(SystemExit) as stopped, user_errors():
+        matting(*words)
+    assert stopped.value.code == 2
+    told = capsys.readouterr()
+    reason = f"{tmp_path / 'photos' / 'b.png'} is 48 x 40"
+    assert f"FAILED b: {reason}" in told.err
+    assert f"error: 1 of 3 photographs have no matte:\n  b: {reason}" in told.err
+    assert "a: 48 x 40, 0.00 megapixels in" in told.out
+    assert "2 of 3 done" in told.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
+
+
+@pytest.mark.parametrize("ask", [lambda: np.empty(2**56), lambda: torch.empty(2**56)])
+def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_path, monkeypatch, ask):
+    from a2u.engine import predict as module
+
+    def short(model, image, trimap, **options):
+        if image.shape[:2] == (48, 64):
+            ask()
+        return predict(model, image, trimap, **options)
+
+    monkeypatch.setattr(module, "predict", short)
+    for name, height in zip("abc", (40, 48, 40), strict=True):
+        photograph(tmp_path / "photos", height, 64, name)
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
+    told = r"1 of 3 .*\n  b: \S*b\.png: 64 x 48 pixels do not fit into memory; give runtime\.tile=512, or make"
+    with pytest.raises(A2UError, match=told):
+        matting(*words)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
+    with pytest.raises(A2UError, match=r"b\.png: 64 x 48 pixels do not fit into memory; make it smaller\.$"):
+        matting(*words, "runtime.tile=256")
+    with pytest.raises(A2UError, match=r"fit into memory; ClosedForm takes it whole .* tiles: make it smaller"):
+        matting(*words, "weights=null", "system=closed_form")
+
+
+def test_where_it_is_stopped_it_says_how_many_are_done_and_where(matting, tmp_path, monkeypatch, capsys):
+    from a2u.engine import predict as module
+
+    def stop(model, image, trimap, **options):
+        if image.shape[:2] == (48, 64):
+            signal.raise_signal(signal.SIGTERM)
+        return trimap
+
+    monkeypatch.setattr(module, "predict", stop)
+    for name, height in zip("abc", (40, 48, 40), strict=True):
+        photograph(tmp_path / "photos", height, 64, name)
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
+    with pytest.raises(SystemExit, match=r"^stopped$"), user_errors():
+        matting(*words)
+    told = capsys.readouterr().out
+    assert "\n1 of 3 done, 0.00 megapixels in" in told
+    assert told.endswith(f"; files: {tmp_path / 'out'}\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_alpha.png"]
+
+
+def test_pictures_of_an_earlier_run_do_not_stay_beside_a_new_alpha(matting, tmp_path):
+    words = photograph(tmp_path)
+    others = [tmp_path / "out" / name for name in ("notes.txt", "another_cutout.png", "photo_2_cutout.png")]
+    out = matting(*words, "background=white")
+    for path in others:
+        path.touch()
+    assert sorted(set(out.iterdir()) - set(others)) == [out / f"photo_{kind}.png" for kind in sorted(KINDS)]
+    matting(*words)
+    assert sorted(set(out.iterdir()) - set(others)) == [out / "photo_alpha.png", out / "photo_cutout.png"]
+    matting(*words, "cutout=false")
+    assert sorted(out.iterdir()) == sorted([*others, out / "photo_alpha.png"])
+
+
+def test_where_the_cut_out_cannot_be_written_no_earlier_one_stays(matting, tmp_path, monkeypatch):
+    from a2u.engine import predict as module
+
+    def full(path, picture):
+        if "cutout" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_png(path, picture)
+
+    words = [*photograph(tmp_path), "background=white"]
+    out = matting(*words)
+    monkeypatch.setattr(module, "write_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        matting(*words)
+    assert [path.name for path in out.iterdir()] == ["photo_alpha.png"]
+
+
+def test_where_a_photograph_fails_its_earlier_pictures_stay(matting, tmp_path, monkeypatch):
+    from a2u.engine import predict as module
+
+    def fail(*_):
+        raise A2UError("no colours")
+
+    words = photograph(tmp_path)
+    before = {path: path.read_bytes() for path in matting(*words, "background=white").iterdir()}
+    monkeypatch.setattr(module, "estimate_foreground", fail)
+    with pytest.raises(A2UError, match="no colours"):
+        matting(*words, "system=trimap_only", "weights=null")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_what_is_read_is_not_overwritten(matting, tmp_path):
+    words = photograph(tmp_path)
+    (tmp_path / "trimaps" / "photo.png").rename(tmp_path / "photo_alpha.png")
+    content = (tmp_path / "photo_alpha.png").read_bytes()
+    with pytest.raises(ConfigError, match=r"photo_alpha\.png is read, and would be overwritten: give another folder"):
+        matting(words[0], f"trimap={tmp_path / 'photo_alpha.png'}", folder=".")
+    assert (tmp_path / "photo_alpha.png").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("further", "words"),
+    [
+        (["trimap=null"], "one of trimap=FILE and mask=FILE is needed"),
+        (["mask=m.png"], "one of trimap=FILE and mask=FILE is needed"),
+        (["background=whitish"], "background=whitish is no colour and no file: give white, #rrggbb or a picture"),
+        (["background=white", "cutout=false"], "background= needs the colours of the cut-out"),
+        (["erode=-1"], "erode must be at least 0; got -1"),
+        (["runtime.tile=100"], "runtime.tile=100: a tile's side must be a multiple of 16"),
+        (["weights=null", "system=closed_form", "runtime.tile=128"], "takes an image whole"),
+        (["weights=gone.safetensors"], "there is no weights file gone"),
+        (["system=knn"], "has nothing to learn, so weights="),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_written(matting, tmp_path, further, words):
+    with pytest.raises(A2UError, match=words):
+        matting(*photograph(tmp_path), *further)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_another_task_is_refused(matting, tmp_path):
+    path = exported_untrained(tmp_path / "digits.safetensors", "task=reconstruction", "dataset=mnist5k")
+    with pytest.raises(ConfigError, match=r"digits\.safetensors reconstructs small pictures"):
+        matting(*photograph(tmp_path), f"weights={path}")
+
+
+def test_without_pymatting_the_sentence_says_how_to_install_it(matting, tmp_path, monkeypatch):
+    words = photograph(tmp_path)
+    monkeypatch.setitem(sys.modules, "pymatting", None)
+    with pytest.raises(A2UError, match=r"colours of a cut-out needs the package pymatting; install it with `pip inst"):
+        matting(*words)
+    assert [path.name for path in matting(*words, "cutout=false").iterdir()] == ["photo_alpha.png"]
+
+
+def test_weights_that_give_no_numbers_are_told(matting, tmp_path, weights, monkeypatch):
+    from a2u.engine import predict as module
+
+    def spoiled(*_):
+        loaded = load(*_)
+        with torch.no_grad():
+            next(loaded.model.parameters()).fill_(float("inf"))
+        return loaded
+
+    load = module.load_system
+    monkeypatch.setattr(module, "load_system", spoiled)
+    with pytest.raises(A2UError, match="prediction holds NaN or infinite values"):
+        matting(*photograph(tmp_path))
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" \\'\"(),=#~*[]{}$"), min_size=1))
+def test_names_of_files_are_taken_as_they_are_typed(typed):
+    """By Hydra's own parser; what is in quotes already stays."""
+    name = f"./{typed}"
+    assert OverridesParser.create().parse_override(as_typed(f"image={name}", ["image"])).value() == name
+    assert as_typed(f"image='{typed}", ["image"]) == f"image='{typed}"
+    assert as_typed(f"erode={typed}", ["image"]) == f"erode={typed}"

@@ -1,0 +1,121 @@
+"""What --help prints, and what is said where a script is stopped."""
+
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from a2u.cli.help import help_text
+from a2u.cli.main import main
+from a2u.config import CONFIG_DIR, compose
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = {path.stem: path.read_text() for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem != "data"}
+
+
+def values(printed):
+    """What is printed behind each key, and beside it."""
+    unwrapped = re.sub(r"\n {40}", " ", printed)
+    return {
+        key: (value, words) for key, value, words in re.findall(r"^  ([\w.]+)=(\S*) *(.*)$", unwrapped, re.MULTILINE)
+    }
+
+
+def test_help_lists_every_choice_and_no_schema():
+    printed = help_text("", "train", [])
+    listed = values(printed)
+    for group in ("dataset", "metrics", "model", "sample", "scale", "task", "trainer", "upsampler"):
+        assert listed[group][1].split(" | ") == sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+    assert "schema" not in printed
+    table, words = listed["experiment"]  # the last of the tables
+    for row in words.split(" | "):
+        assert (CONFIG_DIR / "experiment" / table / f"{row}.yaml").is_file()
+
+
+def test_help_shows_every_key_of_the_configuration():
+    def keys(node, path=""):
+        for key in node:
+            inner = node._get_node(key)
+            yield from keys(inner, f"{path}{key}.") if isinstance(inner, DictConfig) else [f"{path}{key}"]
+
+    names = ("model.name", "upsampler.name", "dataset.name")  # chosen as model=, upsampler=, dataset=
+    assert set(keys(compose())) - set(names) <= values(help_text("", "train", [])).keys()
+
+
+def test_help_says_of_a_key_what_stands_beside_it_and_which_values_it_has():
+    listed = values(help_text("", "train", ["scale=paper"]))
+    assert listed["trainer.schedule"] == ("multistep", "multistep | one_cycle | constant")
+    assert listed["trainer.lr"] == ("0.01", "of new layers")
+    assert listed["trainer.milestones"] == ("[20,26]", "epochs after which lr is multiplied by gamma")
+    assert listed["dataset.root"][0] == "null"
+
+
+def test_help_shows_what_the_command_line_gives_and_runs_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["scripts/train.py", "--help", "upsampler=a2u", "trainer.epochs=7"])
+    main("train", lambda cfg: pytest.fail("ran"))
+    printed = capsys.readouterr().out
+    assert printed.startswith(__doc__)
+    assert values(printed)["upsampler"][0] == "a2u"
+    assert values(printed)["trainer.epochs"][0] == "7"
+
+
+def test_help_says_what_is_wrong_with_the_command_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-h", "upsampler=nothing"])
+    with pytest.raises(SystemExit) as stopped:
+        main("train", lambda cfg: pytest.fail("ran"))
+    assert stopped.value.code == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_a_scripts_help_has_its_examples_and_ends_well():
+    command = [sys.executable, str(ROOT / "scripts" / "table.py"), "--help"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.count("\n    python scripts/table.py ") == 3
+    assert values(ended.stdout)["rows"][0] == "[]"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_examples_of_a_script_are_of_itself(script):
+    """That keys and values in them exist is for the configuration to say."""
+    examples = re.findall(r"^    (python .*)$", SCRIPTS[script], re.MULTILINE)
+    assert examples
+    for example in examples:
+        python, path, *overrides = example.split()
+        assert path == f"scripts/{script}.py"
+        handed_on = ("scale=", "dataset") if script in ("table", "figures", "study") else ()
+        own = [word for word in overrides if not word.startswith(handed_on)] if handed_on else overrides
+        compose(own, script)
+
+
+@pytest.mark.parametrize(
+    ("script", "work", "words"),
+    [
+        ("train", "a2u.engine.run.run", ["scale=smoke"]),
+        ("table", "a2u.reproduce.table.make_table", ["table=table2"]),
+        ("figures", "a2u.reproduce.figures.make_figures", []),
+        ("evaluate", "a2u.apply.evaluate_weights.evaluate_weights", ["system=trimap_only"]),
+        ("predict", "a2u.apply.predict.predict_photographs", ["image=a.png", "trimap=b.png"]),
+        ("export", "a2u.apply.export.export", ["weights=a", "to=b"]),
+        ("report", "a2u.reproduce.html_report.make_page", []),
+        ("shipped", "a2u.reproduce.shipped.make", ["photographs=a"]),
+        ("bench", "a2u.bench.report.bench", []),
+        ("study", "a2u.reproduce.study.command.study", []),
+    ],
+)
+def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_path, script, work, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(work, lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "scripts" / f"{script}.py"), *words])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    goes_on = script in ("train", "table", "figures", "study")
+    assert stopped.value.code == (
+        "stopped; the same command goes on from the last checkpoint" if goes_on else "stopped"
+    )

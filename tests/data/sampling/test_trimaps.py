@@ -1,0 +1,104 @@
+"""Trimaps from alpha, against erosion by brute force."""
+
+import cv2
+import numpy as np
+import pytest
+
+from a2u.data.sampling.trimaps import is_unknown, trimap_from_alpha, trimap_from_mask
+
+
+def eroded(mask: np.ndarray, size: int) -> np.ndarray:
+    """Pixels whose whole ellipse, as far as it lies in the picture, is in the mask."""
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    offsets = np.argwhere(ellipse) - size // 2
+    result = np.zeros_like(mask)
+    for y, x in np.ndindex(mask.shape):
+        around = offsets + np.array([y, x])
+        inside = around[((around >= 0) & (around < mask.shape)).all(axis=1)]
+        result[y, x] = mask[tuple(inside.T)].all()
+    return result
+
+
+@pytest.mark.parametrize("shape", [(23, 31), (1, 40), (40, 1), (1, 1)])
+@pytest.mark.parametrize(("fg_size", "bg_size"), [(1, 1), (2, 5), (7, 4), (29, 3)])
+def test_against_brute_force(shape, fg_size, bg_size):
+    rng = np.random.default_rng(sum(shape) + fg_size)
+    coarse = rng.integers(-300, 600, (4, 4)).astype(np.float32)
+    alpha = np.clip(cv2.resize(coarse, shape[::-1]), 0, 255).astype(np.uint8)
+    expected = np.full(shape, 128)
+    expected[eroded(alpha == 255, fg_size)] = 255
+    expected[eroded(alpha == 0, bg_size)] = 0
+    trimap = trimap_from_alpha(alpha, fg_size, bg_size)
+    assert trimap.dtype == np.uint8
+    np.testing.assert_array_equal(trimap, expected)
+    unknown = [[is_unknown(alpha, y, x, fg_size, bg_size) for x in range(shape[1])] for y in range(shape[0])]
+    np.testing.assert_array_equal(unknown, expected == 128)
+
+
+def test_the_foreground_size_erodes_the_foreground():
+    alpha = np.zeros((5, 100), np.uint8)
+    alpha[:, 50:] = 255
+    trimap = trimap_from_alpha(alpha, fg_size=21, bg_size=5)
+    assert (trimap[2] == 128).sum() == 10 + 2
+    assert (trimap[2, :48] == 0).all()
+    assert (trimap[2, 60:] == 255).all()
+
+
+def test_almost_opaque_and_almost_clear_are_unknown():
+    np.testing.assert_array_equal(trimap_from_alpha(np.array([[0, 1, 254, 255]], np.uint8), 1, 1), [[0, 128, 128, 255]])
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_the_border_of_the_picture_does_not_erode(value):
+    alpha = np.full((9, 12), value, np.uint8)
+    np.testing.assert_array_equal(trimap_from_alpha(alpha, 29, 29), alpha)
+
+
+def test_size_below_one():
+    with pytest.raises(ValueError, match="diameter 0"):
+        trimap_from_alpha(np.zeros((3, 3), np.uint8), 0, 1)
+
+
+def distances(mask: np.ndarray) -> np.ndarray:
+    """Squared distance from every pixel to the nearest one that is False; larger than any picture where none is."""
+    zeros = np.argwhere(~mask)
+    pixels = np.indices(mask.shape).reshape(2, -1, 1)
+    squares = ((pixels - zeros.T[:, None]) ** 2).sum(axis=0)
+    return squares.min(axis=1, initial=2**40).reshape(mask.shape)
+
+
+@pytest.mark.parametrize("shape", [(29, 37), (1, 40), (40, 1), (1, 1)])
+@pytest.mark.parametrize(("erode", "dilate"), [(0, 0), (3, 0), (0, 4), (2, 5), (13, 10), (1000, 1000)])
+def test_a_mask_is_known_but_for_a_band_along_its_outline(shape, erode, dilate):
+    """Against the distances of all pairs of pixels."""
+    coarse = np.random.default_rng(erode).integers(0, 256, (3, 4)).astype(np.float32)
+    mask = np.clip(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    expected = np.full(mask.shape, 128)
+    expected[distances(mask >= 128) > erode**2] = 255
+    expected[distances(mask < 128) > dilate**2] = 0
+    trimap = trimap_from_mask(mask, erode, dilate)
+    assert trimap.dtype == np.uint8
+    np.testing.assert_array_equal(trimap, expected)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_mask_of_one_kind_is_known_everywhere(value):
+    mask = np.full((9, 12), value, np.uint8)
+    np.testing.assert_array_equal(trimap_from_mask(mask, 5, 5), mask)
+
+
+def test_wide_bands_about_one_pixel_are_discs():
+    """To the last pixel, and in a time that does not grow with their width."""
+    mask = np.zeros((901, 1001), np.uint8)
+    mask[450, 500] = 255
+    y, x = np.indices(mask.shape)
+    for dilate in (200, 325, 425):
+        inside = (y - 450) ** 2 + (x - 500) ** 2 <= dilate**2
+        np.testing.assert_array_equal(trimap_from_mask(mask, 1, dilate), np.where(inside, 128, 0))
+
+
+def test_the_widths_of_the_band_are_pixels():
+    mask = np.zeros((5, 100), np.uint8)
+    mask[:, 50:] = 255
+    trimap = trimap_from_mask(mask, erode=7, dilate=3)
+    np.testing.assert_array_equal(np.flatnonzero(trimap[2] == 128), np.arange(47, 57))
