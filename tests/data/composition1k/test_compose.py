@@ -91,7 +91,7 @@ def test_pictures_that_cannot_be_taken(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     save(tmp_path / "cut.jpg", noise(64, 64, 3))
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:2000])
-    for name, words in (("deep.png", "more than 8 bits"), ("text.png", "not an image"), ("cut.jpg", "truncated")):
+    for name, words in (("deep.png", "16 bits a channel"), ("text.png", "not an image"), ("cut.jpg", "damaged")):
         with pytest.raises(DataError, match=rf"{name}.*{words}"):
             read_picture(tmp_path / name)
 

@@ -96,7 +96,7 @@ def test_contents_only_when_deep(root):
     assert found(root).problems == []
     problems = found(root, deep=True).problems
     assert len(problems) == 3
-    for words in ("fg/x.jpg (", "alpha/b.png is coloured", r"trimaps/b_0.png holds the value(s) 77"):
+    for words in ("fg/x.jpg is damaged", "alpha/b.png is coloured", r"trimaps/b_0.png holds the value(s) 77"):
         assert any(words in problem for problem in problems), words
 
 

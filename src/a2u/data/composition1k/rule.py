@@ -15,10 +15,10 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from a2u.data.files.images import opened
 from a2u.data.sampling.trimaps import trimap_from_alpha
-from a2u.errors import DataError
 
 RULE = 1  # its version, to be raised with any change of a pixel, so that older composites are made again
 
@@ -68,19 +68,10 @@ def trimap(name: str, alpha: np.ndarray, largest: int) -> np.ndarray:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """Colours of a file as the released program takes them, 8-bit RGB.
+    """Read an image as the released program does: 8-bit RGB, opacity dropped, EXIF orientation ignored.
 
-    Raises DataError if it cannot be read or has more than 8 bits, which PIL would cut off.
+    Raises:
+        DataError: the file is missing, damaged, or has more than 8 bits a channel.
     """
-    try:
-        with Image.open(path) as image:
-            mode, picture = image.mode, image.convert("RGB")
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is damaged or not an image ({error}): copy or download it again") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}): copy or download it again") from error
-    except Exception as error:  # PIL's of a damaged file are of a dozen types
-        raise DataError(f"{path} is damaged ({error}): copy or download it again") from error
-    if mode.startswith(("I", "F")):
-        raise DataError(f"{path} has more than 8 bits a channel; convert it to 8 bits a channel")
-    return picture
+    with opened(path) as image:
+        return image.convert("RGB")

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from glob import glob, has_magic
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -18,11 +17,11 @@ from a2u.files import user_path
 
 log = logging.getLogger(__name__)
 
-# Endings that are looked for: those that PIL and OpenCV, as they are installed, both know.
+# Endings that are searched for; Pillow can be installed without AVIF.
 ENDINGS = tuple(
-    suffix
-    for suffix in (*SUFFIXES, ".webp", ".tif", ".tiff", ".bmp", ".avif")
-    if suffix in Image.registered_extensions() and cv2.haveImageWriter(f"a{suffix}")
+    ending
+    for ending in (*SUFFIXES, ".webp", ".tif", ".tiff", ".bmp", ".avif")
+    if ending in Image.registered_extensions()
 )
 
 
