@@ -29,6 +29,13 @@ FIXTURES = {
     ),
     "carafe_k5_g1_dil2_m8_r2_c16_5x7": ("carafe", {"compressed_channels": 8, "dilation": 2}),
     "carafe_k5_g1_m8_r2_c16_5x7": ("carafe", {"compressed_channels": 8}),
+    "fade_k3_r2_c8_3x5": ("fade", {"kernel_size": 3}),
+    "fade_k5_r2_c16_5x7": ("fade", {}),
+    "fade_ungated_k5_r2_c16_5x7": ("fade", {"gated": False}),
+    "fade_lite_k3_r2_c8_3x5": ("fade", {"kernel_size": 3, "lite": True}),
+    "fade_lite_k5_r2_c16_5x7": ("fade", {"lite": True}),
+    "jbu_rad2_key8_r2_c8_3x5": ("jbu", {"radius": 2, "key_channels": 8}),
+    "jbu_rad3_key8_r2_c8_5x7": ("jbu", {"key_channels": 8}),
 }
 
 
