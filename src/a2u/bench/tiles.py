@@ -27,7 +27,7 @@ def lines() -> Iterator[Line]:
 
     @torch.inference_mode()
     def tiled() -> Tensor:
-        return model.tiled(x, 512)
+        return tiled(model, x, 512)
 
     peak = peak_mb(whole)
     yield Line("tiles", "released network, 1088 x 1920, whole", "MB", peak, target=CARD)
