@@ -1,5 +1,6 @@
 """The contract every upsampling operator keeps (and the network relies on)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -24,6 +25,10 @@ class Upsampler(nn.Module):
     reads_guide: ClassVar[bool] = True
     has_kernels: ClassVar[bool] = False  # it makes a kernel for every output position, which `kernel` gives
     reach: int | None = None  # an output reads at most so many pixels of the small map to each side; None: any
+    keeps_initial_values: ClassVar[bool] = False  # a network that initialises itself leaves this operator as it is
+    # Parts that the authors' program names otherwise, ours -> theirs ("encode": "content_encoder"); None: no such
+    # program is known to `released.load_operator`
+    released_names: ClassVar[Mapping[str, str] | None] = None
 
     def __init__(self, channels: int, ratio: int = 2, paired: bool = False) -> None:
         super().__init__()
