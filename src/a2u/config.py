@@ -152,6 +152,7 @@ class MattingNetworkConfig(ModelConfig):
 class MattingModelConfig(MattingNetworkConfig):
     """The matting network of Sec. 6.1, with a place for an upsampling operator."""
 
+    encoder: str = "resnet34"  # or another of a2u.models.encoders
     width: float = 1.0  # multiplies every channel count
     encoder_blocks: list[int] = field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
     decoder_blocks: int = 2  # of each of the four stages
@@ -520,7 +521,7 @@ class FiguresConfig:
 class BenchConfig:
     """configs/bench.yaml: time and memory of every part, beside a plain formulation of the same."""
 
-    parts: list[str] = field(default_factory=list)  # modules of src/a2u/bench; empty: all but gpu
+    parts: list[str] = field(default_factory=list)  # modules of scripts/bench; empty: all but gpu
     name: str = "cpu"  # of the file with the measurements: one a kind of machine
     outputs: str = "outputs"
     publish: bool = False  # copy the latest measurements to results/bench instead
