@@ -315,7 +315,7 @@ def test_what_is_read_is_not_overwritten(matting, tmp_path):
     words = photograph(tmp_path)
     (tmp_path / "trimaps" / "photo.png").rename(tmp_path / "photo_alpha.png")
     content = (tmp_path / "photo_alpha.png").read_bytes()
-    with pytest.raises(ConfigError, match=r"photo_alpha\.png is an input and would be overwritten: give another folder"):
+    with pytest.raises(ConfigError, match=r"photo_alpha\.png is an input and would be overwritten: give another"):
         matting(words[0], f"trimap={tmp_path / 'photo_alpha.png'}", folder=".")
     assert (tmp_path / "photo_alpha.png").read_bytes() == content
 
