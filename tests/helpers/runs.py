@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from a2u.config import compose, plain
-from a2u.engine.run import make_model
+from a2u.engine.prepare import make_model
 from a2u.models.build import count_parameters
 from a2u.models.weights.exported import write_exported
 
