@@ -230,7 +230,7 @@ def test_what_is_no_checkpoint_is_not_exported(exported, tmp_path):
 
 def test_a_killed_export_leaves_no_pair_that_looks_whole(trained, exported, monkeypatch):
     """Killed between its two files: new weights beside no manifest, or beside that of others."""
-    from a2u.models import exported as module
+    from a2u.models.weights import exported as module
 
     def killed(*_):
         raise KeyboardInterrupt
