@@ -4,10 +4,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from a2u.config import compose, plain
+from a2u.config import compose
 from a2u.engine.run import make_model
 from a2u.models.build import count_parameters
 from a2u.models.weights.exported import write_exported
+from a2u.settings import plain
 
 
 def smoke(outputs: Path, *overrides: str) -> DictConfig:

@@ -1,26 +1,36 @@
 """From a checkpoint to a file for others, with a manifest that says what it is."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig
 from torch import nn
 
 from a2u.apply.systems import load_network
-from a2u.config import plain
 from a2u.engine.checkpoint import load_checkpoint, mark_of, task_of, trained_config
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
 from a2u.models.weights.exported import write_exported
 from a2u.models.weights.exported_onnx import write_onnx
+from a2u.settings import field, plain, schema
 
 # By the ending of the file: (where to, the network, the manifest but for what only the file's writer knows).
 WRITERS: dict[str, Callable[[Path, nn.Module, Mapping[str, Any]], dict[str, Any]]] = {
     ".safetensors": write_exported,
     ".onnx": write_onnx,
 }
+
+
+@schema("export")
+@dataclass
+class ExportConfig:
+    """configs/export.yaml: a checkpoint as a file for others."""
+
+    weights: str = field(MISSING, "a last.pt or best.pt of ours")
+    to: str = field(MISSING, "FILE.safetensors or FILE.onnx; its manifest FILE.json comes to lie beside it")
 
 
 def export(weights: Path, to: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from a2u.config import Norm, plain
+from a2u.config import Norm
 from a2u.data import prepare_data
 from a2u.engine import distributed
 from a2u.engine.checkpoint import latest_checkpoint
@@ -25,13 +25,13 @@ from a2u.engine.provenance import commit, provenance
 from a2u.engine.tasks.base import Picture, Task
 from a2u.engine.tasks.matting import Matting
 from a2u.engine.tasks.reconstruction import Reconstruction
-from a2u.engine.validate import check_ranges
 from a2u.errors import ConfigError
 from a2u.files import flush_folder, locked, naming, sweep, write_json
 from a2u.models import build_model
 from a2u.models.build import count_parameters
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.norms.synchronised import synchronise
+from a2u.settings import plain, validate
 
 TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
 
@@ -184,9 +184,11 @@ def _write_result(
 def check(cfg: DictConfig) -> None:
     """Refuse impossible values and combinations in a sentence. Raises ConfigError."""
     check_parts(cfg, cfg.task.name, f"task={cfg.task.name}")
-    check_ranges(cfg)
+    validate(cfg)
     with torch.device("meta"):
         model = make_model(cfg)
+    if cfg.trainer.epochs < 1 and any(True for _ in model.parameters()):
+        raise ConfigError(f"trainer.epochs must be at least 1; got {cfg.trainer.epochs}.")
     TASKS[cfg.task.name].check(cfg, model)
     if distributed.count() > 1:
         _check_shared(cfg)

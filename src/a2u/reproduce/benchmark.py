@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from a2u.apply.evaluate_weights import evaluate_weights, evaluated
-from a2u.config import TableConfig
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import A2UError
 from a2u.files import write_json
 from a2u.reproduce.benchmark_page import Measured, page
 from a2u.reproduce.benchmark_sets import Asked, Done, parse_request, weights_of
-from a2u.reproduce.rows import RowRun
+from a2u.reproduce.rows import RowRun, TableConfig
 from a2u.reproduce.submission import make_submission
 from a2u.reproduce.table import (
     RESULTS,

@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import dataclass
+from enum import Enum
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -16,7 +18,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from a2u.cli.main import GOES_ON, user_errors
-from a2u.config import Launcher, LauncherConfig
 from a2u.engine.identity import Places, finished
 from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
@@ -25,6 +26,23 @@ from a2u.reproduce.hydra_launch import HydraLauncher
 from a2u.reproduce.progress import Report
 from a2u.reproduce.render import one_result
 from a2u.reproduce.rows import RowRun
+from a2u.settings import schema
+
+
+class Launcher(Enum):
+    """A process per row on this machine, or one row after the other in this process."""
+
+    local = 1
+    inline = 2
+
+
+@schema("launcher/launcher")
+@dataclass
+class LauncherConfig:
+    """How the rows of a table are run on this machine; Hydra's launchers have types of their own."""
+
+    name: Launcher = Launcher.local
+
 
 FORKS = get_context("forkserver")
 # Importing takes as long as a hundred steps of a small network; PyTorch's optimizers import the last.

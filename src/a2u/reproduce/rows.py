@@ -6,18 +6,40 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from a2u.config import MattingModelConfig, TableConfig, Task, UntrainedConfig, compose, options_of
+from a2u.config import MattingModelConfig, Task, UntrainedConfig, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.run import check, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.build import count_parameters
 from a2u.reproduce.published import metrics_of, published, rows_of
+from a2u.settings import field, schema
 
 # What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
 SCALED = {"width", "encoder_blocks", "decoder_blocks", "aspp"}  # of a network, what small scales change
+
+
+@schema("table")
+@dataclass
+class TableConfig:
+    """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
+
+    table: str = field("table2", "table1 ... table7")
+    rows: list[str] = field([], "empty: every row")
+    seeds: int = field(1, "seeds 0 .. seeds-1", least=1)
+    baseline: str | None = field(
+        None, "row that the others' differences are from, of several seeds; null: the first trained"
+    )
+    jobs: int | None = field(
+        None,
+        "rows at a time; null: one per CPU core, one beside a GPU, all through a launcher of Hydra's",
+        least=1,
+    )
+    publish: bool = field(False, "copy finished results to results/ instead of running")
+    photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Table 6")
+    launcher: Any = field(MISSING)  # a LauncherConfig, or what a launcher of Hydra's is configured by
 
 
 @dataclass(frozen=True, eq=False)

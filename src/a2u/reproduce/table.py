@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from a2u.config import TableConfig, split_command_line
+from a2u.config import split_command_line
 from a2u.data import build_data, prepare_data
 from a2u.engine import distributed
 from a2u.engine.identity import finished
@@ -25,7 +25,7 @@ from a2u.reproduce.differences import differences_page
 from a2u.reproduce.launch import Failures, launch
 from a2u.reproduce.published import QUOTED, lines_of, rows_of
 from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
-from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
+from a2u.reproduce.rows import RowRun, TableConfig, paper_parameters, row_runs
 
 RESULTS = REPOSITORY / "results"
 PAGES = ("README.md", "docs/results.md", "docs/predict.md")  # where published tables are shown

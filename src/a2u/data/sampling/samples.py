@@ -6,14 +6,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from a2u.config import SampleConfig
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import MattingData
 from a2u.errors import DataError
-
-# Names how samples are drawn: raise it with every change after which a seed gives others, or finished runs of both
-# kinds would be taken for the same.
-SAMPLES_VERSION = 2
 
 # What a generator is for: streams of one seed never meet.
 _SAMPLE, _ORDER = 0, 1

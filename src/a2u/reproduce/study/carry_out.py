@@ -7,11 +7,21 @@ from functools import partial
 from tqdm import tqdm
 
 from a2u.apply.evaluate_weights import evaluate_weights
-from a2u.config import Launcher, LauncherConfig
 from a2u.engine.identity import finished
 from a2u.engine.provenance import commit
 from a2u.files import BUSY
-from a2u.reproduce.launch import Failures, Job, OwnProcess, at_once_here, ended_with, log_of, side_by_side, work_here
+from a2u.reproduce.launch import (
+    Failures,
+    Job,
+    Launcher,
+    LauncherConfig,
+    OwnProcess,
+    at_once_here,
+    ended_with,
+    log_of,
+    side_by_side,
+    work_here,
+)
 from a2u.reproduce.rows import RowRun
 from a2u.reproduce.study.failures import note
 from a2u.reproduce.study.protocol import TEST, Evaluation, Study, seeds_of_the_protocol
