@@ -95,6 +95,7 @@ class MattingNetworkConfig(ModelConfig):
 class MattingModelConfig(MattingNetworkConfig):
     """The matting network of Sec. 6.1, with a place for an upsampling operator."""
 
+    encoder: str = field("resnet34", "or another of a2u.models.encoders", added_later=True)
     width: float = 1.0  # multiplies every channel count
     encoder_blocks: list[int] = dataclasses.field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
     decoder_blocks: int = 2  # of each of the four stages
@@ -188,8 +189,12 @@ class Config:
 
 
 def operator_schema(operator: type[Upsampler]) -> type:
-    """Dataclass with an operator's options: its constructor's arguments after `channels`."""
+    """Return a dataclass with an operator's options: its constructor's arguments after `channels`.
+
+    What a key means is taken from the section "Args" of the operator's docstring.
+    """
     hints = get_type_hints(operator.__init__)
+    meanings = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(operator) or "", re.MULTILINE))
     options: list[tuple[str, Any, Any]] = [("name", str, operator.name)]
     for key, parameter in inspect.signature(operator).parameters.items():
         if key == "channels":
@@ -198,7 +203,8 @@ def operator_schema(operator: type[Upsampler]) -> type:
         if get_origin(kind) is Literal:
             choices = Enum(f"{operator.name}_{key}", {value: value for value in get_args(kind)})  # type: ignore[misc]
             kind, default = _importable(choices), choices[default]
-        options.append((key, kind, default))
+        later = key in operator.later_options
+        options.append((key, kind, field(default, " ".join(meanings.get(key, "").split()), added_later=later)))
     return _importable(make_dataclass(f"{operator.__name__}Options", options, bases=(UpsamplerConfig,)))
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -27,6 +27,15 @@ def uniform_(weight: Tensor) -> Tensor:
 
 
 DRAWS: dict[str, Callable[[Tensor], Tensor]] = {"xavier": xavier_, "pytorch": uniform_}
+
+
+def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], Any]) -> None:
+    """Fill the weight of every convolution in `module` by `draw`, in place, and set biases to 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d) and not part.weight.is_meta:
+            draw(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 class FreeKernel(nn.Module):
