@@ -27,7 +27,7 @@ class Loaded:
     name: str  # of the row, or of the released configuration
     task: str
     description: dict[str, Any]  # for the result
-    mark: str  # SHA-256 of the weights file; the system's name where there is none
+    mark: str  # SHA-256 of the weights (exported ones without their metadata); the system's name where there are none
     train_names: Sequence[str] = ()  # of what it was trained on, where that is known
 
 
@@ -56,8 +56,13 @@ def load_system(system: System, weights: str | None) -> Loaded:
 
 
 def weights_mark(system: System, weights: str | None) -> str:
-    """SHA-256 of the weights file; the system's name where none is given. Raises OSError as reading a file does."""
-    return system.name if weights is None else sha256(Path(weights))
+    """The mark that `load_system` gives, without building the network. Raises OSError or WeightsError."""
+    if weights is None:
+        return system.name
+    path = Path(weights)
+    exported = system is System.checkpoint and path.suffix == ".safetensors"
+    mark: str = read_manifest(path)["sha256"] if exported else sha256(path)
+    return mark
 
 
 def load_network(path: Path, trained: DictConfig, checkpoint: dict[str, Any]) -> nn.Module:
