@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from a2u.config import compose, plain
-from a2u.engine.run import make_model
+from a2u.engine.prepare import make_model
 from a2u.models.build import count_parameters
 from a2u.models.weights.exported import write_exported
 

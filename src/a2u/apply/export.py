@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from torch import nn
 
 from a2u.apply.systems import load_network
 from a2u.config import plain
 from a2u.engine.checkpoint import load_checkpoint, mark_of, task_of, trained_config
-from a2u.engine.identity import finished
+from a2u.engine.identity import read_result
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
 from a2u.models.weights.exported import write_exported
@@ -37,7 +36,7 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
     trained = trained_config(weights, checkpoint)
     model = load_network(weights, trained, checkpoint)
     mark, step = mark_of(weights, checkpoint), checkpoint["step"]
-    result = _result(weights, trained, mark)
+    result = _result(weights, mark)
     about = {
         "task": task_of(trained),
         **{key: trained[key] for key in ("table", "row", "scale", "seed")},
@@ -61,12 +60,10 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
         raise ConfigError(f"to={to} cannot be written: {error.strerror or error}.") from error
 
 
-def _result(weights: Path, trained: DictConfig, mark: str) -> dict[str, Any] | None:
+def _result(weights: Path, mark: str) -> dict[str, Any] | None:
     """Return the finished result of a checkpoint's run, where the checkpoint is still in the run's folder."""
-    folder = weights.absolute().parent
-    if folder.name != f"seed{trained.seed}-{mark[:8]}":
-        return None
-    return finished(folder.parent).get(mark)
+    result = read_result(weights.with_name("result.json"))
+    return result if result and result["hash"] == mark else None
 
 
 def _metrics(result: dict[str, Any], step: int) -> dict[str, float] | None:

@@ -21,7 +21,7 @@ from a2u.data.files.photographs import find_together, read_photograph
 from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.engine.evaluate import predict
 from a2u.engine.memory import is_out_of_memory
-from a2u.engine.run import channels_last, check_tile, choose_device
+from a2u.engine.prepare import channels_last, check_tile, choose_device
 from a2u.engine.validate import check_ranges
 from a2u.errors import A2UError, ConfigError
 from a2u.files import reason, user_path
