@@ -10,7 +10,7 @@ from torch import nn
 from a2u.config import compose
 from a2u.engine import evaluate
 from a2u.engine.evaluate import predict
-from a2u.engine.run import check, make_model
+from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError
 from a2u.models.networks.classic import ClosedForm
 from a2u.models.networks.dim import DIM
