@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from a2u.config import CONFIG_DIR, MattingModelConfig, ReconstructionModelConfig, compose, options_of
 from a2u.data.sampling.settings import SampleConfig
 from a2u.engine.identity import identity
-from a2u.engine.run import check
+from a2u.engine.prepare import check
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
 from a2u.reproduce.published import published, rows_of

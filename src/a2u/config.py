@@ -392,12 +392,6 @@ def explain(error: Exception) -> str:
     missing = re.search(r"Could not find '([^/']+)/([^']+)'", str(error))
     if missing:
         return _no_such_option(*missing.groups())
-    plugin = re.search(r"In 'launcher/(\w+)': Could not load 'hydra/launcher/", str(error))
-    if plugin:
-        return (
-            f"launcher={plugin.group(1)} needs a package that is not installed; "
-            "pip install -e '.[launchers]' in the checkout installs it."
-        )
     causes: list[BaseException] = [error]
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)

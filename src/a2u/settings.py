@@ -12,6 +12,7 @@ types configs/dataset/example.yaml, which says `defaults: [example_schema, _self
 import dataclasses
 import math
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -57,10 +58,10 @@ class Key:
 
 
 def field(default: Value, help: str = "", **about: Any) -> Value:
-    """Declare a key with its default; `help` and `about` are the fields of `Key`. A list is copied."""
+    """Declare a key with its default; `help` and `about` are the fields of `Key`. A list or a dict is copied."""
     metadata = {"key": Key(help, **about)}
-    if isinstance(default, list):
-        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)  # type: ignore[return-value]
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=lambda: copy(default), metadata=metadata)  # type: ignore[return-value]
     return dataclasses.field(default=default, metadata=metadata)
 
 

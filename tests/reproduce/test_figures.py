@@ -25,7 +25,7 @@ from a2u.engine.checkpoint import CheckpointError
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import finished
 from a2u.engine.kernels import in_colours, last_upsampling
-from a2u.engine.run import make_model
+from a2u.engine.prepare import make_model
 from a2u.errors import ConfigError, DataError
 from a2u.metrics import sad
 from a2u.models import build_model

@@ -23,6 +23,17 @@ FIXTURES = {
     "dysample_pl_scope0_g4_r2_c16_5x7": ("dysample", {"style": "pl"}),
     "dysample_pl_scope1_g4_r2_c16_5x7": ("dysample", {"style": "pl", "dynamic_scope": True}),
     "dysample_pl_scope1_g4_r4_c16_3x5": ("dysample", {"style": "pl", "dynamic_scope": True, "ratio": 4}),
+    "sapa_i_k3_r2_c8_3x5": ("sapa", {"variant": "i", "kernel_size": 3}),
+    "sapa_i_k5_r2_c16_5x7": ("sapa", {"variant": "i"}),
+    "sapa_b_layernorm_k3_d4_r2_c8_3x5": ("sapa", {"kernel_size": 3, "embedding": 4}),
+    "sapa_b_layernorm_k5_d4_r3_c8_5x7": ("sapa", {"embedding": 4, "ratio": 3}),
+    "sapa_b_layernorm_k5_d8_r2_c16_5x7": ("sapa", {"embedding": 8}),
+    "sapa_b_groupnorm_k5_d8_r2_c32_5x7": ("sapa", {"embedding": 8, "norm": "group"}),
+    "sapa_g_released_k5_d4_r3_c8_5x7": ("sapa", {"variant": "g", "embedding": 4, "ratio": 3}),
+    "sapa_g_released_k5_d8_r2_c16_5x7": ("sapa", {"variant": "g", "embedding": 8}),
+    "sapa_cat_released_k5_d8_r2_c16_5x7": ("sapa", {"variant": "cat", "embedding": 8}),
+    "sapa_d_offsethigh_p9_g4_d4_r2_c16_5x7": ("sapa_d", {"embedding": 4}),
+    "sapa_d_offsetlow_p9_g4_d4_r2_c16_5x7": ("sapa_d", {"embedding": 4, "high_offset": False}),
     "carafe_k3_g2_m4_r3_c8_5x7": (
         "carafe",
         {"up_kernel_size": 3, "compressed_channels": 4, "groups": 2, "ratio": 3},
@@ -80,6 +91,8 @@ def test_equals_the_released_program(request, file):
         assert relative_error(whole, data["y"] + data["guide_out"] - data["guide"]) < 1e-9
     for key, found in made.items():
         assert relative_error(found, data[key]) < 1e-9
+    if "kernel" in data:
+        assert relative_error(operator.kernel(x, guide), data["kernel"]) < 1e-9
     torch.autograd.backward(list(made.values()), [torch.from_numpy(data[f"grad_{key}"]) for key in made])
     assert relative_error(x.grad, data["grad_x"]) < 1e-9
     if guide is not None:

@@ -17,8 +17,8 @@ from a2u.apply.systems import System, load_system, weights_mark
 from a2u.data.types import DatasetConfig
 from a2u.engine import distributed
 from a2u.engine.identity import dataset_identity, finished
+from a2u.engine.prepare import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.provenance import commit, provenance
-from a2u.engine.run import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.settings import EvaluationConfig, RuntimeConfig
 from a2u.engine.tasks.base import Picture
 from a2u.files import write_json
@@ -127,7 +127,7 @@ def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -
 
 def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     """Every result on the dataset under runtime.outputs, by hash."""
-    return finished(_folder(cfg), "result.json")
+    return finished(_folder(cfg), files="*/result.json")
 
 
 def _mark(cfg: DictConfig, weights: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,17 +57,30 @@ def _counted(values: dict[str, Any], kinds: Sequence[type]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Places:
-    """Files of one run, under runtime.outputs."""
+    """Files of one run, all in one folder under runtime.outputs."""
 
-    result: Path  # <table>/<dataset>/<scale>/<row>/seed<k>.json
-    folder: Path  # beside it: checkpoints, logs, per-image metrics; named by seed and hash
+    folder: Path  # <table>/<dataset>/<scale>/<row>/seed<k>-<first digits of the hash>
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Places":
         variant = f"{cfg.upsampler.name}-{identity(cfg, seed=False)[:8]}"  # variants do not overwrite each other
         row = cfg.row if cfg.row != "custom" else variant
-        parent = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
-        return cls(parent / f"seed{cfg.seed}.json", parent / f"seed{cfg.seed}-{identity(cfg)[:8]}")
+        of_row = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
+        return cls(of_row / f"seed{cfg.seed}-{identity(cfg)[:8]}")
+
+    @property
+    def of_table(self) -> Path:
+        """The folder of the whole table, on one dataset at one scale."""
+        return self.folder.parents[1]
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def log(self) -> Path:
+        """What the run's process prints, where it has one of its own."""
+        return self.folder / "log.txt"
 
     @property
     def last(self) -> Path:
@@ -105,14 +118,21 @@ class Places:
         return self.folder / "progress.json"
 
 
-def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, Any]]:
+RUNS = "*/*/*/*/seed*-*/result.json"  # what Places.of names, under runtime.outputs
+
+
+def finished(outputs: Path, hashes: Collection[str] | None = None, files: str = RUNS) -> dict[str, dict[str, Any]]:
     """Every finished result under `outputs`, by hash; of several the latest. Damaged files are passed over.
 
-    files: a pattern of their names.
+    Args:
+        outputs: folder that `files` is relative to.
+        hashes: of the runs asked for, whose files alone are read; None: all.
+        files: a pattern of paths. The name of each one's folder ends in the first digits of its hash.
     """
+    marks = None if hashes is None else {mark[:8] for mark in hashes}
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(outputs.rglob(files)):
-        result = read_result(path)
+    for path in sorted(outputs.glob(files)):
+        result = read_result(path) if marks is None or path.parent.name.rpartition("-")[2] in marks else None
         if result is None:
             continue
         mark, started = result["hash"], result["provenance"]["started"]
@@ -122,10 +142,12 @@ def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, An
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """A result with its `path`; None, and a warning in the log, where the file is not one."""
+    """A result with its `path`; None where there is none, or, with a warning in the log, where the file is not one."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         result["hash"], result["provenance"]["started"]
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
         return None

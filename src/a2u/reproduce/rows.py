@@ -6,40 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import MattingModelConfig, Task, UntrainedConfig, compose, options_of
 from a2u.engine.identity import Places, identity
-from a2u.engine.run import check, make_model
+from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.build import count_parameters
 from a2u.reproduce.published import metrics_of, published, rows_of
-from a2u.settings import field, schema
+from a2u.reproduce.settings import TableConfig
+from a2u.settings import validate
 
 # What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
 SCALED = {"width", "encoder_blocks", "decoder_blocks", "aspp"}  # of a network, what small scales change
-
-
-@schema("table")
-@dataclass
-class TableConfig:
-    """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
-
-    table: str = field("table2", "table1 ... table7")
-    rows: list[str] = field([], "empty: every row")
-    seeds: int = field(1, "seeds 0 .. seeds-1", least=1)
-    baseline: str | None = field(
-        None, "row that the others' differences are from, of several seeds; null: the first trained"
-    )
-    jobs: int | None = field(
-        None,
-        "rows at a time; null: one per CPU core, one beside a GPU, all through a launcher of Hydra's",
-        least=1,
-    )
-    publish: bool = field(False, "copy finished results to results/ instead of running")
-    photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Table 6")
-    launcher: Any = field(MISSING)  # a LauncherConfig, or what a launcher of Hydra's is configured by
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +46,11 @@ class RowRun:
         return learns(self.cfg)
 
     def weights(self, result: dict[str, Any]) -> Path | None:
-        """Its last checkpoint, beside its result, whichever table ran it; None where there is nothing to train.
+        """Its last checkpoint, next to its result, whichever table ran it; None where there is nothing to train.
 
         result: of this run, as a2u.engine.identity.finished gives it.
         """
-        last = self.places.last
-        return Path(result["path"]).parent / last.parent.name / last.name if self.learns else None
+        return Path(result["path"]).with_name(self.places.last.name) if self.learns else None
 
 
 def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | None = None) -> list[RowRun]:
@@ -107,10 +86,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | 
             raise ConfigError(
                 f"{override} cannot be given to a table, whose rows set {key} themselves: use rows, seeds."
             )
-    if cfg.seeds < 1:
-        raise ConfigError(f"seeds must be at least 1; got {cfg.seeds}.")
-    if cfg.jobs is not None and cfg.jobs < 1:
-        raise ConfigError(f"jobs must be at least 1; got {cfg.jobs}.")
+    validate(cfg)
     runs = []
     for row in [row for row in [*known, *others] if row in among]:
         choice = _choice(cfg.table, row)

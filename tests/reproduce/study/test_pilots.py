@@ -9,8 +9,8 @@ import pytest
 from a2u.config import split_command_line
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError
-from a2u.reproduce.launch import Launcher, LauncherConfig
-from a2u.reproduce.rows import TableConfig, row_runs
+from a2u.reproduce.rows import row_runs
+from a2u.reproduce.settings import Launcher, LauncherConfig, TableConfig
 from a2u.reproduce.study import pilots as module
 from a2u.reproduce.study import report
 from a2u.reproduce.study.command import study as command

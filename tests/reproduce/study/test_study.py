@@ -16,8 +16,7 @@ from a2u.errors import ConfigError, DataError
 from a2u.files import locked
 from a2u.reproduce import launch
 from a2u.reproduce import rows as rows_module
-from a2u.reproduce.launch import Launcher, LauncherConfig
-from a2u.reproduce.rows import TableConfig
+from a2u.reproduce.settings import Launcher, LauncherConfig, TableConfig
 from a2u.reproduce.study import carry_out as carry_out_module
 from a2u.reproduce.study import publish as publish_module
 from a2u.reproduce.study import report

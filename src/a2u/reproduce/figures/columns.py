@@ -1,19 +1,20 @@
 """Which rows the figures show, and their networks with learned weights."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from omegaconf import MISSING
 from torch import nn
 
 from a2u.apply.systems import load_network
 from a2u.data.files.folders import file_sha256
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
-from a2u.engine.run import choose_device, make_model
+from a2u.engine.prepare import choose_device, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.networks.base import MattingNetwork
-from a2u.reproduce.rows import RowRun, TableConfig, row_runs
+from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.settings import LauncherConfig, TableConfig
 from a2u.settings import field, schema
 
 
@@ -28,7 +29,7 @@ class FiguresConfig:
     photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Figure 6")
     folder: str | None = field(None, "where the figures go; null: <runtime.outputs>/figures/<dataset>/<scale>")
     jobs: int | None = field(None, "rows at a time, as for a table; of rows that are not done yet")
-    launcher: Any = field(MISSING)  # a LauncherConfig, or what a launcher of Hydra's is configured by
+    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)
 
 
 class Wanted(NamedTuple):

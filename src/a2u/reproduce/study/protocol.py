@@ -1,11 +1,11 @@
 """What docs/study.md fixes, and what a command line may choose of it."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
@@ -14,7 +14,8 @@ from a2u.data import build_data
 from a2u.data.sources.alphamatting import photographs_folder
 from a2u.errors import ConfigError, did_you_mean
 from a2u.reproduce.benchmark_sets import Done, weights_of
-from a2u.reproduce.rows import RowRun, TableConfig, row_runs
+from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.settings import LauncherConfig, TableConfig
 from a2u.settings import field, schema
 
 
@@ -34,7 +35,7 @@ class StudyConfig:
     pilots: bool = field(False, "the pilot runs, which say how many seeds are needed, instead of the study")
     publish: bool = field(False, "copy the finished study to results/ instead of running")
     report: bool = field(False, "write table, pictures and conclusion from results/ instead of running")
-    launcher: Any = field(MISSING)  # a LauncherConfig, or what a launcher of Hydra's is configured by
+    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)
 
 
 TABLE, BASELINE, METRIC = "table2", "nearest", "sad"
