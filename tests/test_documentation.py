@@ -18,12 +18,12 @@ from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
 from a2u.apply.export import export
-from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
+from a2u.config import CONFIG_DIR, compose, split_command_line
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places
 from a2u.files import sha256
 from a2u.models.weights.exported import load_exported
-from a2u.reproduce.study.protocol import scale_of, seeds_of_the_protocol
+from a2u.reproduce.study.protocol import StudyConfig, scale_of, seeds_of_the_protocol
 from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
@@ -317,7 +317,7 @@ def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
     assert len(np.unique(expected[trimap == 128])) > 50
     assert names["alpha"].shape == expected.shape == (50, 70)
     assert np.abs(255 * names["alpha"] - expected).max() <= 0.51  # predict rounds
-    meaning = json.loads((tmp_path / "a2u.json").read_text())["onnx"]["output"]["meaning"]
+    meaning = json.loads(names["session"].get_modelmeta().custom_metadata_map["a2u"])["onnx"]["output"]["meaning"]
     assert "meaningless where the trimap is known" in meaning
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from torch import nn
 
-from a2u.config import System, compose
+from a2u.config import compose
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint, task_of, trained_config
 from a2u.errors import ConfigError
 from a2u.files import sha256
@@ -19,6 +20,20 @@ from a2u.models.weights.exported import network_of, read_manifest
 from a2u.models.weights.files import check_finite, read_weights
 
 
+class System(Enum):
+    """Whose matting is evaluated: a checkpoint of this program, released weights, or what needs none."""
+
+    checkpoint = 1
+    a2u = 2
+    indexnet_matting = 3
+    gca = 4
+    gca_baseline = 5
+    dim = 6
+    closed_form = 7
+    knn = 8
+    trimap_only = 9
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A network ready to predict, and where it comes from."""
@@ -27,7 +42,7 @@ class Loaded:
     name: str  # of the row, or of the released configuration
     task: str
     description: dict[str, Any]  # for the result
-    mark: str  # SHA-256 of the weights file; the system's name if there is none
+    mark: str  # SHA-256 of the weights (exported ones without their metadata); the system's name where there are none
     train_names: Sequence[str] = ()  # of the foregrounds it was trained on, if known
 
 
@@ -54,8 +69,13 @@ def load_system(system: System, weights: str | None) -> Loaded:
 
 
 def weights_mark(system: System, weights: str | None) -> str:
-    """Return the SHA-256 of the weights file, or the system's name without one. Raises OSError if it cannot be read."""
-    return system.name if weights is None else sha256(Path(weights))
+    """Return the mark that `load_system` gives, without building the network. Raises OSError or WeightsError."""
+    if weights is None:
+        return system.name
+    path = Path(weights)
+    exported = system is System.checkpoint and path.suffix == ".safetensors"
+    mark: str = read_manifest(path)["sha256"] if exported else sha256(path)
+    return mark
 
 
 def load_network(path: Path, trained: DictConfig, checkpoint: dict[str, Any]) -> nn.Module:
