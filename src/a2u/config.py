@@ -474,7 +474,7 @@ class ExportConfig:
     """configs/export.yaml: a checkpoint as a file for others."""
 
     weights: str = "???"  # a last.pt or best.pt of ours
-    to: str = "???"  # FILE.safetensors or FILE.onnx; its manifest FILE.json comes to lie beside it
+    to: str = "???"  # FILE.safetensors or FILE.onnx
 
 
 @dataclass
