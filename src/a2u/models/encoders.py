@@ -121,7 +121,7 @@ class ResNet34(Encoder):
 
 
 def downsample(operator: Upsampler, feature: Tensor) -> tuple[Tensor, Any]:
-    """Halve a feature: by a paired operator, else by 2x2 max-pooling, whose guide is the feature. Return the guide too."""
+    """Return a feature at half the size and a guide: by a paired operator, else by 2x2 max-pooling and the feature."""
     return operator.downsample(feature) if operator.paired else (max_pool2d(feature, 2), feature)
 
 
