@@ -21,9 +21,9 @@ from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.crops import crop_corner, crop_source_size, resize_nearest
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
-from a2u.data.sampling.trimaps import UNKNOWN, trimap_from_alpha
+from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.types import Layer
-from a2u.network_input import network_input
+from a2u.network_input import UNKNOWN, network_input
 from scripts.bench.measure import Line, Work, seconds
 
 BATCH = 8

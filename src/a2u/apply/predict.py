@@ -19,7 +19,6 @@ from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_header, read_upright, write_png
 from a2u.data.files.photographs import match_files, read_photograph
-from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.engine.evaluate import predict
 from a2u.engine.memory import is_out_of_memory
 from a2u.engine.prepare import channels_last, check_tile, choose_device
@@ -30,6 +29,7 @@ from a2u.metrics import all_metrics
 from a2u.models import tiled
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.shipped import shipped_weights
+from a2u.network_input import UNKNOWN
 from a2u.settings import field, schema, validate
 
 TEXTS = ("image", "trimap", "mask", "truth", "background", "folder", "weights")  # keys whose values are taken literally

@@ -16,7 +16,6 @@ from a2u.config import MattingNetworkConfig
 from a2u.data import EpochSampler, TrainingSamples, build_data
 from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.settings import SampleConfig
-from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.data.types import Composite, MattingData, MattingDatasetConfig
 from a2u.engine import distributed
 from a2u.engine.evaluate import evaluate, seen_in_training
@@ -33,6 +32,7 @@ from a2u.models.layers import NormActivation
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.networks.classic import ClassicMatting
 from a2u.models.weights.encoder_weights import load_encoder_weights
+from a2u.network_input import UNKNOWN
 
 STRIPS = 4  # test images shown in TensorBoard
 STRIP_SIDE = 320  # pixels at most, so that event files stay small
