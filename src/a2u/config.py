@@ -484,22 +484,8 @@ class TableConfig:
     baseline: str | None = None  # row that the others' differences are from, of several seeds; null: the first trained
     jobs: int | None = None  # rows at a time; null: one a CPU core, one beside a GPU, all through a launcher of Hydra's
     publish: bool = False  # copy finished results to results/ instead of running
-    photographs: str | None = None  # folder of the alphamatting.com photographs, for Table 6
-    launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by
-
-
-@dataclass
-class StudyConfig:
-    """configs/study.yaml: how the study of docs/study.md is carried out; what it is, its protocol fixes."""
-
-    seeds: int = (
-        MISSING  # seeds 0 .. seeds-1; with another number than the protocol's nothing is measured on the test images
-    )
-    jobs: int | None = None  # rows at a time, as in TableConfig
-    photographs: str | None = None  # folder of the alphamatting.com photographs, measured as well where it is given
-    pilots: bool = False  # the pilot runs, which say how many seeds are needed, instead of the study
-    publish: bool = False  # copy the finished study to results/ instead of running
-    report: bool = False  # write table, pictures and conclusion from results/ instead of running
+    test: list[str] = field(default_factory=list)  # measure finished rows on a dataset: test=NAME test.KEY=VALUE
+    photographs: str | None = None  # those of alphamatting.com: short for test=alphamatting test.root=FOLDER
     launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by
 
 
@@ -566,7 +552,6 @@ def _register() -> dict[str, type]:
     store.store(name="shipped_schema", node=ShippedConfig)
     store.store(name="export_schema", node=ExportConfig)
     store.store(name="table_schema", node=TableConfig)
-    store.store(name="study_schema", node=StudyConfig)
     store.store(name="figures_schema", node=FiguresConfig)
     store.store(name="bench_schema", node=BenchConfig)
     store.store(name="report_schema", node=ReportConfig)
@@ -605,7 +590,6 @@ def _register() -> dict[str, type]:
         ShippedConfig,
         ExportConfig,
         TableConfig,
-        StudyConfig,
         FiguresConfig,
         BenchConfig,
         ReportConfig,
