@@ -28,6 +28,8 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     batch, outputs, shared, size, _ = kernels.shape
     if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
         return onnx_backend.encode(x, kernels, stride)
+    if batch == 0:  # a convolution needs a kernel, even for no samples
+        kernels, batch = kernels.sum(dim=0, keepdim=True), 1
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
     if by_triton(x):
         if batch not in (1, n) or height % stride or width % stride:
@@ -48,6 +50,18 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
         groups=batch * c,
     )
     return y.view(n, c, outputs, *y.shape[-2:])
+
+
+def encode_pair(x: Tensor, u: Tensor, v: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Return `encode(x, u, stride)` and `encode(x, v, stride)`, in whichever of two ways is faster.
+
+    u and v have the same shape. With one output per channel, oneDNN computes two convolutions faster than one of both
+    outputs; otherwise one convolution reads x once.
+    """
+    if u.shape[1] == 1 and not by_triton(x):
+        return encode(x, u, stride), encode(x, v, stride)
+    u_x, v_x = encode(x, torch.cat([u, v], dim=1), stride).chunk(2, dim=2)
+    return u_x, v_x
 
 
 def by_triton(x: Tensor) -> bool:
