@@ -17,7 +17,7 @@ from a2u.config import (
     plain,
 )
 from a2u.engine.identity import identity
-from a2u.engine.run import check
+from a2u.engine.prepare import check
 from a2u.errors import ConfigError
 from a2u.reproduce.published import published, rows_of
 from a2u.upsampling import operators, option_names

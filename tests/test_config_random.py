@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from a2u.config import compose, options_of, plain, refuse_incomplete
 from a2u.engine.identity import identity
-from a2u.engine.run import check
+from a2u.engine.prepare import check
 from a2u.errors import ConfigError
 
 BASES = [

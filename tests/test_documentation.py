@@ -304,7 +304,7 @@ def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
     assert len(np.unique(expected[trimap == 128])) > 50
     assert names["alpha"].shape == expected.shape == (50, 70)
     assert np.abs(255 * names["alpha"] - expected).max() <= 0.51  # predict rounds
-    meaning = json.loads((tmp_path / "a2u.json").read_text())["onnx"]["output"]["meaning"]
+    meaning = json.loads(names["session"].get_modelmeta().custom_metadata_map["a2u"])["onnx"]["output"]["meaning"]
     assert "meaningless where the trimap is known" in meaning
 
 

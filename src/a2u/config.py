@@ -121,10 +121,19 @@ class MetricProgram(Enum):
 
 
 class Launcher(Enum):
-    """A process a row on this machine, or one row after the other in this process."""
+    """Where the rows of a table run: processes of this machine, this process, jobs of submitit, tasks of Ray."""
 
     local = 1
     inline = 2
+    submitit = 3
+    ray = 4
+
+
+class Cluster(Enum):
+    """What submitit starts jobs on: SLURM, or this machine."""
+
+    slurm = 1
+    local = 2
 
 
 class ReportSource(Enum):
@@ -152,6 +161,7 @@ class MattingNetworkConfig(ModelConfig):
 class MattingModelConfig(MattingNetworkConfig):
     """The matting network of Sec. 6.1, with a place for an upsampling operator."""
 
+    encoder: str = "resnet34"  # or another of a2u.models.encoders
     width: float = 1.0  # multiplies every channel count
     encoder_blocks: list[int] = field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
     decoder_blocks: int = 2  # of each of the four stages
@@ -464,14 +474,41 @@ class ExportConfig:
     """configs/export.yaml: a checkpoint as a file for others."""
 
     weights: str = "???"  # a last.pt or best.pt of ours
-    to: str = "???"  # FILE.safetensors or FILE.onnx; its manifest FILE.json comes to lie beside it
+    to: str = "???"  # FILE.safetensors or FILE.onnx
 
 
 @dataclass
 class LauncherConfig:
-    """How the rows of a table are run on this machine; Hydra's launchers have types of their own."""
+    """Where the rows of a table are run."""
 
     name: Launcher = Launcher.local
+
+
+@dataclass
+class SubmititConfig(LauncherConfig):
+    """A job per row."""
+
+    name: Launcher = Launcher.submitit
+    cluster: Cluster = Cluster.slurm
+    partition: str | None = None
+    timeout_min: int = 1440
+    cpus_per_task: int | None = None
+    gpus_per_node: int | None = None
+    mem_gb: float | None = None
+    max_num_timeout: int = 0  # how often a row that reached timeout_min is put into the queue again
+    additional_parameters: dict[str, Any] = field(default_factory=dict)  # of sbatch by name, such as {account: NAME}
+
+
+@dataclass
+class RayConfig(LauncherConfig):
+    """A task per row."""
+
+    name: Launcher = Launcher.ray
+    address: str | None = None  # null: this machine's cluster; where it belongs to none, a new one of it alone
+    num_cpus: float = 1.0  # of a row
+    num_gpus: float = 0.0
+    memory: float | None = None  # bytes of a row
+    max_retries: int = 0  # of a row whose process was killed or whose machine went down
 
 
 @dataclass
@@ -482,11 +519,11 @@ class TableConfig:
     rows: list[str] = field(default_factory=list)  # empty: every row
     seeds: int = 1  # seeds 0 .. seeds-1
     baseline: str | None = None  # row that the others' differences are from, of several seeds; null: the first trained
-    jobs: int | None = None  # rows at a time; null: one a CPU core, one beside a GPU, all through a launcher of Hydra's
+    jobs: int | None = None  # rows at a time; null: one per CPU core, one on a GPU, all on a cluster
     publish: bool = False  # copy finished results to results/ instead of running
     test: list[str] = field(default_factory=list)  # measure finished rows on a dataset: test=NAME test.KEY=VALUE
     photographs: str | None = None  # those of alphamatting.com: short for test=alphamatting test.root=FOLDER
-    launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
 
 
 @dataclass
@@ -499,7 +536,7 @@ class FiguresConfig:
     photographs: str | None = None  # folder of the alphamatting.com photographs, for Figure 6
     folder: str | None = None  # where the figures go; null: <runtime.outputs>/figures/<dataset>/<scale>
     jobs: int | None = None  # as in TableConfig, for rows that are not done yet
-    launcher: Any = MISSING  # a LauncherConfig, or what a launcher of Hydra's is configured by
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
 
 
 @dataclass
@@ -575,6 +612,8 @@ def _register() -> dict[str, type]:
         ("metrics", "matting_schema", MattingEvaluationConfig),
         ("metrics", "image_schema", ImageEvaluationConfig),
         ("launcher", "launcher_schema", LauncherConfig),
+        ("launcher", "submitit_schema", SubmititConfig),
+        ("launcher", "ray_schema", RayConfig),
     ]
     nodes += [("upsampler", f"{name}_schema", operator_schema(operator)) for name, operator in operators().items()]
     for group, name, node in nodes:
@@ -763,12 +802,6 @@ def explain(error: Exception) -> str:
     missing = re.search(r"Could not find '([^/']+)/([^']+)'", str(error))
     if missing:
         return _no_such_option(*missing.groups())
-    plugin = re.search(r"In 'launcher/(\w+)': Could not load 'hydra/launcher/", str(error))
-    if plugin:
-        return (
-            f"launcher={plugin.group(1)} needs a package that is not installed; "
-            "pip install -e '.[launchers]' in the checkout installs it."
-        )
     causes: list[BaseException] = [error]
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)

@@ -112,7 +112,7 @@ def test_a_system_without_weights(tmp_path, system):
     [
         (["system=a2u"], ConfigError, "system=a2u needs weights=FILE, the authors' weights file"),
         ([], ConfigError, "system=checkpoint needs weights=FILE, a last.pt or best.pt"),
-        (["system=knn", "weights=x.pth"], ConfigError, "has nothing to learn, so weights=x.pth have no meaning"),
+        (["system=knn", "weights=x.pth"], ConfigError, "system=knn has no weights: leave out weights=x.pth"),
         (["system=closed_form", "dataset=mnist5k"], A2UError, "is for reconstruction"),
     ],
 )

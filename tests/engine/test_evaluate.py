@@ -12,7 +12,7 @@ from a2u.config import compose
 from a2u.data.types import Composite
 from a2u.engine import prefetch
 from a2u.engine.evaluate import PROGRAMS, PredictionError, evaluate, predict
-from a2u.engine.run import evaluation_threads
+from a2u.engine.prepare import evaluation_threads
 from a2u.engine.validate import check_ranges
 from a2u.errors import ConfigError, DataError
 from a2u.metrics import all_metrics, released

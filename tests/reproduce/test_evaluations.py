@@ -146,7 +146,7 @@ def test_a_run_of_another_table_is_not_run_again_and_its_weights_are_found(tmp_p
     monkeypatch.setattr(launch, "run", None)
     assert make(outputs, "table=table6", "rows=[ours]", *STUDY) == 0
     assert {result["trained"]["table"] for _, result in evaluations(outputs).values()} == {"table2"}
-    (result,) = outputs.rglob("seed0.json")
+    (result,) = outputs.glob("table2/**/result.json")
     next(outputs.rglob("last.pt")).unlink()
     assert make(outputs, "table=table6", "rows=[ours]", *STUDY) == 1
     assert f"are gone: remove {result}, and the row is trained again." in capsys.readouterr().err
@@ -271,7 +271,7 @@ def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, photo
 
 def set_dirty(outputs, dirty):
     """Uncommitted changes or none, in every evaluation and training."""
-    for path in [*(outputs / "evaluate").rglob("result.json"), *outputs.rglob("seed*.json")]:
+    for path in [*(outputs / "evaluate").rglob("result.json"), *outputs.glob("table*/**/result.json")]:
         content = json.loads(path.read_text())
         content["provenance"]["dirty"] = dirty
         path.write_text(json.dumps(content))
@@ -319,7 +319,7 @@ def test_publishing(outputs, tmp_path, monkeypatch, capsys):
     nearest = json.loads((folder / "nearest" / "seed0.json").read_text())
     labels = ("table", "row", "dataset", "scale", "seed", "test", "best")
     assert [nearest[key] for key in labels] == ["table2", "nearest", "synthetic", "smoke", 0, "study_test_64_2", None]
-    ran = json.loads(next(outputs.rglob("nearest/seed0.json")).read_text())
+    ran = json.loads(next(outputs.rglob("nearest/seed0-*/result.json")).read_text())
     assert nearest["trained"]["hash"] == ran["hash"]
     assert nearest["trained"]["provenance"]["commit"] == ran["provenance"]["commit"]
     assert str(tmp_path) not in (folder / "nearest" / "seed0.json").read_text()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from helpers.matting_folders import small_photographs
-from helpers.runs import exported_untrained
+from helpers.runs import change_manifest, exported_untrained
 
 from a2u.config import ShippedConfig, compose, split_command_line
 from a2u.data import build_data
@@ -77,9 +77,7 @@ def test_what_is_published_is_of_all_photographs(shared):
 
 def test_a_model_trained_with_uncommitted_changes_is_not_published(tmp_path, monkeypatch):
     weights = exported_untrained(tmp_path / "a2u.safetensors")
-    manifest = json.loads(weights.with_suffix(".json").read_text())
-    manifest["provenance"]["commits"] = ["0123abcd", "4567cdef-dirty"]
-    weights.with_suffix(".json").write_text(json.dumps(manifest))
+    change_manifest(weights, provenance={"commits": ["0123abcd", "4567cdef-dirty"]})
     monkeypatch.setattr(shipped, "shipped_weights", lambda: weights)
     with pytest.raises(PublishError, match=r"a2u\.safetensors was trained with uncommitted changes \(4567cdef-dirty"):
         make(f"photographs='{tmp_path}'", "publish=true")

@@ -13,8 +13,8 @@ import torch
 
 from a2u.config import plain
 from a2u.engine.identity import dataset_identity, finished
+from a2u.engine.prepare import prepare
 from a2u.engine.provenance import available_cores
-from a2u.engine.run import prepare
 from a2u.errors import ConfigError, DataError
 from a2u.reproduce import pages
 from a2u.reproduce import rows as rows_module
@@ -49,14 +49,14 @@ def publish_under(root, monkeypatch):
 
 
 def results(outputs):
-    return {path: path.stat().st_mtime_ns for path in outputs.rglob("seed*.json")}
+    return {path: path.stat().st_mtime_ns for path in outputs.rglob("seed*/result.json")}
 
 
 def test_rows_and_seeds_then_only_what_is_missing(tmp_path, capsys):
     outputs = tmp_path / "outputs"
     assert make(outputs, "rows=[nearest,trimap_only]") == 0
     first = results(outputs)
-    assert {path.parent.name for path in first} == {"nearest", "trimap_only"}
+    assert {path.parents[1].name for path in first} == {"nearest", "trimap_only"}
     printed = capsys.readouterr().out
     assert "37.51" in printed  # the paper's nearest
     assert "8,049,003" in printed
@@ -65,7 +65,7 @@ def test_rows_and_seeds_then_only_what_is_missing(tmp_path, capsys):
     assert results(outputs) == first  # untouched
 
     assert make(outputs, "rows=[nearest,trimap_only]", "seeds=2") == 0
-    assert {path.name for path in results(outputs)} == {"seed0.json", "seed1.json"}
+    assert {path.parent.name.split("-")[0] for path in results(outputs)} == {"seed0", "seed1"}
     assert first.items() <= results(outputs).items()
     printed = capsys.readouterr().out
     assert "±" in printed
@@ -85,8 +85,8 @@ def test_an_operator_that_is_no_row_of_the_paper_is_compared_as_any_row(tmp_path
     assert lines[1].split()[-5:] == ["—"] * 5
     assert all("±" in line for line in lines)
     assert "nearest" in differences
-    assert {path.parents[1].name for path in results(outputs)} == {"smoke"}
-    assert {path.parent.name for path in results(outputs)} == {"nearest", "bicubic"}
+    assert {path.parents[2].name for path in results(outputs)} == {"smoke"}
+    assert {path.parents[1].name for path in results(outputs)} == {"nearest", "bicubic"}
     for unpublished in (rows, "rows=[bicubic]"):
         with pytest.raises(PublishError, match="only a whole table is published"):
             publish(*command_line(arguments(outputs, unpublished)))
@@ -117,7 +117,7 @@ def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, mon
     told = capsys.readouterr()
     assert "FAILED nearest seed 0: the disk fell out" in told.err
     untouched = results(outputs)
-    assert {path.parent.name for path in untouched} == {"trimap_only", "bilinear"}
+    assert {path.parents[1].name for path in untouched} == {"trimap_only", "bilinear"}
     monkeypatch.setattr(launch, "run", whole)
     assert make(outputs, rows) == 0
     assert untouched.items() <= results(outputs).items()
@@ -290,7 +290,7 @@ def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repai
         assert f"\n{word}{said}" in first.stderr
     assert "1 of 5 runs are not done; the same command goes on with them." in first.stderr
     others = results(outputs)
-    assert {path.parent.name for path in others} == set(rows) - {rows[2]}
+    assert {path.parents[1].name for path in others} == set(rows) - {rows[2]}
 
     (obstacle / "tensorboard").unlink()
     second = called()
@@ -446,7 +446,7 @@ def test_table_1_runs_its_rows_on_real_digits(tmp_path, capsys, monkeypatch):
     folder = outputs / "table1" / "mnist5k" / "smoke"
     assert not (folder / "curves.svg").exists()  # overrides do not take the place of the table
     done = results(outputs)
-    assert {path.parent.name for path in done} == set(rows)
+    assert {path.parents[1].name for path in done} == set(rows)
     assert reconstruct(outputs, *more_points) == 0
     assert results(outputs) == done
 

@@ -15,8 +15,8 @@ from a2u.apply.systems import load_system, weights_mark
 from a2u.config import plain
 from a2u.engine import distributed
 from a2u.engine.identity import dataset_identity, finished
+from a2u.engine.prepare import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.provenance import commit, provenance
-from a2u.engine.run import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.tasks.base import Picture
 from a2u.engine.validate import check_ranges
 from a2u.files import write_json
@@ -110,7 +110,7 @@ def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -
 
 def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     """Every result on the dataset under runtime.outputs, by hash."""
-    return finished(_folder(cfg), "result.json")
+    return finished(_folder(cfg), files="*/result.json")
 
 
 def _mark(cfg: DictConfig, weights: str) -> str:

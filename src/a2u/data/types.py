@@ -1,4 +1,4 @@
-"""What datasets hand on: layers to compose for training, composites to evaluate on.
+"""What datasets provide: layers to compose for training, composites to evaluate on.
 
 All images are uint8 NumPy arrays, colours in RGB order.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Layer(NamedTuple):
-    """One training foreground: its colours and its alpha matte."""
+    """One training foreground: colours and alpha matte."""
 
     name: str
     foreground: np.ndarray  # (H, W, 3) uint8 RGB
@@ -19,7 +19,7 @@ class Layer(NamedTuple):
 
 
 class Composite(NamedTuple):
-    """One test case: a picture, its trimap and the true alpha."""
+    """One test case: image, trimap and true alpha."""
 
     name: str
     image: np.ndarray  # (H, W, 3) uint8 RGB
@@ -35,7 +35,7 @@ class Layers(Protocol):
 
 
 class Pictures(Protocol):
-    """Background pictures, by index: (H, W, 3) uint8 RGB."""
+    """Background images, by index: (H, W, 3) uint8 RGB."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -51,10 +51,10 @@ class Composites(Protocol):
 
 @dataclass(frozen=True)
 class MattingData:
-    """A dataset: what to train on (absent where a dataset only evaluates) and what to test on.
+    """A dataset: training layers and backgrounds (None if it only evaluates), and test cases.
 
-    `checksum` returns the SHA-256 of the test set (names and contents); a result records it, because the
-    same weights were seen to differ by 2.5 SAD between two composition scripts.
+    `checksum` returns the SHA-256 of the test set (names and contents). A result records it: the same weights differ
+    by 2.5 SAD between the test sets of two composition scripts.
     """
 
     layers: Layers | None

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ LABELS = ("task", "table", "row", "runtime")
 CACHES = ("cache", "cache_mb", "decoded", "decoded_mb", "download")
 # Newer than earlier runs, which are what they were where these have the values that change nothing.
 LATER: dict[str, dict[str, Any]] = {
+    "model": {"encoder": "resnet34"},
     "dataset": {"trimap": None, "split": "train"},
     "sample": {"noise": 0.0},
     "upsampler": {"groups": 1, "dilation": 1},  # of CARAFE
@@ -34,7 +36,7 @@ def identity(cfg: DictConfig, seed: bool = True) -> str:
     if not seed:
         del relevant["seed"]
     relevant["dataset"] = dataset_identity(relevant["dataset"])
-    for node in ("sample", "trainer", "upsampler"):
+    for node in ("model", "sample", "trainer", "upsampler"):
         relevant[node] = _without_later(relevant[node], node)
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
@@ -60,17 +62,30 @@ def _without_later(node: dict[str, Any], name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Places:
-    """Files of one run, under runtime.outputs."""
+    """Files of one run, all in one folder under runtime.outputs."""
 
-    result: Path  # <table>/<dataset>/<scale>/<row>/seed<k>.json
-    folder: Path  # beside it: checkpoints, logs, per-image metrics; named by seed and hash
+    folder: Path  # <table>/<dataset>/<scale>/<row>/seed<k>-<first digits of the hash>
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Places":
         variant = f"{cfg.upsampler.name}-{identity(cfg, seed=False)[:8]}"  # variants do not overwrite each other
         row = cfg.row if cfg.row != "custom" else variant
-        parent = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
-        return cls(parent / f"seed{cfg.seed}.json", parent / f"seed{cfg.seed}-{identity(cfg)[:8]}")
+        of_row = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
+        return cls(of_row / f"seed{cfg.seed}-{identity(cfg)[:8]}")
+
+    @property
+    def of_table(self) -> Path:
+        """The folder of the whole table, on one dataset at one scale."""
+        return self.folder.parents[1]
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def log(self) -> Path:
+        """What the run's process prints, where it has one of its own."""
+        return self.folder / "log.txt"
 
     @property
     def last(self) -> Path:
@@ -108,14 +123,21 @@ class Places:
         return self.folder / "progress.json"
 
 
-def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, Any]]:
+RUNS = "*/*/*/*/seed*-*/result.json"  # what Places.of names, under runtime.outputs
+
+
+def finished(outputs: Path, hashes: Collection[str] | None = None, files: str = RUNS) -> dict[str, dict[str, Any]]:
     """Every finished result under `outputs`, by hash; of several the latest. Damaged files are passed over.
 
-    files: a pattern of their names.
+    Args:
+        outputs: folder that `files` is relative to.
+        hashes: of the runs asked for, whose files alone are read; None: all.
+        files: a pattern of paths. The name of each one's folder ends in the first digits of its hash.
     """
+    marks = None if hashes is None else {mark[:8] for mark in hashes}
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(outputs.rglob(files)):
-        result = read_result(path)
+    for path in sorted(outputs.glob(files)):
+        result = read_result(path) if marks is None or path.parent.name.rpartition("-")[2] in marks else None
         if result is None:
             continue
         mark, started = result["hash"], result["provenance"]["started"]
@@ -125,10 +147,12 @@ def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, An
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """A result with its `path`; None, and a warning in the log, where the file is not one."""
+    """A result with its `path`; None where there is none, or, with a warning in the log, where the file is not one."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         result["hash"], result["provenance"]["started"]
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
         return None

@@ -2,12 +2,10 @@
 
 import re
 import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,8 @@ from a2u.data.sources.alphamatting import IMAGES, photographs_folder
 from a2u.engine.checkpoint import CheckpointError
 from a2u.engine.provenance import available_cores
 from a2u.errors import A2UError, ConfigError
-from a2u.reproduce.caches import fill_caches
+from a2u.reproduce.executors import InlineExecutor, ProcessExecutor
+from a2u.reproduce.launch import as_ended, fill_caches
 from a2u.reproduce.rows import RowRun
 
 PHOTOGRAPHS = "alphamatting"  # the dataset that `photographs=DIR` stands for
@@ -115,50 +114,26 @@ def measure(asked: Mapping[str, DictConfig], at_once: int = 1) -> tuple[dict[str
         return found, failures
     fill_caches(next(iter(missing.values())).dataset)
     at_once = min(at_once, len(missing))
-    with tqdm(total=len(missing), unit="evaluation", disable=not sys.stderr.isatty()) as bar:
-        for title, future in (_in_processes if at_once > 1 else _in_this_process)(missing, at_once):
+    threads = next(iter(missing.values())).runtime.threads or max(1, available_cores() // at_once)
+    executor = ProcessExecutor(at_once, threads) if at_once > 1 else InlineExecutor()
+    with executor, tqdm(total=len(missing), unit="evaluation", disable=not sys.stderr.isatty()) as bar:
+
+        def submit(title: str) -> Future[str | None]:
+            return executor.submit(evaluate_weights, missing[title], _log(missing[title], title))
+
+        for title, future in as_ended(list(missing), at_once, submit, lambda running: bar.refresh()):
+            reason = future.result()
             bar.update()
-            if error := future.exception():
-                found.pop(title, None)
-                failures[title] = str(error) if isinstance(error, A2UError) else f"{type(error).__name__}: {error}"
-                if not isinstance(error, A2UError):  # an error of the program's
-                    traceback.print_exception(error)
-            else:
-                found[title] = future.result()
-                tqdm.write(f"evaluated {title}: {_in_short(found[title])}", file=sys.stderr)
-    return found, failures
+            tqdm.write(f"evaluated {title}" if reason is None else f"FAILED    {title}: {reason}", file=sys.stderr)
+            if reason is not None:
+                failures[title] = reason
+    found = measured_already(asked)
+    return {title: result for title, result in found.items() if title not in failures}, failures
 
 
-def _in_processes(asked: Mapping[str, DictConfig], at_once: int) -> Iterator[tuple[str, Future[Result]]]:
-    """Give each title with its evaluation, done, as it ends."""
-    pool = ProcessPoolExecutor(at_once, mp_context=get_context("forkserver"))
-    threads = max(1, available_cores() // at_once)
-    try:
-        titles: dict[Future[Result], str] = {}
-        for title, cfg in asked.items():
-            titles[pool.submit(evaluate_weights, _quiet(cfg, cfg.runtime.threads or threads))] = title
-        for future in as_completed(titles):
-            yield titles[future], future
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _in_this_process(asked: Mapping[str, DictConfig], at_once: int) -> Iterator[tuple[str, Future[Result]]]:
-    """The same, one after the other."""
-    for title, cfg in asked.items():
-        future: Future[Result] = Future()
-        try:
-            future.set_result(evaluate_weights(_quiet(cfg, cfg.runtime.threads)))
-        except Exception as error:
-            future.set_exception(error)
-        yield title, future
-
-
-def _quiet(cfg: DictConfig, threads: int | None) -> DictConfig:
-    """The same without a bar of its own."""
-    cfg = cfg.copy()
-    cfg.runtime.progress, cfg.runtime.threads = False, threads
-    return cfg
+def _log(cfg: DictConfig, title: str) -> Path:
+    """What a process of its own prints of an evaluation."""
+    return Path(cfg.runtime.outputs) / "evaluate" / cfg.dataset.name / f"{title.replace(' ', '_')}.txt"
 
 
 def measured_already(asked: Mapping[str, DictConfig]) -> dict[str, Result]:
@@ -189,11 +164,6 @@ def without_folders(value: Any) -> Any:
         return [without_folders(inner) for inner in value]
     found = re.fullmatch(r"([\w.+]+=)?['\"]?([/~.].*/.*?|/.*?)['\"]?", value) if isinstance(value, str) else None
     return f"{found[1] or ''}{Path(found[2]).name}" if found else value
-
-
-def _in_short(result: Result) -> str:
-    numbers = "  ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
-    return f"{numbers}  ({result['provenance']['wall_seconds']:.0f} s)"
 
 
 def evaluations_asked(

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a2u.config import MattingModelConfig, TableConfig, Task, UntrainedConfig, compose, options_of
 from a2u.engine.identity import Places, identity
-from a2u.engine.run import check, make_model
+from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.build import count_parameters
 from a2u.reproduce.published import metrics_of, published, rows_of
@@ -44,12 +44,11 @@ class RowRun:
         return learns(self.cfg)
 
     def weights(self, result: dict[str, Any]) -> Path | None:
-        """Its last checkpoint, beside its result, whichever table ran it; None where there is nothing to train.
+        """Its last checkpoint, next to its result, whichever table ran it; None where there is nothing to train.
 
         result: of this run, as a2u.engine.identity.finished gives it.
         """
-        last = self.places.last
-        return Path(result["path"]).parent / last.parent.name / last.name if self.learns else None
+        return Path(result["path"]).with_name(self.places.last.name) if self.learns else None
 
 
 def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | None = None) -> list[RowRun]:

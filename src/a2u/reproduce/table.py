@@ -1,9 +1,7 @@
 """One table: run what is missing, print it, measure it on another test set, publish it."""
 
-import os
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +9,9 @@ from typing import Any
 
 from a2u.config import Launcher, LauncherConfig, TableConfig, split_command_line
 from a2u.data import build_data
-from a2u.engine import distributed
 from a2u.engine.identity import finished
-from a2u.engine.run import prepare
-from a2u.errors import A2UError, ConfigError
+from a2u.errors import A2UError
 from a2u.files import locked, write_json
-from a2u.reproduce.caches import fill_caches
 from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
 from a2u.reproduce.evaluations import (
@@ -30,7 +25,7 @@ from a2u.reproduce.evaluations import (
     weights_of,
     without_folders,
 )
-from a2u.reproduce.launch import Failures, at_once_here, launch
+from a2u.reproduce.launch import at_once_here, report_failures, run_missing
 from a2u.reproduce.pages import RESULTS, make_pages, write, write_or_remove
 from a2u.reproduce.published import about, lines_of, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table
@@ -132,7 +127,6 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     whole = is_whole(settings, overrides)
     # Of two runners the later one writes what both have finished.
     with locked(folder / ".lock", settings.table, wait=True) if whole else nullcontext():
-        done = done if request.test else finished(request.outputs)
         results = by_row(request, done, measured)
         table, printed = results_table(request.group, results), ranks_table(request.group.table)
         differences, as_page = differences_page(request.group, results, settings.baseline)
@@ -147,47 +141,6 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     for path in archives:
         print(f"Alphas of the benchmark's own photographs, to be submitted to alphamatting.com: {path}")
     return report_failures(failures, len(request.runs) - sum(map(len, results.values())), len(request.runs))
-
-
-def report_failures(failures: Failures, absent: int, total: int) -> int:
-    """Say on stderr what failed, and how many of how many runs are not done; return the exit status."""
-    for title, reason in failures.items():
-        print(f"FAILED {title}: {reason}", file=sys.stderr)
-    if absent:
-        print(f"{absent} of {total} runs are not done; the same command goes on with them.", file=sys.stderr)
-    return 1 if failures or absent else 0
-
-
-def run_missing(
-    runs: Sequence[RowRun], settings: TableConfig, failed: Callable[[RowRun, str], None] | None = None
-) -> tuple[dict[str, dict[str, Any]], Failures]:
-    """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
-
-    settings: how many rows side by side, and by which launcher; failed: called as soon as one has.
-
-    Raises:
-        ConfigError, DataError: before anything is run or written.
-    """
-    if distributed.started_by_torchrun():
-        raise ConfigError(
-            f"torchrun has started this {os.environ['WORLD_SIZE']} times, and rows have processes of their own: run it "
-            "without torchrun. torchrun scripts/train.py runs one row in several processes."
-        )
-    outputs = Path(runs[0].cfg.runtime.outputs)
-    done = finished(outputs)
-    force = runs[0].cfg.runtime.force
-    asked = {run.hash: run for run in runs}
-    missing = [run for run in asked.values() if force or run.hash not in done]
-    if not missing:
-        return done, {}
-    first = next((run for run in missing if run.learns), missing[0])
-    fill_caches(first.cfg.dataset)
-    prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
-    failures = launch(missing, len(asked), settings.jobs, settings.launcher, failed)
-    now = finished(outputs)
-    # A row that another runner was at work on may have been finished by that one.
-    new = {run.title for run in missing if now.get(run.hash) not in (None, done.get(run.hash))}
-    return now, {title: reason for title, reason in failures.items() if title not in new}
 
 
 def _at_once(settings: TableConfig) -> int:
@@ -230,7 +183,8 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
             f"(given: {', '.join([*settings.rows, *baseline, *overrides])})."
         )
     request = parse_request(settings, overrides)
-    done, measured = finished(request.outputs), dict[str, dict[str, Any]]()
+    done = finished(request.outputs, [run.hash for run in request.runs])
+    measured = dict[str, dict[str, Any]]()
     if request.test:
         refuse_unfit({run.title: done[run.hash] for run in request.learners if run.hash in done}, one_test_set=False)
         measured = measured_already(evaluations_asked(request.runs, request.test, done)[0])

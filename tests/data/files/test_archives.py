@@ -92,14 +92,14 @@ NAMES = {
     "C:\\evil": "leads out of the folder",
     "\\\\server\\share\\evil": "leads out of the folder",
     "a\\..\\..\\evil": "leads out of the folder",
-    "readme.txt": "would take the place of 'readme.txt'",
-    "README.TXT": "would take the place of 'readme.txt'",
-    "train/b.png": "would take the place of 'Train'",
-    "Train": "would take the place of 'Train'",
-    "readme.txt/b.png": "would take the place of 'readme.txt'",
-    "Test/names with spaces/E\u0301.txt": "would take the place of",
-    "a\nb": "has a name that is too long or cannot be shown",
-    "a/" * 5000 + "b": "has a name that is too long or cannot be shown",
+    "readme.txt": "would replace 'readme.txt'",
+    "README.TXT": "would replace 'readme.txt'",
+    "train/b.png": "would replace 'Train'",
+    "Train": "would replace 'Train'",
+    "readme.txt/b.png": "would replace 'readme.txt'",
+    "Test/names with spaces/E\u0301.txt": "would replace",
+    "a\nb": "has a name that is too long or not printable",
+    "a/" * 5000 + "b": "has a name that is too long or not printable",
 }
 
 
@@ -198,7 +198,7 @@ def test_an_archive_cut_short_anywhere_is_refused(tmp_path, name):
     end = len(whole) if name.endswith(("zip", "gz", "bz2", "xz")) else tree_end(whole)
     for length in {*range(0, end, 1 + end // 40), end - 1, *range(512, end if name == "data.tar" else 0, 512)}:
         (tmp_path / name).write_bytes(whole[:length])
-        refused(tmp_path / name, "damaged or cut short|no whole zip or tar file")
+        refused(tmp_path / name, "damaged or cut short|not a complete zip or tar file")
 
 
 def tree_end(tar):
@@ -230,7 +230,7 @@ def test_a_damaged_header_in_a_tar_file_is_not_taken_for_its_end(tmp_path):
     (tmp_path / "data.tar").write_bytes(whole[:place] + b"X" + whole[place + 1 :])
     with tarfile.open(tmp_path / "data.tar") as archive:
         assert "readme.txt" not in archive.getnames()  # without an error
-    refused(tmp_path / "data.tar", "there is no mark of its end")
+    refused(tmp_path / "data.tar", "its end marker is missing")
 
 
 def test_an_encrypted_archive_is_refused(tmp_path):
@@ -254,7 +254,7 @@ def test_an_encrypted_archive_is_refused(tmp_path):
 )
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "data").write_bytes(content)
-    refused(tmp_path / "data", "no whole zip or tar file|damaged or cut short")
+    refused(tmp_path / "data", "not a complete zip or tar file|damaged or cut short")
 
 
 def test_a_missing_archive_and_a_folder_in_use_are_named(tmp_path):
@@ -264,7 +264,7 @@ def test_a_missing_archive_and_a_folder_in_use_are_named(tmp_path):
     (tmp_path / "into").mkdir()
     (tmp_path / "into" / "mine").write_text("mine")
     for place in ("into", "into/mine"):
-        with pytest.raises(DataError, match="is there already and not empty"):
+        with pytest.raises(DataError, match="exists and is not empty"):
             unpack(tmp_path / "data.zip", tmp_path / place)
     assert tree(tmp_path / "into") == {"mine": b"mine"}
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from a2u.config import compose
-from a2u.engine.run import make_model
+from a2u.engine.prepare import make_model
 from a2u.models import build_model
 from a2u.models.build import count_parameters
 from a2u.models.networks.resnet34_unet import MattingUNet

@@ -1,4 +1,4 @@
-"""Pictures of the generated dataset for the documentation."""
+"""Draw contact sheets of the generated dataset for the documentation."""
 
 from pathlib import Path
 
@@ -53,6 +53,6 @@ def _grid(rows: list[list[np.ndarray]]) -> np.ndarray:
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
-    few = picture // 8 * 8 + picture // 32  # 5 bits a channel halve the file and are not seen
+    few = picture // 8 * 8 + picture // 32  # 5 bits per channel halve the file invisibly
     if not cv2.imwrite(str(path), few[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9]):
         raise DataError(f"The picture {path} cannot be written: check that its folder can be written.")

@@ -10,7 +10,7 @@ from a2u.apply.systems import load_network
 from a2u.config import FiguresConfig, TableConfig
 from a2u.data.files.folders import file_sha256
 from a2u.engine.checkpoint import load_checkpoint
-from a2u.engine.run import choose_device, make_model
+from a2u.engine.prepare import choose_device, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.evaluations import weights_of

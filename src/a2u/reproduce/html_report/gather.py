@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from a2u.config import TableConfig, quoted
-from a2u.engine.identity import finished, identity, read_result
+from a2u.engine.identity import RUNS, finished, identity, read_result
 from a2u.errors import A2UError
 from a2u.reproduce.published import lines_of, published, rows_of
 from a2u.reproduce.render import Group, Results
@@ -26,7 +26,7 @@ def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
         alike.setdefault(_variant(run), []).append(run)
     found: dict[Group, Results] = {}
     left_out = []
-    for group, runs in _by_group(outputs).items():
+    for group, runs in _by_group(outputs, RUNS).items():
         results: Results = {line: [] for line in lines_of(group.table)}
         for row, variant in _asked(group, runs).items():
             if variant in alike:
@@ -38,10 +38,10 @@ def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
     return found, left_out
 
 
-def _by_group(root: Path) -> dict[Group, list[tuple[str, dict[str, Any]]]]:
-    """Rows and results in <table>/<dataset>/<scale>/<row>/seed*.json, of the paper's tables."""
+def _by_group(root: Path, files: str) -> dict[Group, list[tuple[str, dict[str, Any]]]]:
+    """Rows and results of the paper's tables; `files`: a pattern, <table>/<dataset>/<scale>/<row>/..."""
     found: dict[Group, list[tuple[str, dict[str, Any]]]] = {}
-    for path in sorted(root.glob("*/*/*/*/seed*.json")):
+    for path in sorted(root.glob(files)):
         table, dataset, scale, row = path.relative_to(root).parts[:4]
         run = read_result(path) if table in published() else None
         if run is not None:
