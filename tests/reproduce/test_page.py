@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from helpers.browser import chromium, requests, resize
 
-from a2u.config import ReportConfig, ReportSource, compose, plain
+from a2u.config import compose
 from a2u.engine.identity import identity
 from a2u.reproduce.figures.sheet import INDEX, Cell, Sheet, save_pictures
-from a2u.reproduce.html_report import make_page
-from a2u.reproduce.html_report import page as make
-from a2u.reproduce.html_report.page import ReportError
+from a2u.reproduce.html_report import make, make_page
+from a2u.reproduce.html_report.make import ReportConfig, ReportError, ReportSource
 from a2u.reproduce.html_report.pictures import PictureError
 from a2u.reproduce.html_report.records import record
 from a2u.reproduce.pages import RESULTS, committed
 from a2u.reproduce.published import lines_of
 from a2u.reproduce.render import Group
+from a2u.settings import plain
 
 ROOT = RESULTS.parent
 SOME = ("table1/mnist", "table3/synthetic", "table6/synthetic")

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from a2u.apply.evaluate_weights import evaluate_weights, evaluated, evaluations
-from a2u.config import TableConfig, compose, quoted
+from a2u.config import compose, quoted
 from a2u.data import build_data
 from a2u.data.sources.alphamatting import IMAGES, photographs_folder
 from a2u.engine.checkpoint import CheckpointError
@@ -22,6 +22,7 @@ from a2u.errors import A2UError, ConfigError
 from a2u.reproduce.executors import InlineExecutor, ProcessExecutor
 from a2u.reproduce.launch import as_ended, fill_caches
 from a2u.reproduce.rows import RowRun
+from a2u.reproduce.settings import TableConfig
 
 PHOTOGRAPHS = "alphamatting"  # the dataset that `photographs=DIR` stands for
 PLACES = ("root", "cache", "download")  # where a test set is kept, not which one it is

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from a2u.config import ShippedConfig, compose, quoted
+from omegaconf import MISSING
+
+from a2u.config import compose, quoted
 from a2u.data.sources.alphamatting import photographs_folder
 from a2u.errors import A2UError, ConfigError
 from a2u.files import user_path, write_json
@@ -15,12 +18,23 @@ from a2u.reproduce.evaluations import measure, without_folders
 from a2u.reproduce.pages import RESULTS, SHIPPED, make_pages, write
 from a2u.reproduce.render import shipped_table
 from a2u.reproduce.table import PublishError, refuse_unfit
+from a2u.settings import field, schema
 
 KEPT = ("config", "params", "metrics", "images", "undefined", "warnings", "hash", "provenance")
 # Published is what was measured on GT01 to GT18 with Trimap1; the checksum is that of a2u.data for them.
 PHOTOGRAPHS = 18
 CHECKSUM = "13406fb0e36df2c5a1c3de2869e1ffeeab805fc40e0425f5559df9e0cfda16c2"
 Rows = dict[str, dict[str, Any]]  # row -> its result
+
+
+@schema("shipped")
+@dataclass
+class ShippedConfig:
+    """configs/shipped.yaml: the model in the package beside classic systems on photographs of alphamatting.com."""
+
+    photographs: str = field(MISSING, "their folder")
+    weights: str | None = field(None, "another model instead of the one in the package")
+    publish: bool = field(False, "also write to results/")
 
 
 def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from a2u.config import Launcher, LauncherConfig, TableConfig, split_command_line
+from a2u.config import split_command_line
 from a2u.data import build_data
 from a2u.engine.identity import finished
 from a2u.errors import A2UError
@@ -30,6 +30,7 @@ from a2u.reproduce.pages import RESULTS, make_pages, write, write_or_remove
 from a2u.reproduce.published import about, lines_of, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table
 from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.settings import Launcher, TableConfig
 from a2u.reproduce.submission import benchmark_photographs, make_submission
 
 Done = Mapping[str, dict[str, Any]]  # finished results by hash
@@ -145,9 +146,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
 
 def _at_once(settings: TableConfig) -> int:
     """How many evaluations at a time: on this machine, whatever launches the trainings."""
-    launcher = settings.launcher
-    inline = isinstance(launcher, LauncherConfig) and launcher.name is Launcher.inline
-    return 1 if inline else at_once_here(settings.jobs)
+    return 1 if settings.launcher.name is Launcher.inline else at_once_here(settings.jobs)
 
 
 def by_row(request: Request, done: Done, measured: Done) -> Results:

@@ -1,5 +1,5 @@
 """Every table's results on one page for a browser, without a server."""
 
-from a2u.reproduce.html_report.page import make_page
+from a2u.reproduce.html_report.make import make_page
 
 __all__ = ["make_page"]

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from a2u.config import ReportConfig, ReportSource
 from a2u.errors import A2UError
 from a2u.files import user_path
 from a2u.reproduce.curves import draw_curves
@@ -19,6 +19,24 @@ from a2u.reproduce.pages import RESULTS, committed, write
 from a2u.reproduce.published import about, is_printed_on, printed_on
 from a2u.reproduce.render import Group, Results, mean_of, ranks_table, results_table, speed
 from a2u.reproduce.tables import Column, Table, number
+from a2u.settings import field, schema
+
+
+class ReportSource(Enum):
+    """Whose results a report shows: the committed ones of results/, or those of one's own runs."""
+
+    results = 1
+    outputs = 2
+
+
+@schema("report")
+@dataclass
+class ReportConfig:
+    """configs/report.yaml: every table's results on one page."""
+
+    source: ReportSource = field(ReportSource.results)
+    outputs: str = field("outputs", "folder of runs and figures")
+    folder: str | None = field(None, "where index.html goes; null: <outputs>/report")
 
 
 class ReportError(A2UError):
