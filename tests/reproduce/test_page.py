@@ -171,7 +171,10 @@ def test_without_pictures_a_sentence_says_what_makes_them(tmp_path, monkeypatch)
 
 
 def put(root, place, *overrides, **changed):
-    """The file of a result of a configuration at smoke scale; what else it says is of a committed one."""
+    """The file of a result of a configuration at smoke scale; what else it says is of a committed one.
+
+    place: under results/, or of one's own runs, which end in a folder of the run.
+    """
     cfg = compose([*overrides, "scale=smoke"])
     result = json.loads((RESULTS / "table4/synthetic/lite/a2u_hybrid_cw_softmax/seed0.json").read_text())
     result |= {"hash": identity(cfg), "config": plain(cfg), "seed": cfg.seed, "scale": "smoke"}
@@ -202,10 +205,10 @@ def test_a_row_of_own_runs_shows_the_seeds_of_its_own_configuration_alone(tmp_pa
 
     row, experiment = "table4/synthetic/smoke/a2u_hybrid_cw_softmax", "experiment=table4/a2u_hybrid_cw_softmax"
     for seed in (0, 1):
-        ran(f"{row}/seed{seed}-01234567", 7.0 + seed, experiment, f"seed={seed}")
-    other = ran(f"{row}/seed0", 100.0, experiment, "trainer.iterations=3")
-    ran("elsewhere/synthetic/smoke/a2u_hybrid_cw/seed0", 4.0, "experiment=table2/a2u_hybrid_cw", table="table2")
-    ran("table4/synthetic/smoke/bilinear/seed0", 5.0, "upsampler=bilinear", "table=table4")
+        ran(f"{row}/seed{seed}-01234567/result", 7.0 + seed, experiment, f"seed={seed}")
+    other = ran(f"{row}/seed0-89abcdef/result", 100.0, experiment, "trainer.iterations=3")
+    ran("elsewhere/synthetic/smoke/a2u_hybrid_cw/seed0-01234567/result", 4.0, "experiment=table2/a2u_hybrid_cw", table="table2")
+    ran("table4/synthetic/smoke/bilinear/seed0-01234567/result", 5.0, "upsampler=bilinear", "table=table4")
 
     text = make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path))).read_text()
     shown = {line[0]: spoken(line[1]) for line in Cells(text).tables["Table 4 on synthetic, scale smoke"][1:]}
@@ -223,7 +226,8 @@ def test_nothing_to_report_is_a_sentence(tmp_path):
     nothing = ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path))
     with pytest.raises(ReportError, match=r"no finished result of a table was found under .*make table2"):
         make_page(nothing)
-    put(tmp_path, "table4/synthetic/smoke/trimap_only/seed0", "experiment=table4/trimap_only", "dataset.limit_test=1")
+    place = "table4/synthetic/smoke/trimap_only/seed0-01234567/result"
+    put(tmp_path, place, "experiment=table4/trimap_only", "dataset.limit_test=1")
     with pytest.raises(ReportError, match=r"; 1 of other configurations are there, which no table shows: run one"):
         make_page(nothing)
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from a2u.apply.evaluate_weights import evaluate_weights, evaluated, evaluations
@@ -66,6 +66,7 @@ def test_set(settings: TableConfig) -> TestSet | None:
     dataset = compose([f"dataset{word.removeprefix('test')}" for word in given], "evaluate").dataset
     options = dict(word.removeprefix("test.").split("=", 1) for word in given if word.startswith("test."))
     kind = "_".join([dataset.name, *(value for key, value in options.items() if key not in PLACES)])
+    OmegaConf.resolve(dataset)  # its references lead elsewhere in other processes
     build_data(dataset)
     return TestSet(re.sub(r"[^\w.-]+", "-", kind.lower()), dataset)
 
