@@ -69,6 +69,13 @@ class Downsampling(Enum):
     conv = 2
 
 
+class EncoderDownsampling(Enum):
+    """How the matting network's encoder downsamples, where the operator does not."""
+
+    strided = 1
+    max_pool = 2
+
+
 class InitialValues(Enum):
     """Of convolutions: as PyTorch's layers start, or Xavier-normal as in the matting network."""
 
@@ -96,6 +103,9 @@ class MattingModelConfig(MattingNetworkConfig):
     """The matting network of Sec. 6.1, with a place for an upsampling operator."""
 
     encoder: str = field("resnet34", "or another of a2u.models.encoders", added_later=True)
+    downsampling: EncoderDownsampling = field(
+        EncoderDownsampling.strided, "max_pool: as in FADE's released network", added_later=True
+    )
     width: float = 1.0  # multiplies every channel count
     encoder_blocks: list[int] = dataclasses.field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
     decoder_blocks: int = 2  # of each of the four stages
@@ -225,9 +235,11 @@ def store_schemas() -> None:
     for name, kind in SCHEMAS.items():
         group, _, file = name.rpartition("/")
         store.store(group=group or None, name=f"{file}_schema", node=kind)
-    if not OmegaConf.has_resolver("times"):
-        OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor))
-        OmegaConf.register_new_resolver("choose", lambda key, table, otherwise: table.get(key, otherwise))
+
+
+# At import, so that a process which is sent a configuration knows them.
+OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor), replace=True)
+OmegaConf.register_new_resolver("choose", lambda key, table, otherwise: table.get(key, otherwise), replace=True)
 
 
 def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictConfig:
