@@ -207,7 +207,8 @@ def test_a_row_of_own_runs_shows_the_seeds_of_its_own_configuration_alone(tmp_pa
     for seed in (0, 1):
         ran(f"{row}/seed{seed}-01234567/result", 7.0 + seed, experiment, f"seed={seed}")
     other = ran(f"{row}/seed0-89abcdef/result", 100.0, experiment, "trainer.iterations=3")
-    ran("elsewhere/synthetic/smoke/a2u_hybrid_cw/seed0-01234567/result", 4.0, "experiment=table2/a2u_hybrid_cw", table="table2")
+    place = "elsewhere/synthetic/smoke/a2u_hybrid_cw/seed0-01234567/result"
+    ran(place, 4.0, "experiment=table2/a2u_hybrid_cw", table="table2")
     ran("table4/synthetic/smoke/bilinear/seed0-01234567/result", 5.0, "upsampler=bilinear", "table=table4")
 
     text = make_page(ReportConfig(source=ReportSource.outputs, outputs=str(tmp_path))).read_text()
