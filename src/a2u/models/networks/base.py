@@ -1,4 +1,4 @@
-"""What every matting network promises; training and evaluation ask the network, never its name."""
+"""What every network promises; training and evaluation ask the network, never its name."""
 
 from typing import ClassVar, Literal
 
@@ -7,7 +7,19 @@ from torch import Tensor, nn
 MOST_WIDTH = 16  # in units of the network as published
 
 
-class MattingNetwork(nn.Module):
+class Network(nn.Module):
+    """A whole network: a class with a `name`, which configs call it, and a typed constructor, which is its config.
+
+    A constructor with the parameters `upsampler` and `options`, an operator's name and options, takes an upsampling
+    operator from the config; every other parameter is a key of `model`. Impossible values raise a ValueError that names
+    the key.
+    """
+
+    name: ClassVar[str] = ""
+    later_options: ClassVar[tuple[str, ...]] = ()  # keys newer than published results, without effect at their default
+
+
+class MattingNetwork(Network):
     """(N, 4, H, W) -> alpha (N, 1, H, W), not clamped.
 
     Input channels: RGB normalised with the ImageNet mean and standard deviation, and trimap / 255. A network that is

@@ -59,6 +59,8 @@ class ClassicMatting(MattingNetwork):
 class ClosedForm(ClassicMatting):
     """Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, PAMI 2008."""
 
+    name = "closed_form"
+
     @staticmethod
     def solver() -> Any:
         return pymatting_for("closed-form matting").estimate_alpha_cf
@@ -66,6 +68,8 @@ class ClosedForm(ClassicMatting):
 
 class KNN(ClassicMatting):
     """Chen, Li, Tang: KNN Matting, PAMI 2013."""
+
+    name = "knn"
 
     @staticmethod
     def solver() -> Any:

@@ -37,6 +37,7 @@ class MattingUNet(MattingNetwork):
     """
 
     name = "resnet34_unet"
+    later_options = ("encoder",)
     multiple = 16
     indivisible = None
 

@@ -13,5 +13,6 @@ class TrimapOnly(MattingNetwork):
     indivisible = None
 
     def forward(self, x: Tensor) -> Tensor:
+        self.check_input(x)
         trimap = x[:, 3:]
         return torch.where(trimap <= 0, 0.0, torch.where(trimap >= 1, 1.0, 0.5)).to(x.dtype)
