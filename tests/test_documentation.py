@@ -18,12 +18,12 @@ from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
 from a2u.apply.export import export
-from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
+from a2u.config import CONFIG_DIR, compose, split_command_line
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places
 from a2u.files import sha256
 from a2u.models.weights.exported import load_exported
-from a2u.reproduce.study.protocol import scale_of, seeds_of_the_protocol
+from a2u.reproduce.study.protocol import StudyConfig, scale_of, seeds_of_the_protocol
 from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from a2u.apply.evaluate_weights import evaluate_weights
 from a2u.apply.export import export
-from a2u.apply.systems import load_system
-from a2u.config import System, compose
+from a2u.apply.systems import System, load_system
+from a2u.config import compose
 from a2u.engine.checkpoint import load_checkpoint, save_checkpoint
 from a2u.engine.identity import Places, identity
 from a2u.engine.run import run

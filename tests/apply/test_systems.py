@@ -10,8 +10,8 @@ from helpers.reference_weights import reference_state
 from safetensors.torch import save_file
 
 from a2u.apply.evaluate_weights import evaluate_weights
-from a2u.apply.systems import load_system
-from a2u.config import System, compose
+from a2u.apply.systems import System, load_system
+from a2u.config import compose
 from a2u.errors import A2UError, ConfigError
 from a2u.models.released import read_weights
 from a2u.models.weights.files import WeightsError

@@ -14,7 +14,7 @@ from helpers.runs import smoke
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from a2u.config import compose, plain
+from a2u.config import compose
 from a2u.engine import provenance
 from a2u.engine import run as run_module
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
@@ -26,6 +26,7 @@ from a2u.errors import ConfigError, DataError
 from a2u.files import BusyError, locked
 from a2u.models.build import build_model, count_parameters
 from a2u.reproduce.published import rows_of
+from a2u.settings import plain
 
 TRAINED_ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
 LEARNING = ["trainer.epochs=1", "trainer.iterations=50", "trainer.batch_size=4", "runtime.log_every=1"]

@@ -20,8 +20,10 @@ from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
 from a2u.models.tiled import tiled
 from a2u.reproduce.published import rows_of
+from a2u.upsampling import build_upsampler, operators
 
 ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
+LOCAL = [name for name in operators() if build_upsampler(name, 8).reach is not None]
 RELEASED = {"encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
 
 
@@ -57,6 +59,15 @@ def test_tiles_give_what_the_whole_image_gives(row):
     """Up to rounding, everywhere: margins cover what is local, and the rest is gathered from all tiles."""
     model = narrow(f"experiment=table2/{row}").double()
     x = torch.randn(1, 4, 304, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [*LOCAL, "freqfusion upsampler.padding=reflect", "fade upsampler.lite=true"])
+def test_tiles_suit_every_operator_that_says_how_far_it_reaches(options):
+    torch.manual_seed(0)
+    model = narrow(*f"upsampler={options} model.encoder_blocks=[1,1,1]".split()).double()
+    x = torch.randn(1, 4, 160, 272, dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
 

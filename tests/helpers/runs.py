@@ -7,10 +7,11 @@ from omegaconf import DictConfig
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from a2u.config import compose, plain
+from a2u.config import compose
 from a2u.engine.prepare import make_model
 from a2u.models.build import count_parameters
 from a2u.models.weights.exported import write_exported
+from a2u.settings import plain
 
 
 def smoke(outputs: Path, *overrides: str) -> DictConfig:

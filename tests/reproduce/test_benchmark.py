@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.apply.systems import load_system
-from a2u.config import System
+from a2u.apply.systems import System, load_system
 from a2u.data.files.images import read_colour, read_trimap
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import finished

@@ -6,11 +6,12 @@ import pytest
 from helpers.matting_folders import small_photographs
 from helpers.runs import change_manifest, exported_untrained
 
-from a2u.config import ShippedConfig, compose, split_command_line
+from a2u.config import compose, split_command_line
 from a2u.data import build_data
 from a2u.errors import ConfigError
 from a2u.reproduce import shipped
 from a2u.reproduce import table as table_module
+from a2u.reproduce.shipped import ShippedConfig
 from a2u.reproduce.table import PublishError
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from a2u.config import plain
 from a2u.engine.identity import finished
 from a2u.engine.prepare import prepare
 from a2u.engine.provenance import available_cores
@@ -18,6 +17,7 @@ from a2u.reproduce import rows as rows_module
 from a2u.reproduce import table as table_module
 from a2u.reproduce.published import rows_of
 from a2u.reproduce.table import PublishError, command_line, make_table, publish
+from a2u.settings import plain
 
 ROOT = Path(__file__).parents[2]
 

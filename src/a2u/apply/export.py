@@ -1,25 +1,36 @@
 """Export a checkpoint as a file for others, whose metadata says what it is."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import MISSING
 from torch import nn
 
 from a2u.apply.systems import load_network
-from a2u.config import plain
 from a2u.engine.checkpoint import load_checkpoint, mark_of, task_of, trained_config
 from a2u.engine.identity import read_result
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
 from a2u.models.weights.exported import write_exported
 from a2u.models.weights.exported_onnx import write_onnx
+from a2u.settings import field, plain, schema
 
 # By the ending of the file: (path, network, what is known of it) -> manifest.
 WRITERS: dict[str, Callable[[Path, nn.Module, Mapping[str, Any]], dict[str, Any]]] = {
     ".safetensors": write_exported,
     ".onnx": write_onnx,
 }
+
+
+@schema("export")
+@dataclass
+class ExportConfig:
+    """configs/export.yaml: a checkpoint as a file for others."""
+
+    weights: str = field(MISSING, "a last.pt or best.pt of ours")
+    to: str = field(MISSING, "FILE.safetensors or FILE.onnx")
 
 
 def export(weights: Path, to: Path) -> dict[str, Any]:

@@ -1,20 +1,21 @@
 """Matte a user's photographs: write alpha, cut-out and composite of each as PNG files."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig
 from PIL import Image
 from tqdm import tqdm
 
 from a2u.apply.cutout import estimate_foreground, foreground_estimator, on_background, read_background
-from a2u.apply.systems import load_system
-from a2u.config import System
+from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_header, read_upright, write_png
 from a2u.data.files.photographs import find_together, read_photograph
@@ -22,18 +23,47 @@ from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.engine.evaluate import predict
 from a2u.engine.memory import is_out_of_memory
 from a2u.engine.prepare import channels_last, check_tile, choose_device
-from a2u.engine.validate import check_ranges
+from a2u.engine.settings import RuntimeConfig
 from a2u.errors import A2UError, ConfigError
 from a2u.files import reason, user_path
 from a2u.metrics import all_metrics
 from a2u.models import tiled
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.shipped import shipped_weights
+from a2u.settings import field, schema, validate
 
 TEXTS = ("image", "trimap", "mask", "truth", "background", "folder", "weights")  # keys whose values are taken literally
 KINDS = ("alpha", "cutout", "composite")
 TILE = 512  # pixels; side of the tiles of a large picture, unless set
 Files = Mapping[str, Path]
+
+
+@schema("predict")
+@dataclass
+class PredictConfig:
+    """configs/predict.yaml: mattes of photographs.
+
+    Pictures are given as a file, a folder, or a pattern such as photos/*.jpg; of folders and patterns, files of one
+    name go together.
+    """
+
+    image: str = field(MISSING, "a file, a folder, or a pattern such as photos/*.jpg")
+    trimap: str | None = field(None, f"likewise; 0 background, {UNKNOWN} unknown, 255 foreground")
+    mask: str | None = field(None, "instead of a trimap: a rough mask, 128 and above is foreground")
+    truth: str | None = field(None, "the true alpha, where it is known: its metrics are printed")
+    erode: int = field(10, "how far the unknown region reaches into the mask, in pixels", least=0, most=1000)
+    dilate: int = field(10, "how far it reaches out of it", least=0, most=1000)
+    background: str | None = field(None, "white, #rrggbb or a picture: a composite on it is written too")
+    cutout: bool = field(True, "the picture with transparency, in estimated foreground colours; false: alpha alone")
+    folder: str | None = field(None, "where the pictures go; null: <runtime.outputs>/predict")
+    system: System = field(System.checkpoint)
+    weights: str | None = field(
+        None, "of that system, as evaluate takes them; null, of system=checkpoint: the model in the package"
+    )
+    tile_above: float | None = field(
+        2.0, "megapixels; larger pictures are computed in tiles where they can be; null: never", least=0
+    )
+    runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
 
 
 class PredictError(A2UError):
@@ -57,7 +87,7 @@ def predict_photographs(cfg: DictConfig) -> Path:
         TooLargeError: the photograph does not fit into memory.
         PredictError: some of several failed; the message says which and why.
     """
-    check_ranges(cfg)
+    validate(cfg)
     _check(cfg)
     photographs = find_together(_given(cfg))
     folder = user_path(cfg.folder or Path(cfg.runtime.outputs) / "predict")

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from torch import nn
 
-from a2u.config import System, compose
+from a2u.config import compose
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint, task_of, trained_config
 from a2u.errors import ConfigError
 from a2u.files import sha256
@@ -17,6 +18,20 @@ from a2u.models.build import build_trained
 from a2u.models.released import SYSTEMS, load_released, variant
 from a2u.models.weights.exported import network_of, read_manifest
 from a2u.models.weights.files import check_finite, read_weights
+
+
+class System(Enum):
+    """Whose matting is evaluated: a checkpoint of this program, released weights, or what needs none."""
+
+    checkpoint = 1
+    a2u = 2
+    indexnet_matting = 3
+    gca = 4
+    gca_baseline = 5
+    dim = 6
+    closed_form = 7
+    knn = 8
+    trimap_only = 9
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,20 @@
-"""What datasets provide: layers to compose for training, composites to evaluate on.
+"""What datasets are: settings that build layers to compose for training, and composites to evaluate on.
 
 All images are uint8 NumPy arrays, colours in RGB order.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+from omegaconf import MISSING
+
+from a2u.settings import field
+
+if TYPE_CHECKING:
+    from a2u.data.sources.digits import PictureData
 
 
 class Layer(NamedTuple):
@@ -63,3 +70,40 @@ class MattingData:
     test: Composites
     test_names: Sequence[str]
     checksum: Callable[[], str]
+
+
+def absolute_path(path: str | None) -> str | None:
+    """Return where a path leads, however it is spelled."""
+    return path and os.path.abspath(os.path.expanduser(path))
+
+
+@dataclass
+class DatasetConfig:
+    """Settings of a dataset, which build it. `limit_*` use the first N only."""
+
+    name: str = field(MISSING)
+    root: str | None = field(None, "folder of the dataset", identity=absolute_path)
+    limit_train: int | None = field(None, "use the first N training items; null: all", least=1)
+    limit_test: int | None = field(None, "use the first N test items; null: all", least=1)
+
+    def build(self) -> "MattingData | PictureData":
+        """Return the dataset.
+
+        Raises:
+            DataError: its folder is missing or not what it has to be; nothing was written.
+            ConfigError: its settings do not go together.
+        """
+        raise NotImplementedError
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
+        """Do once what several runs on this dataset would otherwise each do, such as filling a cache.
+
+        Args:
+            progress: called with (items done, items).
+            processes: how many may share the work.
+        """
+
+
+@dataclass
+class MattingDatasetConfig(DatasetConfig):
+    """Foregrounds with alpha to train on, composites to test on."""

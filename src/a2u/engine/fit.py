@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
-from a2u.config import Schedule
 from a2u.engine import distributed
 from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
 from a2u.engine.prepare import Run
 from a2u.engine.provenance import device_name
+from a2u.engine.settings import Schedule
 from a2u.errors import A2UError
 
 DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u.data.sampling.samples

@@ -3,61 +3,56 @@
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from a2u.config import plain
-
-# What a run is called, where it writes and how fast: not what it computes. The task is told by the network.
-LABELS = ("task", "table", "row", "runtime")
-# Of a dataset: where it is kept and how it came there, not what it is.
-CACHES = ("cache", "cache_mb", "decoded", "decoded_mb", "download")
-# Newer than earlier runs, which are what they were where these have the values that change nothing.
-LATER: dict[str, dict[str, Any]] = {
-    "model": {"encoder": "resnet34"},
-    "dataset": {"trimap": None, "split": "train"},
-    "sample": {"noise": 0.0},
-    "upsampler": {"groups": 1, "dilation": 1},  # of CARAFE
-    "trainer": {"accumulate": 1, "precision": "float32", "clip_norm": None},
-}
+from a2u.config import Config
+from a2u.settings import SCHEMAS, default_of, keys_of, plain
 
 
 def identity(cfg: DictConfig, seed: bool = True) -> str:
-    """SHA-256 of the resolved configuration without LABELS and CACHES, so that a row of several tables is one run.
+    """Return the SHA-256 of what makes a run this run, whatever it is called and wherever it is computed.
 
-    Without `seed` it is the identity of a variant, the same for all its seeds.
+    Keys declared with `identity=False` are left out, so that a row of several tables is one run. Without `seed` it is
+    the identity of a variant, the same for all its seeds.
     """
-    relevant: dict[str, Any] = {key: value for key, value in plain(cfg).items() if key not in LABELS}
+    relevant = {key: _relevant(key, value) for key, value in _counted(plain(cfg), [Config]).items()}
     if not seed:
         del relevant["seed"]
-    relevant["dataset"] = dataset_identity(relevant["dataset"])
-    for node in ("model", "sample", "trainer", "upsampler"):
-        relevant[node] = _without_later(relevant[node], node)
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
 def dataset_identity(dataset: dict[str, Any]) -> dict[str, Any]:
-    """What the resolved `dataset` of a configuration says of the dataset's contents.
-
-    A root counts as the absolute path it leads to, however it is spelled.
-    """
-    relevant = {key: value for key, value in dataset.items() if key not in CACHES}
-    relevant = _without_later(relevant, "dataset")
-    if "download" in dataset:
-        relevant["root"] = None  # these files' contents are verified, wherever they lie
-    if relevant["root"] is not None:
-        relevant["root"] = os.path.abspath(os.path.expanduser(relevant["root"]))
-    return relevant
+    """Return what the resolved `dataset` of a configuration says of the dataset's contents."""
+    return _relevant("dataset", dataset)
 
 
-def _without_later(node: dict[str, Any], name: str) -> dict[str, Any]:
-    later = LATER[name]
-    return {key: value for key, value in node.items() if key not in later or value != later[key]}
+def _relevant(group: str, value: Any) -> Any:
+    """Return what counts of a key of `Config`; of a node, by the schema of its name or by all those of its group."""
+    if not isinstance(value, dict):
+        return value
+    named = SCHEMAS.get(f"{group}/{value.get('name')}")
+    return _counted(
+        value, [named] if named else [kind for name, kind in SCHEMAS.items() if name.startswith(f"{group}/")]
+    )
+
+
+def _counted(values: dict[str, Any], kinds: Sequence[type]) -> dict[str, Any]:
+    """Return the values that make a run another one, by the declarations of their keys in `kinds`."""
+    counted = dict(values)
+    for kind in kinds:
+        for name, key in keys_of(kind).items():
+            if name not in values:
+                continue
+            if key.identity is False or (key.added_later and values[name] == default_of(kind, name)):
+                counted.pop(name, None)
+            elif callable(key.identity):
+                counted[name] = key.identity(values[name])
+    return counted
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from a2u.engine.provenance import commit
 from a2u.engine.tasks.base import Task
 from a2u.engine.tasks.matting import Matting
 from a2u.engine.tasks.reconstruction import Reconstruction
-from a2u.engine.validate import check_ranges
 from a2u.errors import ConfigError
 from a2u.models import build_model, tiled
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.norms.synchronised import synchronise
+from a2u.settings import validate
 
 TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
 
@@ -94,10 +94,12 @@ def _make_task(cfg: DictConfig, device: torch.device) -> Task:
 
 def _check_values(cfg: DictConfig) -> None:
     check_parts(cfg, cfg.task.name, f"task={cfg.task.name}")
-    check_ranges(cfg)
+    validate(cfg)
 
 
 def _check_network(cfg: DictConfig, model: nn.Module) -> None:
+    if cfg.trainer.epochs < 1 and any(True for _ in model.parameters()):
+        raise ConfigError(f"trainer.epochs must be at least 1; got {cfg.trainer.epochs}.")
     TASKS[cfg.task.name].check(cfg, model)
     if distributed.count() > 1:
         _check_shared(cfg)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from a2u.config import plain
 from a2u.engine import distributed
 from a2u.engine.checkpoint import latest_checkpoint
 from a2u.engine.distributed import from_rank_zero
@@ -22,6 +21,7 @@ from a2u.engine.provenance import provenance
 from a2u.engine.tasks.base import Picture
 from a2u.files import flush_folder, locked, naming, sweep, write_json
 from a2u.models.build import count_parameters
+from a2u.settings import plain
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from a2u.apply.evaluate_weights import evaluate_weights, evaluated
-from a2u.config import TableConfig
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import A2UError
@@ -20,6 +19,7 @@ from a2u.reproduce.benchmark_page import Measured, page
 from a2u.reproduce.benchmark_sets import Asked, Done, parse_request, weights_of
 from a2u.reproduce.launch import report_failures, run_missing
 from a2u.reproduce.rows import RowRun
+from a2u.reproduce.settings import TableConfig
 from a2u.reproduce.submission import make_submission
 from a2u.reproduce.table import (
     RESULTS,

@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from a2u.config import RayConfig, SubmititConfig
 from a2u.errors import ConfigError
 from a2u.reproduce.executors import RowExecutor, Work, work_here
+from a2u.reproduce.settings import RayConfig, SubmititConfig
 
 
 @dataclass(frozen=True)

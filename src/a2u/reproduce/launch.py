@@ -11,7 +11,6 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from a2u.config import Launcher, LauncherConfig, RayConfig, SubmititConfig, TableConfig
 from a2u.data import prepare_data
 from a2u.engine import distributed
 from a2u.engine.identity import finished
@@ -23,6 +22,7 @@ from a2u.reproduce.cluster import RayExecutor, SubmititExecutor
 from a2u.reproduce.executors import InlineExecutor, ProcessExecutor, RowExecutor, unforeseen
 from a2u.reproduce.progress import Progress
 from a2u.reproduce.rows import RowRun
+from a2u.reproduce.settings import Launcher, LauncherConfig, RayConfig, SubmititConfig, TableConfig
 
 Failures = dict[str, str]  # title of a row -> why it failed
 Done = dict[str, dict[str, Any]]  # hash -> finished result

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from a2u.apply.systems import load_system
-from a2u.config import System
+from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import file_sha256, require
 from a2u.data.files.images import encode_png
 from a2u.data.sources.alphamatting import BENCHMARK, BenchmarkPhotographs

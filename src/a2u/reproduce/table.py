@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from a2u.config import TableConfig, split_command_line
+from a2u.config import split_command_line
 from a2u.data import build_data
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY
@@ -19,6 +19,7 @@ from a2u.reproduce.launch import report_failures, run_missing
 from a2u.reproduce.published import QUOTED, lines_of, rows_of
 from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
 from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
+from a2u.reproduce.settings import TableConfig
 
 RESULTS = REPOSITORY / "results"
 PAGES = ("README.md", "docs/results.md", "docs/predict.md")  # where published tables are shown

@@ -13,7 +13,8 @@ from a2u.config import CONFIG_DIR, compose
 from a2u.data import build_data
 from a2u.data.composition1k.compose import make, plan
 from a2u.data.composition1k.verify import verify
-from a2u.data.sources import adobe, distinctions646
+from a2u.data.sources.adobe import AdobeConfig
+from a2u.data.sources.distinctions646 import Distinctions646Config
 
 FEW = {"training_foregrounds": 2, "test_foregrounds": 2, "composites": 6}
 
@@ -21,8 +22,8 @@ FEW = {"training_foregrounds": 2, "test_foregrounds": 2, "composites": 6}
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A whole dataset, if the released one had as few files."""
-    monkeypatch.setattr(adobe, "LAYOUT", replace(adobe.LAYOUT, **FEW))
-    monkeypatch.setattr(distinctions646, "LAYOUT", replace(distinctions646.LAYOUT, **FEW))
+    monkeypatch.setattr(AdobeConfig, "layout", replace(AdobeConfig.layout, **FEW))
+    monkeypatch.setattr(Distinctions646Config, "layout", replace(Distinctions646Config.layout, **FEW))
     root = tmp_path / "data"
     for seed, name in enumerate("xy"):
         save(root / f"Training_set/fg/{name}.jpg", noise(20, 30, 3, seed=seed))

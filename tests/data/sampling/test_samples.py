@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from a2u.config import SampleConfig
 from a2u.data.sampling.samples import EpochSampler, TrainingSamples
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Layer, MattingData
 from a2u.errors import DataError
 from a2u.network_input import network_input

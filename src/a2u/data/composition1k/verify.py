@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from a2u.config import AdobeConfig, AlphamattingConfig, Distinctions646Config, Split, TwoPartConfig
 from a2u.data.build import build_data
 from a2u.data.composition1k.manifest import check_manifest
 from a2u.data.composition1k.rule import read_picture
@@ -28,8 +27,8 @@ from a2u.data.files.folders import (
     some,
 )
 from a2u.data.files.images import SUFFIXES, read_colour, read_grey, read_header, read_trimap
-from a2u.data.files.layout import Layout
-from a2u.data.sources import adobe, alphamatting, distinctions646
+from a2u.data.files.layout import Layout, Split, TwoPartConfig
+from a2u.data.sources import alphamatting
 from a2u.data.sources.digits import PictureData
 from a2u.errors import DataError
 
@@ -59,13 +58,10 @@ def verify(cfg: DictConfig, deep: bool = False, threads: int = 1) -> Findings:
     """
     typed, inspection = OmegaConf.to_object(cfg), _Inspection()
     with inspection.keeping():
-        match typed:
-            case AdobeConfig():
-                inspection.two_parts(typed, adobe.LAYOUT)
-            case Distinctions646Config():
-                inspection.two_parts(typed, distinctions646.LAYOUT)
-            case AlphamattingConfig():
-                inspection.alphamatting(typed)
+        if isinstance(typed, TwoPartConfig):
+            inspection.two_parts(typed, typed.layout)
+        elif isinstance(typed, alphamatting.AlphamattingConfig):
+            inspection.alphamatting(typed)
     inspection.read(deep, threads)
     findings = inspection.findings
     if not findings.problems:
@@ -146,7 +142,7 @@ class _Inspection:
         if len(foregrounds) < len(images):  # else every composite has an alpha of its own
             self.count(len(foregrounds), "test foregrounds", layout.test_foregrounds)
 
-    def alphamatting(self, cfg: AlphamattingConfig) -> None:
+    def alphamatting(self, cfg: alphamatting.AlphamattingConfig) -> None:
         root = dataset_root(cfg, f"holds {alphamatting.IMAGES}")
         readers = {root / alphamatting.IMAGES: read_colour, root / alphamatting.ALPHAS: read_grey}
         readers |= {root / alphamatting.TRIMAPS / name: read_trimap for name in ("Trimap1", "Trimap2")}

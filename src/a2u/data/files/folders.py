@@ -8,10 +8,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from a2u.config import DatasetConfig
 from a2u.data.files.disk_cache import Decoded
 from a2u.data.files.images import SUFFIXES, Header, read_colour, read_grey, read_header, read_trimap
-from a2u.data.types import Composite, Layer
+from a2u.data.types import Composite, DatasetConfig, Layer
 from a2u.errors import DataError
 from a2u.files import sha256, user_path
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from a2u.config import Split, TwoPartConfig
 from a2u.data.files.disk_cache import Decoded
 from a2u.data.files.folders import (
     CompositeFile,
@@ -27,9 +28,10 @@ from a2u.data.files.folders import (
     require,
 )
 from a2u.data.files.images import read_grey
-from a2u.data.types import MattingData
+from a2u.data.types import MattingData, MattingDatasetConfig
 from a2u.errors import DataError
 from a2u.files import user_path
+from a2u.settings import field
 
 Names = tuple[str, ...]
 
@@ -56,12 +58,47 @@ class Layout:
     composites: int
 
 
-def build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
-    """Find the files; folders, names and the sizes of test cases are checked here, before any use.
+class Split(Enum):
+    """Whose foregrounds are trained on: those of the training part, or of the test part as well (Table 6)."""
 
-    A root without the training part evaluates only: its layers and backgrounds are None.
-    Raises DataError that names the folder or files at fault.
-    """
+    train = 1
+    all = 2
+
+
+@dataclass
+class TwoPartConfig(MattingDatasetConfig):
+    """Layers to train on and composites to test on, in folders. Paths are taken from root, or are absolute."""
+
+    train_list: str | None = field(
+        None, "text file with the foregrounds of the training part, one name per line; null: all, sorted"
+    )
+    test_list: str | None = field(
+        None, "likewise composites of the test part, or foregrounds for all of theirs; null: all, sorted"
+    )
+    backgrounds: str | None = field(
+        None, "folder of background pictures; null: train2014 in the training part, else bg"
+    )
+    split: Split = field(
+        Split.train, "foregrounds to train on; all: every foreground of the test part too", added_later=True
+    )
+    cache_mb: int = field(1024, "decoded training layers kept in memory, per process", least=0, identity=False)
+    decoded: str | None = field(
+        None, "folder for decoded training layers, shared by processes; null: none", identity=False
+    )
+    decoded_mb: int = field(16384, "kept there at most", least=0, identity=False)
+
+    layout: ClassVar[Layout]
+
+    def build(self) -> MattingData:
+        """Find the files; folders, names and the sizes of test cases are checked here, before any use.
+
+        A root without the training part evaluates only: its layers and backgrounds are None.
+        Raises DataError that names the folder or files at fault.
+        """
+        return _build(self, self.layout)
+
+
+def _build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
     root = dataset_root(cfg, f"holds {layout.training} and {layout.test}")
     training, test = root / layout.training, root / layout.test
     if not test.is_dir():

@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 
-from a2u.config import SampleConfig
+from a2u.data.sampling.settings import SampleConfig
 
 
 def after(second: np.ndarray, first: np.ndarray) -> np.ndarray:

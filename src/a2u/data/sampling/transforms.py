@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2u.config import SampleConfig
 from a2u.data.sampling.affine import after, inverse, mirror, random_affine, resizing
 from a2u.data.sampling.crops import background_crop, random_crop
 from a2u.data.sampling.lazy_layer import Placed, View, opaque_together
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Layer
 from a2u.errors import DataError
 

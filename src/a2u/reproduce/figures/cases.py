@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from a2u.config import AlphamattingConfig
 from a2u.data.files.folders import some
 from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.data.sources import alphamatting
+from a2u.data.sources.alphamatting import AlphamattingConfig
 from a2u.data.types import Composites
 from a2u.errors import ConfigError
 

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from a2u.config import TableConfig, quoted
+from a2u.config import quoted
 from a2u.engine.identity import RUNS, finished, identity, read_result
 from a2u.errors import A2UError
 from a2u.reproduce.published import lines_of, published, rows_of
 from a2u.reproduce.render import Results
 from a2u.reproduce.rows import other_operators, row_runs
+from a2u.reproduce.settings import TableConfig
 
 
 class Group(NamedTuple):

@@ -6,13 +6,13 @@ from concurrent.futures import Future
 from tqdm import tqdm
 
 from a2u.apply.evaluate_weights import evaluate_weights
-from a2u.config import Launcher, LauncherConfig
 from a2u.engine.identity import finished
 from a2u.engine.provenance import commit
 from a2u.files import BUSY
 from a2u.reproduce.executors import InlineExecutor, ProcessExecutor
 from a2u.reproduce.launch import Failures, as_ended, at_once_here, fill_caches, report_failures, run_missing
 from a2u.reproduce.rows import RowRun
+from a2u.reproduce.settings import Launcher, LauncherConfig
 from a2u.reproduce.study.failures import note
 from a2u.reproduce.study.protocol import TEST, Evaluation, Study, seeds_of_the_protocol
 from a2u.reproduce.study.records import by_row, gather, measured_already
