@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from a2u.config import CONFIG_DIR, compose
-from a2u.engine.run import make_model
+from a2u.engine.prepare import make_model
 from a2u.errors import ConfigError
 from a2u.models.networks import networks
 from a2u.models.networks.base import MattingNetwork

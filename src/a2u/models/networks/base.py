@@ -1,10 +1,27 @@
 """What every network promises; training and evaluation ask the network, never its name."""
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from a2u.settings import field
+
 MOST_WIDTH = 16  # in units of the network as published
+
+
+@dataclass
+class ModelConfig:
+    """Keys of `model` that no constructor has."""
+
+    name: str = "???"
+
+
+@dataclass
+class MattingModelConfig(ModelConfig):
+    """Those of a network for mattes."""
+
+    encoder_weights: str = field("none", "none, imagenet (torchvision's, downloaded) or a file (.pth, .safetensors)")
 
 
 class Network(nn.Module):
@@ -16,7 +33,12 @@ class Network(nn.Module):
     """
 
     name: ClassVar[str] = ""
+    settings: ClassVar[type[ModelConfig]] = ModelConfig
+    trained: ClassVar[bool] = True  # False: there is nothing to learn
     later_options: ClassVar[tuple[str, ...]] = ()  # keys newer than published results, without effect at their default
+
+    def __init__(self) -> None:  # no keys
+        super().__init__()
 
 
 class MattingNetwork(Network):
@@ -26,6 +48,7 @@ class MattingNetwork(Network):
     pretrained calls that part `encoder`: it learns at a rate of its own.
     """
 
+    settings = MattingModelConfig
     multiple: ClassVar[int] = 1  # H and W have to be multiples of it
     fit: ClassVar[Literal["pad", "resize"]] = "pad"  # how its authors bring an image to such a size in evaluation
 

@@ -28,6 +28,7 @@ class ClassicMatting(MattingNetwork):
         A2UError: pymatting is not installed, or its solver does not converge.
     """
 
+    trained = False
     indivisible = "it solves one system of equations for all pixels"
 
     @staticmethod

@@ -1,16 +1,22 @@
 """The image reconstruction network of Sec. 5 and Appendix A (Table 1): no skip connection, the operator decides."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from a2u.models.networks.base import Network
+from a2u.models.networks.base import ModelConfig, Network
 from a2u.models.operators import build_operators
 from a2u.upsampling import Upsampler
 from a2u.upsampling.initialise import Scheme, initialise
 
 CHANNELS = (32, 64, 128)  # before each downsampling: at the input's size, 1/2 and 1/4
 BOTTLENECK = 256  # at 1/8
+
+
+@dataclass
+class ReconstructionModelConfig(ModelConfig):
+    """Keys of a network for small pictures that no constructor has: none."""
 
 
 class ReconstructionNet(Network):
@@ -33,6 +39,7 @@ class ReconstructionNet(Network):
     """
 
     name = "reconstruction"
+    settings = ReconstructionModelConfig
 
     def __init__(
         self,

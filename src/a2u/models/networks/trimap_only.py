@@ -10,6 +10,7 @@ class TrimapOnly(MattingNetwork):
     """Alpha 0 and 1 where the trimap knows, 0.5 where it does not. (N, 4, H, W) -> (N, 1, H, W); no parameters."""
 
     name = "trimap_only"
+    trained = False
     indivisible = None
 
     def forward(self, x: Tensor) -> Tensor:
