@@ -143,7 +143,9 @@ def check_make(as_typed, here, tmp_path, monkeypatch, capsys, request):
 def called_by_make(words, tmp_path):
     """What make calls Python with, by a Python that only writes it down."""
     python, calls = tmp_path / "python", tmp_path / "calls.txt"
-    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n')
+    python.write_text(
+        '#!/bin/sh\n[ "$1" = scripts/require.py ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n'
+    )
     python.chmod(0o755)
     run_there(["make", *words, f"PYTHON={python}"], CALLS=str(calls))
     return [[word for word in call.split("\0")[:-1] if word] for call in calls.read_text().splitlines()]

@@ -120,9 +120,11 @@ def store_schemas() -> None:
     for name, kind in SCHEMAS.items():
         group, _, file = name.rpartition("/")
         store.store(group=group or None, name=f"{file}_schema", node=kind)
-    if not OmegaConf.has_resolver("times"):
-        OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor))
-        OmegaConf.register_new_resolver("choose", lambda key, table, otherwise: table.get(key, otherwise))
+
+
+# At import, so that a process which is sent a configuration knows them.
+OmegaConf.register_new_resolver("times", lambda value, factor: int(value * factor), replace=True)
+OmegaConf.register_new_resolver("choose", lambda key, table, otherwise: table.get(key, otherwise), replace=True)
 
 
 def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictConfig:

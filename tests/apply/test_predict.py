@@ -62,28 +62,38 @@ def written(folder, name="photo"):
     return {kind: np.asarray(Image.open(folder / f"{name}_{kind}.png")) for kind in ("alpha", "cutout", "composite")}
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (33, 47), (64, 32)])
-def test_pictures_of_any_size(matting, weights, tmp_path, size):
-    out = written(matting(*photograph(tmp_path, *size), "background=white"))
-    image, trimap = read_colour(tmp_path / "photo.png"), thirds(*size)
-    np.testing.assert_array_equal(out["alpha"], predict(load_exported(weights), image, trimap))
-    assert out["alpha"].shape == size
-    assert out["cutout"].shape == (*size, 4)
-    assert out["composite"].shape == (*size, 3)
-    np.testing.assert_array_equal(out["cutout"][..., 3], out["alpha"])
-    np.testing.assert_array_equal(out["alpha"][trimap != 128], trimap[trimap != 128])
+def in_folders(tmp_path):
+    """The command line for all photographs in a folder, with their trimaps."""
+    return [f"image={tmp_path}", f"trimap={tmp_path / 'trimaps'}"]
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
-def test_pictures_of_any_mode(matting, tmp_path, mode):
-    words = photograph(tmp_path)
-    image = Image.open(tmp_path / "photo.png").convert(mode)
-    image.convert("RGB").save(tmp_path / "photo.png")
-    same = matting(*words, folder="rgb")
-    image.save(tmp_path / "photo.png")
-    again = matting(*words)
-    for kind in ("alpha", "cutout"):
-        assert (again / f"photo_{kind}.png").read_bytes() == (same / f"photo_{kind}.png").read_bytes()
+def test_pictures_of_any_size(matting, weights, tmp_path):
+    sizes = {"dot": (1, 1), "row": (1, 40), "column": (40, 1), "odd": (33, 47), "even": (64, 32)}
+    for name, size in sizes.items():
+        photograph(tmp_path, *size, name)
+    folder, model = matting(*in_folders(tmp_path), "background=white"), load_exported(weights)
+    for name, size in sizes.items():
+        out, image, trimap = written(folder, name), read_colour(tmp_path / f"{name}.png"), thirds(*size)
+        np.testing.assert_array_equal(out["alpha"], predict(model, image, trimap))
+        assert out["alpha"].shape == size
+        assert out["cutout"].shape == (*size, 4)
+        assert out["composite"].shape == (*size, 3)
+        np.testing.assert_array_equal(out["cutout"][..., 3], out["alpha"])
+        np.testing.assert_array_equal(out["alpha"][trimap != 128], trimap[trimap != 128])
+
+
+def test_pictures_of_any_mode(matting, tmp_path):
+    for mode in ("L", "P", "RGBA"):
+        for name in (mode, f"{mode} as RGB"):
+            photograph(tmp_path, name=name)
+        image = Image.open(tmp_path / f"{mode}.png").convert(mode)
+        image.save(tmp_path / f"{mode}.png")
+        image.convert("RGB").save(tmp_path / f"{mode} as RGB.png")
+    out = matting(*in_folders(tmp_path))
+    for mode in ("L", "P", "RGBA"):
+        for kind in ("alpha", "cutout"):
+            one, other = (out / f"{name}_{kind}.png" for name in (mode, f"{mode} as RGB"))
+            assert one.read_bytes() == other.read_bytes()
 
 
 def test_pictures_that_are_refused(matting, tmp_path):

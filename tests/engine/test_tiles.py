@@ -72,6 +72,18 @@ def test_tiles_suit_every_operator_that_says_how_far_it_reaches(options):
         torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("options", [{}, {"normalise_uv": True}])
+def test_tiles_of_an_encoder_with_max_pooling(options):
+    """Whose guides are features of the encoder, in place of the shortcuts' outputs."""
+    torch.manual_seed(0)
+    model = with_statistics(
+        MattingUNet("a2u", options, downsampling="max_pool", width=0.125, encoder_blocks=(1, 1, 1))
+    ).double()
+    x = torch.randn(1, 4, 160, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("options", [RELEASED, {"sharing": "channel_wise", "normalise_uv": True, "rank": 2}])
 @pytest.mark.parametrize("size", [(16, 400), (128, 256), (272, 144)])
 def test_images_thinner_than_a_tile_and_tiles_of_any_side(options, size):

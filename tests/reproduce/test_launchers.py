@@ -50,14 +50,13 @@ def inline(smoke, tmp_path_factory):
 @pytest.fixture(scope="module")
 def ray_cluster():
     """Address of a Ray cluster of two nodes with a core each."""
-    pytest.importorskip("ray")
     # Sockets need short paths.
     with tempfile.TemporaryDirectory(prefix="ray") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "token")  # what belongs to a cluster runs whatever it is sent
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
-        import ray
+        ray = pytest.importorskip("ray")  # reads the variables as it is imported
         from ray.cluster_utils import Cluster
 
         node = {"num_cpus": 1, "object_store_memory": 80_000_000}
@@ -94,14 +93,15 @@ def start(smoke, tmp_path):
 
 
 def processes(folder):
-    """Ids of those whose command line names `folder`."""
+    """Ids of those whose command line names `folder`, or who print to a file in it."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if str(folder) in path.read_text(errors="replace"):
-                found.append(int(path.parent.name))
-        except OSError:  # it has ended meanwhile
+            names = [(process / "cmdline").read_text(errors="replace"), os.readlink(process / "fd" / "1")]
+        except OSError:  # it has ended meanwhile, or is not ours
             continue
+        if any(str(folder) in name for name in names):
+            found.append(int(process.name))
     return found
 
 
@@ -258,7 +258,7 @@ def test_a_wrong_option_of_a_launcher_ends_in_a_sentence(smoke, words, said):
 @pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("submitit", "submitit")])
 def test_a_launcher_that_is_not_installed_names_what_installs_it(tmp_path, smoke, monkeypatch, launcher, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=rf"launcher={launcher} needs a package .* pip install -e '\.\[launchers\]'"):
+    with pytest.raises(ConfigError, match=rf"launcher={launcher} needs a package .* pip install -e '\.\[{package}\]'"):
         make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", f"launcher={launcher}")))
     assert not (tmp_path / "outputs").exists()
 

@@ -117,5 +117,5 @@ class RayExecutor(RowExecutor):
 def _not_installed(launcher: str) -> ConfigError:
     return ConfigError(
         f"launcher={launcher} needs a package that is not installed; "
-        "pip install -e '.[launchers]' in the checkout installs it."
+        f"pip install -e '.[{launcher}]' in the checkout installs it."
     )

@@ -75,7 +75,8 @@ def _launch(
     failed: Callable[[RowRun, str], None],
 ) -> Failures:
     """Run `rows`, slowest first, and put their results into `done`; one that fails does not stop the others."""
-    failures: Failures = {}
+    outputs = Path(rows[0].cfg.runtime.outputs).absolute()
+    failures: dict[RowRun, str] = {}
     with Progress(len(rows)) as progress:
 
         def submit(row: RowRun) -> "Future[str | None]":
@@ -84,20 +85,24 @@ def _launch(
 
         # Tables lead from the plain to the elaborate.
         for row, future in as_ended(rows[::-1], at_once, submit, progress.show):
-            before = done.get(row.hash)
-            result, reason = _ended(row, future)
-            if result:
+            reason = _why_failed(row, future)
+            result = finished(outputs, [row.hash]).get(row.hash) if reason is None else None
+            if result is not None:
                 done[row.hash] = result
-            else:  # of a forced row, the earlier one was put aside
-                done.pop(row.hash, None)
-            if reason is None:
                 progress.finished(row, result)
                 continue
-            progress.failed(row, reason)
-            failed(row, reason)
-            if result in ({}, before):  # else another command has finished it meanwhile
-                failures[row.title] = reason
-    return failures
+            lost = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
+            failures[row] = reason or lost
+            progress.failed(row, failures[row])
+            failed(row, failures[row])
+    # Another command that was at work on a row may have finished it. An earlier result of a forced row is put aside.
+    for row in list(failures):
+        earlier, meanwhile = done.pop(row.hash, None), finished(outputs, [row.hash]).get(row.hash)
+        if meanwhile is not None:
+            done[row.hash] = meanwhile
+            if meanwhile != earlier:
+                del failures[row]
+    return {row.title: reason for row, reason in failures.items()}
 
 
 def as_ended(
@@ -142,17 +147,12 @@ def _executor(launcher: LauncherConfig, here: int, threads: int, outputs: Path) 
             return ProcessExecutor(here, threads)
 
 
-def _ended(row: RowRun, future: "Future[str | None]") -> tuple[dict[str, Any], str | None]:
-    """The result of a row that has ended, {} without one, and why it failed; None where it did not."""
+def _why_failed(row: RowRun, future: "Future[str | None]") -> str | None:
+    """Return why a row that has ended failed; None where it did not."""
     try:
-        reason = future.result()
+        return future.result()
     except Exception as error:  # of a launcher: many types, of two packages
-        reason = unforeseen(error, row.places.log)
-    outputs = Path(row.cfg.runtime.outputs).absolute()
-    result = finished(outputs, [row.hash]).get(row.hash, {})
-    if reason is None and not result:
-        reason = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
-    return result, reason
+        return unforeseen(error, row.places.log)
 
 
 def fill_caches(dataset: DictConfig) -> None:
