@@ -27,6 +27,7 @@ from a2u.reproduce.study.protocol import StudyConfig, scale_of, seeds_of_the_pro
 from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
+OWN_TESTS = ("new_operator.md", "new_network.md", "new_dataset.md")  # whose commands need what the page adds
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -44,7 +45,7 @@ def commands():
     for page, block in blocks("sh"):
         for line in block.splitlines():
             command = line.split("  #")[0].strip()
-            if command and page != "new_operator.md":  # whose commands need its operator: the test of it runs them
+            if command and page not in OWN_TESTS:
                 found.setdefault(without_scale(command), pytest.param(command, id=f"{page}: {command}"))
     return found.values()
 
@@ -296,7 +297,7 @@ def trained(outputs):
 
 @pytest.mark.parametrize(
     ("page", "block"),
-    [(page, block) for page, block in blocks("python") if page not in ("new_operator.md", "onnx.md")],
+    [(page, block) for page, block in blocks("python") if page not in (*OWN_TESTS, "onnx.md")],
 )
 def test_python_blocks(page, block):
     """Each makes the y that its comment says."""

@@ -34,8 +34,8 @@ from a2u.data.files.folders import (
     file_sha256,
     find_images,
     first_folder,
+    matching_folders,
     missing_folder,
-    places,
     read_names,
     require,
     some,
@@ -138,7 +138,7 @@ def plan(
     manifest = read_manifest(merged)
     largest = manifest["trimaps"] if manifest and trimaps is None else trimaps
     result = Plan(cases, merged, merged.parent / layout.trimaps[0], largest)
-    _refuse_others_work(result, layout, manifest)
+    _refuse_foreign_files(result, layout, manifest)
     return result
 
 
@@ -283,7 +283,7 @@ def _per_foreground(given: int | None, foregrounds: int, backgrounds: int, found
     return given
 
 
-def _refuse_others_work(plan: Plan, layout: Layout, manifest: Manifest | None) -> None:
+def _refuse_foreign_files(plan: Plan, layout: Layout, manifest: Manifest | None) -> None:
     """Raise DataError for images that this program did not make: they are never replaced, but would be evaluated."""
     ours, images = {case.name for case in plan.cases}, _pictures(plan.merged)
     if images and manifest is None:
@@ -305,4 +305,5 @@ def _refuse_others_work(plan: Plan, layout: Layout, manifest: Manifest | None) -
 
 def _pictures(folder: Path) -> set[str]:
     """Return the names of the PNG files in a folder; none if it does not exist."""
-    return {path.stem for place in places(folder) for path in place.glob("*.png") if not path.name.startswith(".")}
+    paths = (path for place in matching_folders(folder) for path in place.glob("*.png"))
+    return {path.stem for path in paths if not path.name.startswith(".")}
