@@ -122,7 +122,7 @@ def plan(
     background_names = background_names[: each * len(names)]
     found = find_images(foregrounds, otherwise="name the folder of the foregrounds with foregrounds=DIR")
     found_alphas = find_images(alphas, otherwise="name the folder of the alphas with alphas=DIR")
-    pictures = find_images(backgrounds, otherwise="name the folder of the backgrounds (Pascal VOC) with backgrounds=DIR")
+    pictures = find_images(backgrounds, otherwise="name the pictures of Pascal VOC with backgrounds=DIR")
     require(names, found, foregrounds, f"the list {foreground_list}")
     require(names, found_alphas, alphas, f"the list {foreground_list}")
     require(dict.fromkeys(background_names), pictures, backgrounds, f"the list {background_list}")
