@@ -19,9 +19,9 @@ import numpy as np
 
 from a2u.errors import A2UError, DataError
 from a2u.files import replacing
+from a2u.network_input import UNKNOWN
 
 NAMES = ("sad", "mse", "grad", "conn")
-UNKNOWN = 128  # the trimap's value for "unknown"; 0 is background, 255 foreground
 SIGMA = 1.4  # of Grad's Gaussian, pixels
 
 

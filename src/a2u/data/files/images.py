@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
-from a2u.data.sampling.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from a2u.errors import DataError
 from a2u.files import replacing
+from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from a2u.data.sampling.lazy_layer import View, Window
-from a2u.data.sampling.trimaps import UNKNOWN, is_unknown, trimap_from_alpha
+from a2u.data.sampling.trimaps import is_unknown, trimap_from_alpha
+from a2u.network_input import UNKNOWN
 
 FEWEST_CENTRES = 10  # with fewer unknown pixels to centre a crop on, it is placed anywhere (released program)
 ENLARGED_SIDE = 1.1  # crops; an image too small for a crop is enlarged until its shorter side has this length

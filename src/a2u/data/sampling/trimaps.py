@@ -7,8 +7,6 @@ import numpy as np
 
 from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN
 
-__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "is_unknown", "trimap_from_alpha", "trimap_from_mask"]
-
 
 def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarray:
     """Return the trimap of an alpha matte: the opaque and the transparent region, each eroded; the rest is unknown.

@@ -13,9 +13,8 @@ from torch.optim import Adam, Optimizer
 from torch.utils.data import DataLoader
 
 from a2u.data import EpochSampler, TrainingSamples, build_data
-from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.settings import SampleConfig
-from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.data.types import Composite, MattingData, MattingDatasetConfig
 from a2u.engine import distributed
 from a2u.engine.evaluate import evaluate, seen_in_training
@@ -32,6 +31,7 @@ from a2u.models.layers import NormActivation
 from a2u.models.networks.base import MattingModelConfig, MattingNetwork
 from a2u.models.networks.classic import ClassicMatting
 from a2u.models.weights.encoder_weights import load_encoder_weights
+from a2u.network_input import UNKNOWN
 
 STRIPS = 4  # test images shown in TensorBoard
 STRIP_SIDE = 320  # pixels at most, so that event files stay small
@@ -161,7 +161,7 @@ class Matting(Task):
         for batch in _with_plain_errors(loader):
             tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
             crops = {key: value.to(self.device, non_blocking=True) for key, value in tensors.items()}
-            yield {"origin": batch["origin"]} | finish(crops)
+            yield {"origin": batch["origin"]} | compose_batch(crops)
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""

@@ -8,11 +8,11 @@ import numpy as np
 from tqdm import tqdm
 
 from a2u.data.files.folders import some
-from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.data.sources import alphamatting
 from a2u.data.sources.alphamatting import AlphamattingConfig
 from a2u.data.types import Composites
 from a2u.errors import ConfigError
+from a2u.network_input import UNKNOWN
 
 TRANSLUCENT = (0.1, 0.9)  # alpha strictly between
 PHOTOGRAPHS = 4  # of each kind
@@ -79,7 +79,7 @@ def photographs(folder: str) -> list[Case]:
     """
     root, found = alphamatting.photographs_folder(folder), []
     if (root / alphamatting.IMAGES).is_dir():
-        test = alphamatting.build(AlphamattingConfig(root=str(root), trimap=TRIMAP)).test
+        test = AlphamattingConfig(root=str(root), trimap=TRIMAP).build().test
         found += [Case(*test[index]) for index in evenly(len(test), PHOTOGRAPHS)]
     if (root / alphamatting.BENCHMARK).is_dir():
         own = alphamatting.BenchmarkPhotographs(root, TRIMAP)
