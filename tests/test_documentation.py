@@ -239,23 +239,23 @@ def check_export(tmp_path, monkeypatch, capsys):
 
 def check_unpack(folder, tmp_path, monkeypatch, capsys):
     archive = shutil.make_archive(str(tmp_path / "data"), "zip", folder)
-    run_here(["scripts/data.py", "unpack", archive, "--into", str(tmp_path / "into")], monkeypatch)
+    run_here(["scripts/data.py", "unpack", f"archive={archive}", f"into={tmp_path / 'into'}"], monkeypatch)
     assert f"{sum(path.is_file() for path in Path(folder).rglob('*'))} files" in capsys.readouterr().out
 
 
 def check_data_command(words, tmp_path, monkeypatch, capsys):
     """scripts/data.py on a copy of the small data set, whose counts are not the released one's."""
     if words[0] == "unpack":
-        check_unpack(words[words.index("--into") + 1], tmp_path, monkeypatch, capsys)
+        (into,) = [word.removeprefix("into=") for word in words if word.startswith("into=")]
+        check_unpack(into, tmp_path, monkeypatch, capsys)
         return
-    root = words.index("--root") + 1
     copy = tmp_path / "data"
-    shutil.copytree(words[root], copy, copy_function=shutil.copyfile)
-    words[root] = str(copy)
+    (root,) = [word.partition("root=")[2] for word in words if "root=" in word]
+    shutil.copytree(root, copy, copy_function=shutil.copyfile)
+    words = [re.sub("root=.*", f"root={copy}", word) for word in words]
     if words[0] == "compose":
         shutil.rmtree(copy / "Test_set" / "merged")
-        if "--bg" in words:
-            words[words.index("--bg") + 1] = str(copy / "Test_set" / "bg")
+        words = [re.sub("backgrounds=.*", f"backgrounds={copy / 'Test_set' / 'bg'}", word) for word in words]
     run_here(["scripts/data.py", *words], monkeypatch, status={"compose": 0, "verify": 1}[words[0]])
     assert ("20 made" if words[0] == "compose" else "431") in capsys.readouterr().out
 
