@@ -1,4 +1,4 @@
-"""The metrics of image reconstruction against scikit-image and against slow versions written here."""
+"""Metrics of image reconstruction against scikit-image and slow implementations."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""The four metrics against the MATLAB program's values, and against slow versions written here."""
+"""The four metrics against values of the MATLAB program and slow implementations."""
 
 import csv
 import time
@@ -31,7 +31,7 @@ LEVELS = [0, 1, 25, 26, 50, 51, 102, 127, 128, 152, 153, 178, 179, 204, 229, 230
 
 @st.composite
 def triples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Small images with few values, so that components tie; at least one unknown pixel."""
+    """Draw small images with few values, so that components tie, and at least one unknown pixel."""
     shape = draw(array_shapes(min_dims=2, max_dims=2, max_side=7))
     levels = st.sampled_from(draw(st.sampled_from([[0, 255], [0, 204, 255], LEVELS])))
     pred, alpha = (draw(arrays(np.uint8, shape, elements=levels, fill=st.nothing())) for _ in "pa")
@@ -216,7 +216,7 @@ def test_prediction_and_alpha_may_change_places(images: tuple[np.ndarray, np.nda
 
 @given(triples())
 def test_without_an_unknown_pixel_nothing_is_measured(images: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    """Undefined, not NaN, and no weight in the mean of a set."""
+    """Undefined, not NaN, and left out of the mean."""
     pred, alpha, trimap = images
     metrics = MattingMetrics()
     metrics.update("undefined", pred, alpha, np.where(trimap == 128, np.uint8(0), trimap))
