@@ -1,7 +1,6 @@
 """The four metrics against values of the MATLAB program and slow implementations."""
 
 import csv
-import doctest
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from scipy.ndimage import convolve
 
 from a2u.errors import A2UError, DataError
 from a2u.metrics import MattingMetrics, UndefinedMetric, all_metrics, conn, grad, mse, sad
-from a2u.metrics import matting as module
 
 FUNCTIONS = [sad, mse, grad, conn]
 
@@ -383,12 +381,6 @@ class TestAccumulator:
         with pytest.raises(DataError, match=r"'first'.*second time"):
             metrics.update("first", *images)
         assert [row["name"] for row in metrics.rows()] == ["first", "all, known", "second"]
-
-
-def test_doctests() -> None:
-    results = doctest.testmod(module)
-    assert results.failed == 0
-    assert results.attempted >= 2 * len(FUNCTIONS)
 
 
 @pytest.mark.slow
