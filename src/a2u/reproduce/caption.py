@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from a2u.reproduce.marks import marks_words
-from a2u.reproduce.published import QUOTED, lines_of, metrics_of, printed, printed_on
+from a2u.reproduce.published import QUOTED, SOURCES, lines_of, metrics_of, printed, printed_on, title_of
 from a2u.reproduce.render import TITLES, Results, scores_of
 
 OTHER_SYSTEMS = ("dim", "indexnet_matting", "gca")
@@ -62,7 +62,7 @@ def _what(table: str, dataset: str, results: Results) -> str:
     kind = "held-out training images" if held_out else "test images"
     digits = " Its digits, those to test on too, are from MNIST's training split." if dataset == "mnist5k" else ""
     return (
-        f"{table.replace('table', 'Table ')} on dataset={dataset}, "
+        f"{title_of(table)} on dataset={dataset}, "
         f"{' or '.join(f'{count:,}' for count in images) or 'no'} {kind}, "
         f"{seeds} seed{'s' if max(counts) != 1 else ''}{' (mean ± standard deviation)' if max(counts) > 1 else ''}."
         f"{digits}"
@@ -132,7 +132,8 @@ def _metrics(table: str, dataset: str) -> list[str]:
     return [
         "SAD, Grad and Conn are divided by 1,000.",
         f"Metrics are the last epoch's; 'best {main}' is the lowest of the evaluated epochs on the test set, which is "
-        f"how the paper chose its checkpoint. 'Printed' is the paper's figure on {printed_on(table, dataset)}.",
+        "how the paper chose its checkpoint.",
+        SOURCES.get(table, f"'Printed' is the paper's figure on {printed_on(table, dataset)}."),
         "trimap_only is the reference, alpha 0.5 in the unknown region; it is not compared.",
     ]
 

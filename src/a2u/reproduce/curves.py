@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from a2u.files import replacing
-from a2u.reproduce.published import metrics_of
+from a2u.reproduce.published import metrics_of, title_of
 from a2u.reproduce.render import TITLES, Results
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def learning_curves(
     except ImportError:
         log.warning('%s was not drawn: it needs Matplotlib; install it with `pip install -e ".[figures]"`.', path)
         return False
-    title = f"{table.replace('table', 'Table ')}, dataset={dataset}, scale={scale}: learning curves on {on}"
+    title = f"{title_of(table)}, dataset={dataset}, scale={scale}: learning curves on {on}"
     with style.context(["default", STYLE]), replacing(path) as temporary:  # whatever this machine's matplotlibrc says
         figure = Figure(figsize=(WIDTH, HEIGHT))
         axes = figure.add_axes((0, 0, 1, 1))  # "tight" below makes room for the words

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from a2u.metrics import HIGHER_IS_BETTER
 from a2u.reproduce.marks import NOISE, comparable, power_words
 from a2u.reproduce.paired import LEVEL, Difference, Scores, differences_from
-from a2u.reproduce.published import metrics_of
+from a2u.reproduce.published import metrics_of, title_of
 from a2u.reproduce.render import TITLES, Results, as_markdown, as_text, digits_for, scores_of
 
 Block = tuple[list[str], list[list[str]]]  # header and lines of one metric
@@ -41,7 +41,7 @@ def difference_blocks(
     baseline = baseline or next((row for row, each in of_main.items() if isinstance(each, Mapping)), None)
     if not comparable(of_main) or baseline not in of_main:
         return "", []
-    title = f"{table.replace('table', 'Table ')} on dataset={dataset}, scale {scale}"
+    title = f"{title_of(table)} on dataset={dataset}, scale {scale}"
     words = _words(title, baseline, of_main)
     digits = digits_for(run for runs in results.values() for run in runs)
     return words, [_block(metric, baseline, scores[metric], digits[metric]) for metric in metrics]

@@ -21,6 +21,14 @@ def published() -> dict[str, Any]:
 QUOTED = {"table5": ("adamatting", "context_aware"), "table6": ("adamatting", "gca", "context_aware")}
 # Rows that the paper's table does not have and this one does.
 ADDED = {"table6": ("closed_form", "knn")}
+# Who prints what, where it is not the paper alone.
+SOURCES = {
+    "successors": (
+        "'Printed' are figures on Composition-1k: of the A2U paper up to a2u_dynamic_cs_d_norm, then of SAPA's README "
+        "(epoch and metrics program not stated; sapa_g or sapa_g_shared) and of FADE's (Grad by the released Python "
+        "metrics; FADE's epoch 27 of 30 was the best on the test set, the last had SAD 31.18, FADE-Lite's is the last)."
+    )
+}
 MATTING_METRICS = ("sad", "mse", "grad", "conn")
 # What the authors of released weights state for them on Composition-1k, in the order of the metrics below.
 STATED = {"a2u": (32.10, 0.0078, 16.33, 29.00), "a2u_unshared": (31.87, 0.0075, 14.25, 29.17)}
@@ -35,6 +43,11 @@ def stated(system: str) -> tuple[str, dict[str, float]]:
         return "stated with these weights", dict(zip(metrics_of("table5"), STATED[system], strict=True))
     in_table = {name: value for name, value in printed("table5", system).items() if name != "params"}
     return "printed in Table 5", in_table
+
+
+def title_of(table: str) -> str:
+    """Return what a table is called on a page: "Table 2"."""
+    return table.replace("table", "Table ").replace("successors", "Successors")
 
 
 def metrics_of(table: str) -> list[str]:

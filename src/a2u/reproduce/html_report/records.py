@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from a2u.engine.provenance import REPOSITORY
-from a2u.reproduce.published import metrics_of, rows_of
+from a2u.reproduce.published import metrics_of, rows_of, title_of
 from a2u.reproduce.render import DIGITS, TITLES
 
 
@@ -60,7 +60,7 @@ def record(name: str, runs: Sequence[dict[str, Any]]) -> Record:
         seeds.append([str(run["seed"]), *scores, f"{run['provenance']['wall_seconds']:,.0f}", run["hash"][:8]])
     return Record(
         id=name,
-        title=f"{first['row']}, {table.replace('table', 'Table ')} on {first['dataset']}",
+        title=f"{first['row']}, {title_of(table)} on {first['dataset']}",
         facts=facts,
         heads=["seed", *(TITLES[name] for name in metrics), "seconds", "run"],
         seeds=seeds,

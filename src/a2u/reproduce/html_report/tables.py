@@ -15,7 +15,7 @@ from a2u.reproduce.html_report.cells import DASH, Cell, Head, column, head
 from a2u.reproduce.html_report.gather import Group
 from a2u.reproduce.html_report.pictures import Drawing, drawn
 from a2u.reproduce.html_report.records import Record, record
-from a2u.reproduce.published import is_printed_on, metrics_of, printed_on, rows_of
+from a2u.reproduce.published import is_printed_on, metrics_of, printed_on, rows_of, title_of
 from a2u.reproduce.render import Results, speed, table_cells
 from a2u.reproduce.rows import paper_parameters
 
@@ -28,6 +28,7 @@ SUBJECTS = {
     "table5": "other systems",
     "table6": "alphamatting.com",
     "table7": "Distinctions-646",
+    "successors": "operators that came after A2U",
 }
 
 
@@ -72,7 +73,7 @@ def sections(found: Mapping[Group, Results]) -> list[Section]:
         mine = {group: results for group, results in found.items() if group.table == table}
         blocks = _benchmarks(mine) if table == "table6" else [_block(*each) for each in mine.items()]
         if blocks:
-            made.append(Section(table, table.replace("table", "Table "), subject, blocks))
+            made.append(Section(table, title_of(table), subject, blocks))
     return made
 
 
@@ -81,7 +82,7 @@ def _block(group: Group, results: Results) -> Block:
     parameters = {row: paper_parameters(DictConfig(runs[0]["config"])) for row, runs in results.items() if runs}
     header, lines = table_cells(table, dataset, results, parameters)
     header, lines = _with_cost((header, lines), results)
-    name = f"{table.replace('table', 'Table ')} on {dataset}, scale {scale}"
+    name = f"{title_of(table)} on {dataset}, scale {scale}"
     records = {row: record("-".join([*group, row]), runs) for row, runs in results.items() if runs}
 
     def owner(row: str, title: str) -> str:
