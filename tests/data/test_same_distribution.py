@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import Layer
@@ -76,7 +76,7 @@ def moments(parts: dict[str, torch.Tensor]) -> np.ndarray:
 )
 def test_moments_are_those_of_the_straightforward_pipeline(layers, background):
     behind = coordinates(*background)
-    new = moments(finish(samples(crops, layers, behind, 0)))
+    new = moments(compose_batch(samples(crops, layers, behind, 0)))
     plain = moments(samples(plain_sample, layers, behind, 1))
     error = np.sqrt((new.var(axis=0) + plain.var(axis=0)) / COUNT)
     difference = np.abs(new.mean(axis=0) - plain.mean(axis=0))

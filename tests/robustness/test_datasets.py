@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 
 from a2u.config import compose
 from a2u.data import TrainingSamples, build_data
-from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sources.adobe import AdobeConfig
 from a2u.engine.evaluate import PredictionError, evaluate
@@ -31,7 +31,7 @@ def drawn(root, count=8):
     """A batch of training samples with crops of 32 pixels."""
     samples = TrainingSamples(build(root), SampleConfig(crop=32), seed=0, samples_per_epoch=count)
     batch = default_collate([samples[0, index] for index in range(count)])
-    return finish({key: value for key, value in batch.items() if isinstance(value, torch.Tensor)})
+    return compose_batch({key: value for key, value in batch.items() if isinstance(value, torch.Tensor)})
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

@@ -18,7 +18,7 @@ from a2u.apply.cutout import estimate_foreground, foreground_estimator, on_backg
 from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_header, read_upright, write_png
-from a2u.data.files.photographs import find_together, read_photograph
+from a2u.data.files.photographs import match_files, read_photograph
 from a2u.engine.evaluate import predict
 from a2u.engine.memory import is_out_of_memory
 from a2u.engine.prepare import channels_last, check_tile, choose_device
@@ -89,7 +89,7 @@ def predict_photographs(cfg: DictConfig) -> Path:
     """
     validate(cfg)
     _check(cfg)
-    photographs = find_together(_given(cfg))
+    photographs = match_files(_given(cfg))
     folder = user_path(cfg.folder or Path(cfg.runtime.outputs) / "predict")
     background = None if cfg.background is None else read_background(cfg.background)
     _refuse_overwriting(cfg, photographs, folder)

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from a2u.apply.cutout import read_background
 from a2u.data.files.images import read_colour
-from a2u.data.files.photographs import ENDINGS, find_together, read_photograph
+from a2u.data.files.photographs import ENDINGS, match_files, read_photograph
 from a2u.errors import DataError
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 
 def test_files_of_folders_go_together_by_name(folder):
-    found = find_together({"image": str(folder / "photos"), "trimap": str(folder / "trimaps")})
+    found = match_files({"image": str(folder / "photos"), "trimap": str(folder / "trimaps")})
     photos, trimaps = folder / "photos", folder / "trimaps"
     assert found == {
         "a": {"image": photos / "a.PNG", "trimap": trimaps / "a.png"},
@@ -36,9 +36,9 @@ def test_files_of_folders_go_together_by_name(folder):
 
 
 def test_files_of_patterns_and_folders_go_together_by_name(folder):
-    found = find_together({"image": str(folder / "*os" / "[ab].*"), "trimap": str(folder / "trimaps" / "?.png")})
+    found = match_files({"image": str(folder / "*os" / "[ab].*"), "trimap": str(folder / "trimaps" / "?.png")})
     assert list(found) == ["a", "b"]
-    one = find_together({"image": str(folder / "photos" / "b.jpg"), "truth": str(folder / "trimaps")})
+    one = match_files({"image": str(folder / "photos" / "b.jpg"), "truth": str(folder / "trimaps")})
     assert one == {"b": {"image": folder / "photos" / "b.jpg", "truth": folder / "trimaps" / "b.png"}}
 
 
@@ -47,7 +47,7 @@ def test_what_folders_and_patterns_pass_over_is_told(folder, caplog, text):
     for name in ("1.HEIC", "2.heic", "README", ".hidden"):
         (folder / "photos" / name).touch()
     (folder / "photos" / "inner.d").mkdir()
-    found = find_together({"image": str(folder / text), "trimap": str(folder / "trimaps")})
+    found = match_files({"image": str(folder / text), "trimap": str(folder / "trimaps")})
     assert list(found) == ["a", "b", "c.d"]
     (record,) = caplog.records
     told = f"image={folder / text}: 4 file(s) of other kinds are skipped: 2 .heic, 1 .txt, 1 no ending."
@@ -59,7 +59,7 @@ def test_every_kind_that_folders_are_searched_for_can_be_read(tmp_path):
     for kind in ENDINGS:
         Image.fromarray(np.full((40, 30, 3), 128, np.uint8)).save(tmp_path / f"{kind[1:]}{kind}")
     save(tmp_path / "t" / "t.png", np.zeros((40, 30), np.uint8))
-    found = find_together({"image": str(tmp_path)})
+    found = match_files({"image": str(tmp_path)})
     assert sorted(found) == sorted(kind[1:] for kind in ENDINGS)
     for files in found.values():
         image, _ = read_photograph(files | {"trimap": tmp_path / "t" / "t.png"}, 1, 1)
@@ -69,18 +69,18 @@ def test_every_kind_that_folders_are_searched_for_can_be_read(tmp_path):
 def test_a_folder_of_other_kinds_alone_is_told_to_convert_them(tmp_path):
     (tmp_path / "1.heic").touch()
     with pytest.raises(DataError, match=r"holds no image .*; it holds 1\.heic: convert pictures of other kinds to PNG"):
-        find_together({"image": str(tmp_path)})
+        match_files({"image": str(tmp_path)})
 
 
 def test_single_files_go_together_whatever_they_are_called(folder):
     image, trimap = folder / "photos" / "b.jpg", folder / "trimaps" / "a.png"
-    assert find_together({"image": str(image), "trimap": str(trimap)}) == {"b": {"image": image, "trimap": trimap}}
+    assert match_files({"image": str(image), "trimap": str(trimap)}) == {"b": {"image": image, "trimap": trimap}}
 
 
 def test_brackets_in_a_files_name_are_no_pattern(folder):
     path = folder / "a[1].png"
     save(path, noise(4, 4))
-    assert find_together({"image": str(path)}) == {"a[1]": {"image": path}}
+    assert match_files({"image": str(path)}) == {"a[1]": {"image": path}}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_brackets_in_a_files_name_are_no_pattern(folder):
 )
 def test_what_does_not_go_together_is_told(folder, image, trimap, words):
     with pytest.raises(DataError, match=words):
-        find_together({"image": str(folder / image), "trimap": str(folder / trimap)})
+        match_files({"image": str(folder / image), "trimap": str(folder / trimap)})
 
 
 def test_sizes_that_differ_are_told(tmp_path):

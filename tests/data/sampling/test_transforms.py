@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from a2u.data.sampling.affine import after, inverse, mirror, random_affine, resizing
-from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.affine import after, flip_map, inverse, random_affine, resize_map
+from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.crops import background_crop, crop_corner, crop_source_size, random_crop, resize_nearest
 from a2u.data.sampling.lazy_layer import Placed, View, Window, combine, combined_alpha, look_up, opaque_together
 from a2u.data.sampling.settings import SampleConfig
@@ -129,13 +129,13 @@ def test_colours_and_alpha_move_together():
 @pytest.mark.parametrize("new", [(37, 20), (1, 9), (80, 80), (11, 53)])
 def test_map_of_resizing_leads_where_opencv_does(old, new):
     pixels = np.arange(old[0] * old[1]).reshape(old).astype(np.uint16)
-    found = look_up(pixels, resizing(old, new), Window(0, 0, *new))
+    found = look_up(pixels, resize_map(old, new), Window(0, 0, *new))
     np.testing.assert_array_equal(found, resize_nearest(pixels, *new))
 
 
 def test_map_of_a_mirror():
     pixels = np.random.default_rng(0).integers(0, 256, (7, 6), dtype=np.uint8)
-    np.testing.assert_array_equal(look_up(pixels, mirror(6), Window(0, 0, 7, 6)), pixels[:, ::-1])
+    np.testing.assert_array_equal(look_up(pixels, flip_map(6), Window(0, 0, 7, 6)), pixels[:, ::-1])
 
 
 def test_maps_one_after_the_other():
@@ -352,7 +352,7 @@ def test_background_that_covers_is_left_alone(size):
 def finished(sample) -> dict[str, np.ndarray]:
     """A sample as a network gets it: colours (crop, crop, 3), maps (crop, crop)."""
     crops = {key: torch.from_numpy(part)[None] for key, part in sample.parts().items()}
-    return {key: part[0].permute(1, 2, 0).squeeze(-1).numpy() for key, part in finish(crops).items()}
+    return {key: part[0].permute(1, 2, 0).squeeze(-1).numpy() for key, part in compose_batch(crops).items()}
 
 
 def assert_is_sample(sample, crop: int) -> None:

@@ -208,8 +208,8 @@ def wrong_sum(archive):
     [
         (lambda content: gzip.compress(content)[:-2000], "ends too early"),
         (lambda content: gzip.compress(content)[:-1], "ends too early"),
-        (lambda content: content, "is not a whole gzip file (Not a gzipped file"),
-        (lambda content: wrong_sum(gzip.compress(content)), "is not a whole gzip file (CRC check failed"),
+        (lambda content: content, "is not a complete gzip file (Not a gzipped file"),
+        (lambda content: wrong_sum(gzip.compress(content)), "is not a complete gzip file (CRC check failed"),
         (lambda content: damaged(gzip.compress(content)), "its data are damaged"),
         (lambda content: b"", f"(0 bytes, extracted) have the SHA-256 {hashlib.sha256(b'').hexdigest()}"),
     ],
@@ -222,7 +222,7 @@ def test_a_broken_archive_is_refused(small, tmp_path, archive, reason, name):
     found = message(IdxConfig(name="mnist", root=str(tmp_path)))
     assert found.startswith(f"{path} ")
     assert reason in found
-    assert "put a whole copy of the original in its place" in found
+    assert "replace it with a complete copy of the original" in found
 
 
 def test_no_more_is_extracted_than_an_original_holds(small, tmp_path, monkeypatch):
@@ -240,7 +240,7 @@ def test_one_changed_byte_is_found_in_every_file(small, tmp_path, form, name):
     write(tmp_path, small | {name: bytes(changed)}, form)
     found = message(IdxConfig(name="mnist", root=str(tmp_path)))
     assert found.startswith(str(tmp_path / name))
-    assert f"{hashlib.sha256(changed).hexdigest()}, expected is {hashlib.sha256(small[name]).hexdigest()}" in found
+    assert f"{hashlib.sha256(changed).hexdigest()}, expected {hashlib.sha256(small[name]).hexdigest()}" in found
 
 
 def test_a_folder_in_a_files_place_is_refused(small, tmp_path):
@@ -271,7 +271,7 @@ def test_a_folder_without_permission_is_named(small, tmp_path, place, monkeypatc
         found = message(IdxConfig(name="mnist", root=str(tmp_path / "root")))
     finally:
         folder.chmod(0o755)
-    assert "cannot be read: Permission denied; mend its permissions" in found
+    assert "cannot be read: Permission denied; fix its permissions" in found
     assert str(folder) in found
 
 
@@ -521,10 +521,10 @@ def csv(pixels=784, grey=7, labels=None):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (csv(labels=np.repeat(np.arange(10), 500)[:-1]), "of shape (4999, 785), is not 500 digits of 28 x 28 of each"),
-        (csv(pixels=783), "of shape (5000, 784), is not 500 digits of 28 x 28 of each"),
-        (csv(labels=np.tile(np.arange(10), 500)), "of shape (5000, 785), is not 500 digits of 28 x 28 of each"),
-        (csv(labels=np.repeat(np.arange(5), 1000)), "of shape (5000, 785), is not 500 digits of 28 x 28 of each"),
+        (csv(labels=np.repeat(np.arange(10), 500)[:-1]), "of shape (4999, 785), does not hold 500 digits of 28 x 28"),
+        (csv(pixels=783), "of shape (5000, 784), does not hold 500 digits of 28 x 28"),
+        (csv(labels=np.tile(np.arange(10), 500)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
+        (csv(labels=np.repeat(np.arange(5), 1000)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
         (csv(grey=256), "cannot be read: "),
         (csv()[:-1], "cannot be read: "),
         (damaged(csv()), "cannot be read: "),
