@@ -115,7 +115,7 @@ test-triton: ## run the tests of Triton's kernels, on a CPU by its interpreter
 test-browser: ## run the tests of the report in Chromium
 test-slow: ## run the long tests
 $(GROUPS): need-experiments
-	"$(RUN)" -m pytest -m "$(@:test-%=%)"
+	"$(RUN)" -m pytest -m "$(@:test-%=%)$(if $(filter-out test-slow,$@), and not slow)"
 
 test-all: need-experiments ## run all of these
 	"$(RUN)" -m pytest -m ""
