@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
@@ -144,6 +143,8 @@ class Torchvision(Encoder):
         super().__init__()
         self.torchvision = name
         trunk = TORCHVISION[name]
+        import torchvision  # takes a second, and only these encoders need it
+
         classifier: nn.Module = torchvision.models.get_model(name, weights=None)
         layers = iter(classifier.get_submodule(trunk.within).named_children())
         self.parts = nn.ModuleList()

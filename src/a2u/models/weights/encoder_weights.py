@@ -6,7 +6,6 @@ An encoder that they fit says which (`torchvision`) and how its tensors are call
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from a2u.errors import ConfigError
@@ -61,6 +60,8 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
 
 def imagenet_url(classifier: str) -> str:
     """Return where torchvision keeps its first ImageNet weights of a classifier."""
+    import torchvision  # takes a second, and only a download needs it
+
     url: str = torchvision.models.get_model_weights(classifier)["IMAGENET1K_V1"].url
     return url
 
