@@ -74,5 +74,6 @@ class TableConfig:
     )
     jobs: int | None = field(None, "rows at a time; null: one per CPU core, one on a GPU, all on a cluster", least=1)
     publish: bool = field(False, "copy finished results to results/ instead of running")
-    photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Table 6")
+    test: list[str] = field([], "measure finished rows on another dataset, such as test=adobe test.root=DIR")
+    photographs: str | None = field(None, "folder of alphamatting.com: short for test=alphamatting test.root=FOLDER")
     launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)

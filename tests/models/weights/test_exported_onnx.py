@@ -7,6 +7,7 @@ from torch import nn
 from a2u.config import compose
 from a2u.errors import A2UError
 from a2u.models.build import build_model
+from a2u.models.encoders import TORCHVISION
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.weights.exported_onnx import write_onnx
 from a2u.reproduce.published import rows_of
@@ -18,6 +19,11 @@ NETWORKS = {
     "indexnet, paired": ["upsampler=indexnet", "upsampler.paired=true"],
     "pyramid pooling": ["upsampler=nearest", "model.aspp=true"],
     **{row: [f"experiment=table5/{row}"] for row in ("gca", "indexnet_matting", "dim")},
+    **{
+        f"{encoder}, {row}": [f"experiment=table2/{row}", f"model.encoder={encoder}"]
+        for encoder in TORCHVISION
+        for row in ("nearest", "a2u_dynamic_cs")
+    },
     "gca, baseline": ["experiment=table5/gca", "model.attention=false"],
     **{row: [f"experiment=table1/{row}"] for row in ("maxpool_maxunpool", "maxpool_a2u", "pixel_shuffle")},
 }

@@ -160,7 +160,7 @@ def merged(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
 def trimaps(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
     """Return the folder of the trimaps and its images. Raises DataError if there are none."""
     folder = first_folder(root / layout.test, layout.trimaps)
-    advice = "where none were released, `python scripts/data.py compose --trimaps` makes them"
+    advice = "where none were released, `python scripts/data.py compose trimaps=29` makes them"
     return folder, find_images(folder, (".png",), advice)
 
 

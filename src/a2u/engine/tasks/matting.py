@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.utils.data import DataLoader
 
-from a2u.config import MattingNetworkConfig
 from a2u.data import EpochSampler, TrainingSamples, build_data
 from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.settings import SampleConfig
@@ -29,7 +28,7 @@ from a2u.losses import matting_loss
 from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
-from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.base import MattingModelConfig, MattingNetwork
 from a2u.models.networks.classic import ClassicMatting
 from a2u.models.weights.encoder_weights import load_encoder_weights
 from a2u.network_input import UNKNOWN
@@ -42,7 +41,7 @@ class Matting(Task):
     """Alpha of an image and its trimap (Sec. 6)."""
 
     parts: ClassVar = {
-        "model": MattingNetworkConfig,
+        "model": MattingModelConfig,
         "dataset": MattingDatasetConfig,
         "sample": SampleConfig,
         "trainer": MattingTrainerConfig,

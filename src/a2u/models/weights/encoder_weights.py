@@ -60,9 +60,9 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
 
 def imagenet_url(classifier: str) -> str:
     """Return where torchvision keeps its first ImageNet weights of a classifier."""
-    import torchvision  # takes a second, and only a download needs it
+    from torchvision.models import get_model_weights  # here, as it takes a second to import
 
-    url: str = torchvision.models.get_model_weights(classifier)["IMAGENET1K_V1"].url
+    url: str = get_model_weights(classifier)["IMAGENET1K_V1"].url
     return url
 
 
