@@ -305,6 +305,7 @@ def test_python_blocks(page, block):
     assert str(tuple(names["y"].shape)) == f"({said})"
 
 
+@pytest.mark.onnx
 def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
     """As the network itself gives it, at a size that is no multiple; known pixels are the trimap's."""
     pytest.importorskip("onnxruntime")

@@ -16,8 +16,8 @@ from a2u.cli.main import main
 from a2u.config import CONFIG_DIR, compose
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_KEYS = ("data", "pages", "require")  # of a configuration
-SCRIPTS = {path.stem: path for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem not in WITHOUT_KEYS}
+OTHERS = ("data", "pages", "require")  # which are not configured
+SCRIPTS = {path.stem: path for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem not in OTHERS}
 SCRIPTS["bench"] = ROOT / "scripts" / "bench" / "__main__.py"
 
 
