@@ -88,7 +88,7 @@ study-report: $(READY) ## its table, pictures and conclusion, from results/study
 
 BENCH ?=
 bench: $(READY) ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/
-	"$(RUN)" scripts/bench.py $(BENCH)
+	"$(RUN)" -m scripts.bench $(BENCH)
 
 demo: $(READY) ## matte a bundled picture with the model in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \

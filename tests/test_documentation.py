@@ -18,13 +18,13 @@ from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
 from a2u.apply.export import export
-from a2u.bench.measure import Line
 from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places
 from a2u.files import sha256
 from a2u.models.weights.exported import load_exported
 from a2u.reproduce.study.protocol import scale_of, seeds_of_the_protocol
+from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -231,7 +231,7 @@ def check_study(target, variables, tmp_path):
 def check_bench(tmp_path, monkeypatch, capsys):
     """A line that was measured before; tests/bench measures, and whether it is fast enough is not for tests to say."""
     line = Line("start-up", "scripts/train.py --help", "s", ours=2.5, target=3)
-    monkeypatch.setattr("a2u.bench.report.measured", lambda part: [line])
+    monkeypatch.setattr("scripts.bench.report.measured", lambda part: [line])
     (words,) = called_by_make(["bench", f"BENCH=parts=[startup] outputs='{tmp_path}'"], tmp_path)
     run_here(words, monkeypatch)
     printed, said = capsys.readouterr()

@@ -520,7 +520,7 @@ class FiguresConfig:
 class BenchConfig:
     """configs/bench.yaml: time and memory of every part, beside a plain formulation of the same."""
 
-    parts: list[str] = field(default_factory=list)  # modules of src/a2u/bench; empty: all but gpu
+    parts: list[str] = field(default_factory=list)  # modules of scripts/bench; empty: all but gpu
     name: str = "cpu"  # of the file with the measurements: one a kind of machine
     outputs: str = "outputs"
     publish: bool = False  # copy the latest measurements to results/bench instead

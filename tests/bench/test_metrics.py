@@ -2,8 +2,8 @@
 
 import pytest
 
-from a2u.bench.metrics import matte, textbook_metrics
 from a2u.metrics import all_metrics
+from scripts.bench.metrics import matte, textbook_metrics
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from a2u.bench import gpu, plain, report
-from a2u.bench.measure import Line, peaks_are_known, seconds
 from a2u.config import BenchConfig
 from a2u.errors import ConfigError
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling import affinity
+from scripts.bench import gpu, plain, report
+from scripts.bench.measure import Line, peaks_are_known, seconds
 
 
 def test_plain_reassembly_is_ours():
@@ -54,7 +54,7 @@ def test_peak_memory_is_what_is_held_at_once():
     """In a process of its own, as parts are measured: what others left in the allocator would count."""
     script = """
 import torch
-from a2u.bench.measure import peak_mb
+from scripts.bench.measure import peak_mb
 
 def work():
     for _ in range(8):
@@ -127,4 +127,4 @@ def test_published_measurements_are_shown_and_come_from_a_commit(path):
 
 @pytest.mark.parametrize("part", report.PARTS + report.OF_A_GPU)
 def test_every_part_can_be_measured(part):
-    assert callable(__import__(f"a2u.bench.{part}", fromlist=["lines"]).lines)
+    assert callable(__import__(f"scripts.bench.{part}", fromlist=["lines"]).lines)

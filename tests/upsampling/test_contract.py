@@ -128,7 +128,7 @@ def test_a_change_goes_no_further_than_the_operator_says(name, options):
 
 
 def keep(part, x, whole):
-    part.total = part.share(x, whole)
+    part.total = part.partial_sum(x, whole)
 
 
 def both(operator, x, feature):

@@ -56,13 +56,13 @@ def test_triton_kernels_equal_a_convolution(monkeypatch, shape, own, outputs, sh
 
 
 @needs_triton
-@pytest.mark.parametrize("name", ["fused", "fused_encoding"])
+@pytest.mark.parametrize("name", ["triton_reassembly", "triton_encoding"])
 def test_kernels_are_found_right_in_the_midst_of_a_step_in_bfloat16(monkeypatch, name):
     if DEVICE == "cpu":
         monkeypatch.setattr(torch.Tensor, "cuda", lambda tensor: tensor)
     with torch.autocast(DEVICE, torch.bfloat16), warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert triton_support.fused.__wrapped__(name) is not None
+        assert triton_support.checked.__wrapped__(name) is not None
 
 
 @needs_triton

@@ -25,7 +25,7 @@ def tiles(height, width, margin=4):
 
 
 def gathered(part, x, height, width):
-    return sum(part.share(tile.cut(x), tile) for tile in tiles(height, width))
+    return sum(part.partial_sum(tile.cut(x), tile) for tile in tiles(height, width))
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])

@@ -68,7 +68,7 @@ class Encoder(nn.Module):
 def _downsampled(x: Tensor, layer: nn.Module, operator: Upsampler, stride: int, steps: Steps) -> tuple[Tensor, Any]:
     """The layer's output, downsampled to that stride, and the guide."""
     through = {layer: stride, operator: stride}
-    steps.look(operator, layer, x, through=through)
+    steps.collect_statistics(operator, layer, x, through=through)
     return steps(lambda y: operator.downsample(layer(y)), x, through=through)
 
 
@@ -76,5 +76,5 @@ def _reduced(x: Tensor, block: nn.Module, operator: Upsampler, stride: int, step
     """The block's output at that stride, and the guide; the block's first convolution's output is downsampled."""
     assert isinstance(block, BasicBlock)
     through = {block: stride, operator: stride}
-    steps.look(operator, block.conv1, x, through=through)
+    steps.collect_statistics(operator, block.conv1, x, through=through)
     return steps(lambda y: block.forward_reduced(y, operator.downsample), x, through=through)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from a2u.upsampling import Upsampler
-from a2u.upsampling.global_layers import Average, GroupNorm, Tile, WholeMap
+from a2u.upsampling.global_layers import Average, GlobalLayer, GroupNorm, Tile
 
 ALIGNED = 16  # every border between tiles is a multiple of it, in pixels: no map of the network is smaller than 1/16
 Through = Mapping[nn.Module, int]  # the parts that an output passes through, each with the stride of its smaller map
-Shares = dict[WholeMap, list[Tensor]]  # of every tile
+Shares = dict[GlobalLayer, list[Tensor]]  # of every tile
 
 
 class Steps:
@@ -26,7 +26,9 @@ class Steps:
         """
         return step(*maps)
 
-    def look(self, operator: Upsampler, feature: Callable[..., Tensor], *maps: Tensor | None, through: Through) -> None:
+    def collect_statistics(
+        self, operator: Upsampler, feature: Callable[..., Tensor], *maps: Tensor | None, through: Through
+    ) -> None:
         """Let an operator know the whole of `feature` of the maps, before the steps that use it."""
         return
 
@@ -46,7 +48,7 @@ class Tiles(Steps):
 
     def __init__(self, image: tuple[int, int], side: int) -> None:
         self.image, self.side = image, side
-        self.known: list[WholeMap] = []
+        self.known: list[GlobalLayer] = []
 
     def __enter__(self) -> "Tiles":
         return self
@@ -65,7 +67,9 @@ class Tiles(Steps):
                 tile.paste(part, whole)
         return tuple(wholes) if isinstance(made, tuple) else wholes[0]
 
-    def look(self, operator: Upsampler, feature: Callable[..., Tensor], *maps: Tensor | None, through: Through) -> None:
+    def collect_statistics(
+        self, operator: Upsampler, feature: Callable[..., Tensor], *maps: Tensor | None, through: Through
+    ) -> None:
         averages = [part for part in operator.modules() if isinstance(part, Average)]
         norms = [part for part in operator.modules() if isinstance(part, GroupNorm)]
         if averages:
@@ -77,7 +81,7 @@ class Tiles(Steps):
             shares = {part: [] for part in norms}
             for tile in self._tiles(through):
                 with _noting(shares, tile):
-                    operator.look(feature(*_cut(tile, maps)))
+                    operator.collect_statistics(feature(*_cut(tile, maps)))
             self._know(shares)
 
     def _know(self, shares: Shares) -> None:
@@ -101,7 +105,7 @@ class Tiles(Steps):
 
 def _add(shares: Shares, x: Tensor, tile: Tile) -> None:
     for part, of_tiles in shares.items():
-        of_tiles.append(part.share(x, tile))
+        of_tiles.append(part.partial_sum(x, tile))
 
 
 @contextmanager
@@ -109,8 +113,8 @@ def _noting(shares: Shares, tile: Tile) -> Iterator[None]:
     """Note the share of every part that is called meanwhile."""
 
     def note(part: nn.Module, given: tuple[Tensor, ...]) -> None:
-        assert isinstance(part, WholeMap)
-        shares[part].append(part.share(given[0], tile))
+        assert isinstance(part, GlobalLayer)
+        shares[part].append(part.partial_sum(given[0], tile))
 
     hooks = [part.register_forward_pre_hook(note) for part in shares]
     try:

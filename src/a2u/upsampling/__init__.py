@@ -17,9 +17,6 @@ from a2u.upsampling.indexnet import IndexNet
 from a2u.upsampling.max_unpool import MaxUnpool
 from a2u.upsampling.pixel_shuffle import PixelShuffle
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
-
 
 def operators() -> dict[str, type[Upsampler]]:
     """Every operator by name: the subclasses of `Upsampler` in this folder, and any the caller defined."""
@@ -52,6 +49,9 @@ def option_names(operator: type[Upsampler]) -> list[str]:
     """Names of an operator's options: its constructor's arguments after `channels`."""
     return [name for name in inspect.signature(operator).parameters if name != "channels"]
 
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "A2U",

@@ -23,7 +23,7 @@ from a2u.upsampling.base import Upsampler
 from a2u.upsampling.global_layers import Average, GroupNorm
 from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
-from a2u.upsampling.ops.encoding import by_triton, encode
+from a2u.upsampling.ops.encoding import encode_pair
 
 
 class A2U(Upsampler):
@@ -102,12 +102,8 @@ class A2U(Upsampler):
     def affinity(self, guide: Tensor) -> Tensor:
         """q = scale * sum over channels of norm(U*X) o norm(V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
         u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
-        # oneDNN is fast where a channel has one output: two convolutions then cost less than one, which reads x once
-        if u.shape[1] == 1 and not by_triton(guide):
-            u_x, v_x = encode(guide, u, self.ratio), encode(guide, v, self.ratio)
-        else:
-            u_x, v_x = encode(guide, torch.cat([u, v], dim=1), self.ratio).chunk(2, dim=2)
-        u_x, v_x = _normalised(self.norm_u, u_x), _normalised(self.norm_v, v_x)  # (N, C, S*d, h, w)
+        u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
+        u_x, v_x = _normalised(self.norm_u, u_x), _normalised(self.norm_v, v_x)
         if self.sigmoid_u:
             u_x = u_x.sigmoid()
         return self.scale * (u_x * v_x).sum(dim=1)
@@ -126,7 +122,7 @@ class A2U(Upsampler):
         n, _, h, w = q.shape
         return (self.p_down(guide) @ q.flatten(2)).view(n, -1, h, w).softmax(dim=1)
 
-    def look(self, feature: Tensor) -> None:
+    def collect_statistics(self, feature: Tensor) -> None:
         self.affinity(feature)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:

@@ -1,5 +1,6 @@
 """The contract every upsampling operator keeps (and the network relies on)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -13,8 +14,8 @@ class Upsampler(nn.Module):
     An operator that also downsamples sets `paired` and has `downsample`: the network calls that in place of its own
     downsampling, and hands what it returned besides the map (kernels, indices) to `forward` as the guide.
 
-    Where the result follows from surroundings alone, a subclass says how far: `reach`; then large images can be
-    computed in tiles. What it must know of a whole map besides, it computes by the parts of whole.py.
+    A subclass whose output depends on a bounded neighbourhood sets `reach`; large images can then be computed in
+    tiles. Averages and group norms over the whole map are taken by the layers of global_layers.py.
 
     A subclass sets `name` (what configs call it), `reads_guide`, and writes `upsample` (and `downsample`). Its
     constructor's arguments after `channels`, with their annotations and defaults, are its typed options.
@@ -24,6 +25,10 @@ class Upsampler(nn.Module):
     reads_guide: ClassVar[bool] = True
     has_kernels: ClassVar[bool] = False  # it makes a kernel for every output position, which `kernel` gives
     reach: int | None = None  # an output reads at most so many pixels of the small map to each side; None: any
+    keeps_initial_values: ClassVar[bool] = False  # a network that initialises itself leaves this operator as it is
+    # Parts that the authors' program names otherwise, ours -> theirs ("encode": "content_encoder"); None: no such
+    # program is known to `released.load_operator`
+    released_names: ClassVar[Mapping[str, str] | None] = None
 
     def __init__(self, channels: int, ratio: int = 2, paired: bool = False) -> None:
         super().__init__()
@@ -49,9 +54,12 @@ class Upsampler(nn.Module):
             raise ValueError(f"{self.name} is paired: pass the guide that its downsample() returned.")
         return self.upsample(x, guide)
 
-    def look(self, feature: Tensor) -> None:
-        """Compute, from the feature (N, C, r*h, r*w), what every `GroupNorm` of whole.py is given; no result."""
-        raise TypeError(f"{type(self).__name__} does not define look().")
+    def collect_statistics(self, feature: Tensor) -> None:
+        """Run every `GroupNorm` of global_layers.py on what it would normalise for this guide (N, C, r*h, r*w).
+
+        Tiling calls it on every tile before `upsample`. Only operators with such a layer define it.
+        """
+        raise TypeError(f"{type(self).__name__} does not define collect_statistics().")
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         """What the operator does, on checked input."""

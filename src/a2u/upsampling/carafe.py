@@ -1,6 +1,7 @@
 """CARAFE: a first-order kernel, generated from the decoder feature itself (Sec. 3, ii)."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ class Carafe(Upsampler):
     name = "carafe"
     reads_guide = False
     has_kernels = True
+    released_names: ClassVar[Mapping[str, str]] = {"compress": "channel_compressor", "encode": "content_encoder"}
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Parts that read a whole map, and what they need where a map is seen tile by tile.
 
 All else in an operator or a network is local: a tile with a margin gives what the whole map would. An average or a
-group norm is not; for it every tile adds a `share` to the `total` of the whole map first, and the total then stands
-for what is outside the tile. Without a total these parts give what PyTorch's own give.
+group norm is not; for it every tile adds a `partial_sum` to the `total` of the whole map first, and the total then
+stands for what is outside the tile. Without a total these parts give what PyTorch's own give.
 """
 
 from functools import cache
@@ -52,17 +52,17 @@ def _at(area: Area, stride: int, origin: Area = (slice(0, 0), slice(0, 0))) -> t
     return ..., rows, columns
 
 
-class WholeMap(nn.Module):
+class GlobalLayer(nn.Module):
     """A part whose output for one place depends on the whole map."""
 
-    total: Tensor | None = None  # sum of the shares of all tiles; None: forward is given the whole map
+    total: Tensor | None = None  # sum over all tiles; None: forward is given the whole map
 
-    def share(self, x: Tensor, tile: Tile) -> Tensor:
+    def partial_sum(self, x: Tensor, tile: Tile) -> Tensor:
         """What the inner part of `x`, a map of `tile`, adds to the total. float64."""
-        raise TypeError(f"{type(self).__name__} does not define share().")
+        raise TypeError(f"{type(self).__name__} does not define partial_sum().")
 
 
-class Average(WholeMap):
+class Average(GlobalLayer):
     """Average over size x size areas, as `adaptive_avg_pool2d` divides a map: (N, C, H, W) -> (N, C, size, size).
 
     An operator averages what it is given, never what it has computed from that.
@@ -82,7 +82,7 @@ class Average(WholeMap):
             return average_by_products(x, self.size)  # PyTorch's took three quarters of a forward pass
         return F.adaptive_avg_pool2d(x, self.size)
 
-    def share(self, x: Tensor, tile: Tile) -> Tensor:
+    def partial_sum(self, x: Tensor, tile: Tile) -> Tensor:
         stride = tile.stride(x)
         rows, columns = (
             _areas(self.size, length // stride)[:, own.start // stride : own.stop // stride].to(x)
@@ -133,7 +133,7 @@ def _areas(count: int, length: int) -> Tensor:
     return ((position >= start) & (position < stop)).double() / (stop - start)
 
 
-class GroupNorm(WholeMap, nn.GroupNorm):
+class GroupNorm(GlobalLayer, nn.GroupNorm):
     """Group norm of what an operator computes, perhaps with averages. Total: means and mean squares, (2, N, groups)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ class GroupNorm(WholeMap, nn.GroupNorm):
         scale, shift = (value.to(x.dtype).flatten(1)[..., None, None] for value in (scale, shift))  # (N, C, 1, 1)
         return x * scale + shift
 
-    def share(self, x: Tensor, tile: Tile) -> Tensor:
+    def partial_sum(self, x: Tensor, tile: Tile) -> Tensor:
         inner = tile.inner(x)
         variance, mean = torch.var_mean(inner.unflatten(1, (self.num_groups, -1)).flatten(2), dim=2, correction=0)
         mean, variance = mean.double(), variance.double()  # a square is to lose no digits

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
+
+from a2u.upsampling.base import Upsampler
 
 LEAKY_SLOPE = 0.01  # of every leaky ReLU in the paper's networks
 _GAIN = nn.init.calculate_gain("leaky_relu", LEAKY_SLOPE)
@@ -27,6 +29,15 @@ def uniform_(weight: Tensor) -> Tensor:
 DRAWS: dict[str, Callable[[Tensor], Tensor]] = {"xavier": xavier_, "pytorch": uniform_}
 
 
+def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], Any]) -> None:
+    """Fill the weight of every convolution in `module` by `draw`, in place, and set biases to 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d) and not part.weight.is_meta:
+            draw(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
 class FreeKernel(nn.Module):
     """A part whose free parameters are drawn as a convolution's are, though it is none."""
 
@@ -36,20 +47,27 @@ class FreeKernel(nn.Module):
 
 
 def initialise(module: nn.Module, scheme: Scheme = "xavier") -> None:
-    """Draw every convolution and free kernel, set normalisations to scale 1 and shift 0; the rest is left alone.
+    """Draw every convolution and free kernel, set normalisations to scale 1 and shift 0; leave the rest alone.
 
-    "xavier": `xavier_`, biases 0. "pytorch": weights and biases as PyTorch's layers start.
+    An operator that keeps its initial values is left alone with all its parts.
+
+    Args:
+        module: an operator, a network, or a part of one.
+        scheme: "xavier": `xavier_`, biases 0. "pytorch": weights and biases as PyTorch's layers start.
     """
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            if scheme == "pytorch":
-                part.reset_parameters()
-            else:
-                xavier_(part.weight)
-                if part.bias is not None:
-                    nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.BatchNorm2d | nn.GroupNorm):
-            nn.init.ones_(part.weight)
-            nn.init.zeros_(part.bias)
-        elif isinstance(part, FreeKernel):
-            part.draw(DRAWS[scheme])
+    if isinstance(module, Upsampler) and module.keeps_initial_values:
+        return
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if scheme == "pytorch":
+            module.reset_parameters()
+        else:
+            xavier_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, FreeKernel):
+        module.draw(DRAWS[scheme])
+    for part in module.children():
+        initialise(part, scheme)

@@ -117,7 +117,7 @@ class MattingUNet(MattingNetwork):
             here: dict[nn.Module, int] = {stage: stride, operator: 2 * stride}
             through |= here
             if not operator.paired:  # a paired one has seen what it downsampled
-                steps.look(operator, stage.shortcut, skip, through=here)
+                steps.collect_statistics(operator, stage.shortcut, skip, through=here)
 
         def decode(y: Tensor, *given: Any) -> Tensor:
             for (stage, operator), skip, guide in zip(parts, given[: len(parts)], given[len(parts) :], strict=True):

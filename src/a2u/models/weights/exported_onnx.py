@@ -113,7 +113,10 @@ def to_onnx(
                 input_names=list(given),
                 output_names=list(outputs),
                 dynamic_shapes=tuple(sizes),
-                custom_translation_table={torch.ops.a2u.sums.default: _sums()},
+                custom_translation_table={
+                    torch.ops.a2u.sums.default: _sums(),
+                    torch.ops.a2u.similarity.default: _similarity(),
+                },
                 optimize=False,
                 verbose=False,
             )
@@ -165,6 +168,28 @@ def _sums() -> Any:
         return op.Squeeze(y, numbers(2))
 
     return sums
+
+
+def _similarity() -> Any:
+    """a2u.upsampling.ops.onnx_backend.similarity in ONNX: a slice, a product and a sum for every window position."""
+    from onnxscript import opset20 as op
+    from onnxscript.onnx_types import FLOAT
+
+    def similarity(query: FLOAT, key: FLOAT, size: int) -> FLOAT:
+        def numbers(*values: int) -> Any:
+            return op.Constant(value_ints=list(values))
+
+        border = (0, 0, 0, size // 2, size // 2)
+        keys = op.Pad(op.Unsqueeze(key, numbers(2)), numbers(*border, *border))  # (N, d, 1, H, W)
+        taps = []
+        for tap in range(size**2):
+            first = divmod(tap, size)
+            last = [begin + 1 - size or TO_THE_END for begin in first]  # from the end
+            seen = op.Slice(keys, numbers(*first), numbers(*last), numbers(3, 4))
+            taps.append(op.ReduceSum(op.Mul(query, seen), numbers(1)))  # (N, 1, P, h, w)
+        return op.Concat(*taps, axis=1)
+
+    return similarity
 
 
 def _compare(path: Path, model: nn.Module, description: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ the operator is in ONNX stands in a2u.models.weights.exported_onnx.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from a2u.upsampling.ops import torch_backend
 from a2u.upsampling.ops.geometry import Geometry
@@ -44,3 +45,22 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     weights = kernels.flatten(3).permute(0, 2, 3, 1)[..., None, None]  # (N, G, e*e, outputs, 1, 1)
     y = sums(x.unflatten(1, (kernels.shape[2], -1)), weights, size, stride, (size - 1) // 2)
     return y.transpose(2, 3).flatten(1, 2)  # (N, C, outputs, H/r, W/r)
+
+
+@torch.library.custom_op("a2u::similarity", mutates_args=())
+def similarity(query: Tensor, key: Tensor, size: int) -> Tensor:
+    """Inner products with the size x size keys of a window: (N, size*size, P, h, w).
+
+    query: (N, d, P, h, w); key: (N, d, h, w), zeros outside.
+    """
+    h, w = key.shape[-2:]
+    bordered = pad(key, [size // 2] * 4).unsqueeze(2)
+    taps = [divmod(tap, size) for tap in range(size**2)]
+    return torch.stack(
+        [(query * bordered[..., row : row + h, column : column + w]).sum(dim=1) for row, column in taps], dim=1
+    )
+
+
+@similarity.register_fake
+def _(query: Tensor, key: Tensor, size: int) -> Tensor:
+    return query.new_empty(query.shape[0], size**2, *query.shape[2:])

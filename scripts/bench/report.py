@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from a2u.bench.measure import Line
 from a2u.config import BenchConfig
 from a2u.engine.provenance import REPOSITORY, commit, machine, versions
 from a2u.errors import A2UError, ConfigError, did_you_mean
 from a2u.files import write_json
 from a2u.reproduce.render import as_markdown, as_text
 from a2u.reproduce.table import with_section, write
+from scripts.bench.measure import Line
 
-PARTS = ("startup", "reassembly", "metrics", "samples", "network", "training", "tiles")  # modules of a2u.bench
+PARTS = ("startup", "reassembly", "metrics", "samples", "network", "training", "tiles")  # modules of scripts.bench
 OF_A_GPU = ("gpu",)  # measured where asked for
 HEADER = ("part", "what", "ours", "plain", "ratio", "target", "met", "work", "of ceiling")
 
@@ -80,7 +80,7 @@ def measured(part: str) -> list[Line]:
 
 
 def _lines(part: str) -> list[Line]:
-    return list(importlib.import_module(f"a2u.bench.{part}").lines())
+    return list(importlib.import_module(f"scripts.bench.{part}").lines())
 
 
 def table(lines: Sequence[Line]) -> str:

@@ -11,6 +11,7 @@ from a2u.models.decoder import OneChannelConv
 from a2u.models.layers import BasicBlock
 from a2u.upsampling import affinity, global_layers
 from a2u.upsampling.initialise import LEAKY_SLOPE
+from a2u.upsampling.ops import encoding
 
 
 def reassemble_up(x: Tensor, kernel: Tensor, kernel_size: int, groups: int = 1, ratio: int = 2) -> Tensor:
@@ -57,8 +58,8 @@ def network() -> Iterator[None]:
     plainly = [
         (affinity, "reassemble_up", reassemble_up),
         (affinity, "reassemble_down", reassemble_down),
-        (affinity, "encode", encode),
-        (affinity, "by_triton", lambda x: False),  # U and V one after the other, as on a CPU
+        (encoding, "encode", encode),
+        (encoding, "by_triton", lambda x: False),  # U and V one after the other, as on a CPU
         (global_layers, "average_by_products", F.adaptive_avg_pool2d),
         (BasicBlock, "_sum", block_sum),
         (OneChannelConv, "forward", nn.Conv2d.forward),

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from a2u.bench.measure import Line, Work, seconds
 from a2u.config import SampleConfig
 from a2u.data.sampling.affine import random_affine
 from a2u.data.sampling.compose_batch import finish
@@ -25,6 +24,7 @@ from a2u.data.sampling.transforms import make_sample
 from a2u.data.sampling.trimaps import UNKNOWN, trimap_from_alpha
 from a2u.data.types import Layer
 from a2u.network_input import network_input
+from scripts.bench.measure import Line, Work, seconds
 
 BATCH = 8
 LAYERS = 4

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from a2u.bench.measure import Line, seconds
 from a2u.config import compose
 from a2u.data.files.folders import CompositeFile, CompositeFiles
 from a2u.data.files.images import write_png
 from a2u.engine.evaluate import evaluate, predict
 from a2u.metrics import all_metrics
 from a2u.models.networks.trimap_only import TrimapOnly
+from scripts.bench.measure import Line, seconds
 
 SIZE = (1240, 1600)  # of a usual test image, pixels
 IMAGES = 6  # evaluated

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from a2u.bench.measure import Line, peak_mb
 from a2u.engine.evaluate import predict
 from a2u.models.networks.resnet34_unet import MattingUNet
+from scripts.bench.measure import Line, peak_mb
 
 RELEASED = {"sharing": "channel_shared", "encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
 CARD = 11 * 1024  # MB

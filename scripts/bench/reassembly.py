@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from a2u.bench import machine, plain
-from a2u.bench.measure import Line, peak_mb, seconds
 from a2u.upsampling import affinity
 from a2u.upsampling.ops import reassemble_down, reassemble_up
+from scripts.bench import machine, plain
+from scripts.bench.measure import Line, peak_mb, seconds
 
 UNFOLD = "unfold, enlarged to the nearest, multiplied and summed"
 LAYOUTS = {"": torch.contiguous_format, ", channels last": torch.channels_last}

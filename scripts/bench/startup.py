@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from a2u.bench.measure import Line, seconds
+from scripts.bench.measure import Line, seconds
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[2]
 
 
 def lines() -> Iterator[Line]:

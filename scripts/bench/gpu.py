@@ -11,10 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from a2u.bench import plain
-from a2u.bench.measure import Line, seconds
-from a2u.bench.network import PLAIN, RELEASED
-from a2u.bench.reassembly import UNFOLD
 from a2u.config import compose
 from a2u.engine.cuda_graph import CapturedStep
 from a2u.engine.run import channels_last, make_model
@@ -22,6 +18,10 @@ from a2u.errors import ConfigError
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling.ops import reassemble_down, reassemble_up
 from a2u.upsampling.ops.encoding import encode
+from scripts.bench import plain
+from scripts.bench.measure import Line, seconds
+from scripts.bench.network import PLAIN, RELEASED
+from scripts.bench.reassembly import UNFOLD
 
 BATCH, CROP = 8, 512  # of a training step
 COPIED = 2**28  # bytes: more than the caches hold

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from a2u.bench import machine, plain
-from a2u.bench.measure import Line, peak_mb, seconds
 from a2u.engine.run import channels_last
 from a2u.models.layers import NormActivation
 from a2u.models.networks.resnet34_unet import MattingUNet
+from scripts.bench import machine, plain
+from scripts.bench.measure import Line, peak_mb, seconds
 
 RELEASED = {"encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
 PLAIN = "the same network with operators by unfold and a loop over the batch, rows of a map side by side"

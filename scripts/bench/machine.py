@@ -2,7 +2,7 @@
 
 import torch
 
-from a2u.bench.measure import seconds
+from scripts.bench.measure import seconds
 
 LARGE = 2**27  # bytes: more than caches hold
 SIDE = 2048  # of the matrices

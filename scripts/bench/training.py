@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
-from a2u.bench import plain
-from a2u.bench.measure import Line, peak_mb, seconds
 from a2u.engine.run import channels_last
 from a2u.models.layers import NormActivation
 from a2u.models.networks.resnet34_unet import MattingUNet
+from scripts.bench import plain
+from scripts.bench.measure import Line, peak_mb, seconds
 
 ROW = {"mode": "dynamic", "sharing": "channel_shared"}  # dynamic-cs
 CROP, SAMPLES = 512, 2  # of the paper; pyramid pooling needs two samples
