@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +20,11 @@ TRAILER = 5  # bytes after a block: compression, checksum
 LONGEST_NAME = 1000  # bytes; a name repeats the start of the one before it, so a small file could hold endless ones
 TYPE, SHAPE, SHARD, OFFSET, SIZE, CHECKSUM, SLICES = range(1, 8)  # fields of a BundleEntryProto
 FLOAT32 = 1
-LANES = 8192  # of a checksum, computed side by side
+LANES = 1024  # of a checksum, computed side by side
 START = bytes.fromhex("54641f64")  # these bytes make a checksum that begins at 0 begin at 0xFFFFFFFF
+
+Message = dict[int, list[Any]]  # of protobuf: the values of every field, numbers or bytes
+Value = TypeVar("Value", int, bytes)
 
 
 def read_tensorflow_checkpoint(index: Path) -> dict[str, Tensor]:
@@ -48,36 +51,39 @@ def read_tensorflow_checkpoint(index: Path) -> dict[str, Tensor]:
     tensors = {}
     with data.open("rb") as file:
         for name, shape in shapes.items():
-            file.seek(_number(entries[name], OFFSET))
+            file.seek(_last(entries[name], OFFSET, 0))
             content = file.read(4 * math.prod(shape))
-            if _masked(crc32c(content)) != _number(entries[name], CHECKSUM):
+            if _masked(crc32c(content)) != _last(entries[name], CHECKSUM, 0):
                 raise ValueError(f"the checksum of {name} is wrong")
             tensors[name] = torch.from_numpy(np.frombuffer(content, "<f4").astype(np.float32).reshape(shape))
     return tensors
 
 
-def _shape(name: str, entry: dict[int, list[Any]], available: int) -> tuple[int, ...]:
+def _shape(name: str, entry: Message, available: int) -> tuple[int, ...]:
     """Of a variable that lies within a data file of `available` bytes."""
-    shape = tuple(_number(_message(side), 1) for side in _message(*entry.get(SHAPE, [b""])).get(2, []))
-    size = _number(entry, SIZE)
-    if _number(entry, SHARD) or SLICES in entry:
+    sides = _message(_last(entry, SHAPE, b"")).get(2, [])
+    shape = tuple(_last(_message(side), 1, 0) for side in sides)
+    size = _last(entry, SIZE, 0)
+    if _last(entry, SHARD, 0) or SLICES in entry:
         raise ValueError(f"{name} is divided over several places")
-    if 4 * math.prod(shape) != size or _number(entry, OFFSET) + size > available:
+    if 4 * math.prod(shape) != size or _last(entry, OFFSET, 0) + size > available:
         raise ValueError(f"{name} claims shape {shape} in {size:,} bytes of a file of {available:,}")
     return shape
 
 
-def _number(message: dict[int, list[Any]], field: int) -> int:
-    """The last value of a field; 0 where it has none, as protobuf has it."""
-    value = message.get(field, [0])[-1]
-    if not isinstance(value, int):
-        raise ValueError("a number is missing in it")
+def _last(message: Message, field: int, default: Value) -> Value:
+    """The last value of a field, the one that protobuf takes; `default` where it has none."""
+    value = message.get(field, [default])[-1]
+    if not isinstance(value, type(default)):
+        raise ValueError("a description in it is damaged")
     return value
 
 
-def _message(data: bytes) -> dict[int, list[Any]]:
-    """Values of a protobuf message by field, numbers and bytes."""
-    fields: dict[int, list[Any]] = {}
+def _message(data: bytes) -> Message:
+    """Read a protobuf message."""
+    if not isinstance(data, bytes):
+        raise ValueError("a description in it is damaged")
+    fields: Message = {}
     rest = _Bytes(data)
     while rest:
         tag = rest.number()
@@ -89,7 +95,7 @@ def _message(data: bytes) -> dict[int, list[Any]]:
             case 2:
                 value = rest.take(rest.number())
             case _:
-                raise ValueError("a description in it is no message of protobuf")
+                raise ValueError("a description in it is damaged")
         fields.setdefault(tag >> 3, []).append(value)
     return fields
 
