@@ -37,6 +37,15 @@ INDEXNET = {
         ("holistic", "depthwise_one_to_one", "depthwise_many_to_one"), (False, True), (False, True), (False, True)
     )
 }  # fmt: skip
+# Further options of the operators that came after A2U
+SUCCESSORS = {
+    "carafe_groups_dilation": ("carafe", {"groups": 2, "dilation": 2, "up_kernel_size": 3}),
+    "dysample_one_group_scope": ("dysample", {"groups": 1, "dynamic_scope": True}),
+    "dysample_pl": ("dysample", {"style": "pl"}),
+    "dysample_pl_scope": ("dysample", {"style": "pl", "groups": 2, "dynamic_scope": True}),
+}
+UNBOUNDED = {"max_unpool", "dysample"}  # they take positions in the whole map
+DOUBLING = {"fade", "freqfusion"}  # ratio 2 alone, though they have the option
 # Of the others, one that somebody has just put into the folder too: as they are by default.
 OTHERS = [
     name
@@ -47,8 +56,9 @@ CASES = [
     *((name, {}) for name in OTHERS),
     *(("a2u", options) for options in A2U_ROWS.values()),
     *(("indexnet", options) for options in INDEXNET.values()),
+    *SUCCESSORS.values(),
 ]
-IDS = [*OTHERS, *A2U_ROWS, *INDEXNET]
+IDS = [*OTHERS, *A2U_ROWS, *INDEXNET, *SUCCESSORS]
 every_operator = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 
 
@@ -101,12 +111,46 @@ def test_batch_of_three_is_three_batches_of_one(name, options):
 
 
 @every_operator
+def test_a_batch_of_none_gives_none(name, options):
+    operator = build(name, options)
+    y = run(operator, torch.randn(0, 4, 3, 5).double(), torch.randn(0, 4, 6, 10).double())
+    assert y.shape == (0, 4, 6, 10)
+
+
+@every_operator
+def test_bfloat16_is_close(name, options):
+    """Under autocast, as `trainer.precision=bfloat16` computes: results and gradients."""
+    operator = build(name, options, dtype=torch.float32)
+    x, feature = torch.randn(2, 4, 4, 6).requires_grad_(), torch.randn(2, 4, 8, 12)
+    expected = run(operator, x, feature).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = run(operator, x, feature)
+    torch.testing.assert_close(y.detach().float(), expected, rtol=0.1, atol=0.1)
+    y.float().square().sum().backward()
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("ratio", [3, 4])
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_ratios_are_computed_or_refused(name, ratio):
+    if "ratio" not in option_names(operators()[name]):
+        return
+    if name in DOUBLING:
+        with pytest.raises(ValueError, match="ratio must be 2"):
+            build(name, {"ratio": ratio})
+        return
+    operator = build(name, {"ratio": ratio}, channels=16)
+    x, guide = torch.randn(2, 16, 3, 5).double(), torch.randn(2, 16, 3 * ratio, 5 * ratio).double()
+    assert operator(x, guide).shape == guide.shape
+
+
+@every_operator
 def test_a_change_goes_no_further_than_the_operator_says(name, options):
     """Once averages and norms of the whole map are known, which tiles of a large image rely on."""
     operator = build(name, options)
     reach = operator.reach
     if reach is None:
-        assert name == "max_unpool"  # which takes positions in the whole map
+        assert name in UNBOUNDED
         return
     x, feature = torch.randn(1, 4, 15, 15).double(), torch.randn(1, 4, 30, 30).double()
     area = slice(0, 30), slice(0, 30)
@@ -138,8 +182,8 @@ def both(operator, x, feature):
 
 @every_operator
 def test_gradients(name, options):
-    operator = build(name, options, channels=2 if "sharing_groups" not in options else 4)
-    c = operator.channels
+    c = 4 if "sharing_groups" in options or name not in ("a2u", "indexnet") else 2
+    operator = build(name, options, channels=c)
     x = torch.randn(2, c, 2, 3).double().requires_grad_()
     feature = torch.randn(2, c, 4, 6).double().requires_grad_()
 
@@ -201,6 +245,11 @@ def test_paired_operator_wants_even_features():
         ("a2u", {"p_init": "ones"}, "p_init=ones is for a static P"),
         ("indexnet", {"block": "deep"}, "block must be holistic"),
         ("carafe", {"up_kernel_size": 2}, "carafe: up_kernel_size must be odd"),
+        ("carafe", {"groups": 3}, "carafe: groups must divide the 4 channels; got 3"),
+        ("carafe", {"dilation": 0}, "carafe: dilation must be at least 1"),
+        ("dysample", {"style": "lq"}, "dysample: style must be lp or pl; got 'lq'"),
+        ("dysample", {"groups": 3}, "dysample: groups must divide the 4 channels; got 3"),
+        ("dysample", {"style": "pl", "ratio": 3}, "style=pl needs channels that 9"),
         ("nearest", {"ratio": 1}, "ratio must be at least 2"),
     ],
 )

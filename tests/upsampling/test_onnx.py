@@ -11,6 +11,8 @@ from a2u.upsampling import build_upsampler, operators
 CHANNELS = 8
 OPERATORS = {
     **{name: (name, {}) for name in operators()},
+    "carafe, groups, dilation": ("carafe", {"groups": 2, "dilation": 2, "up_kernel_size": 3}),
+    "dysample, pl, dynamic scope": ("dysample", {"style": "pl", "dynamic_scope": True}),
     "indexnet, paired": ("indexnet", {"paired": True}),
     "indexnet, holistic": ("indexnet", {"block": "holistic"}),
     "a2u, static, point-wise, channel-wise": ("a2u", {"mode": "static", "pointwise": True, "sharing": "channel_wise"}),

@@ -1,4 +1,4 @@
-"""Exactly the paper's parameter counts (Table 2), summed over the four stages of the matting network."""
+"""Exactly the papers' parameter counts, summed over the four stages of the matting network."""
 
 import pytest
 
@@ -11,6 +11,12 @@ ADDED = [
     ("bicubic", {}, 0),
     ("max_unpool", {}, 0),
     ("carafe", {}, 263_824),
+    ("dysample", {}, 16_512),
+    ("dysample", {"dynamic_scope": True}, 32_896),
+    ("dysample", {"style": "pl"}, 1_056),
+    ("dysample", {"style": "pl", "groups": 8}, 2_112),
+    ("dysample", {"style": "pl", "dynamic_scope": True}, 2_080),
+    ("dysample", {"style": "pl", "groups": 8, "dynamic_scope": True}, 4_160),
     ("indexnet", {}, 12_263_424),
     ("a2u", {"mode": "static", "sharing": "channel_wise", "pointwise": True}, 102_436),
     ("a2u", {"mode": "static", "sharing": "channel_wise"}, 25_744),

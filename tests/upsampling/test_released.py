@@ -16,6 +16,18 @@ from a2u.upsampling.released import load_operator
 COMMITTED = Path(__file__).parents[1] / "reference" / "operators"
 # File name without ".npz" -> operator, its options
 FIXTURES = {
+    "dysample_lp_scope0_g1_r2_c8_3x5": ("dysample", {"groups": 1}),
+    "dysample_lp_scope0_g4_r2_c16_5x7": ("dysample", {}),
+    "dysample_lp_scope1_g4_r2_c16_5x7": ("dysample", {"dynamic_scope": True}),
+    "dysample_lp_scope1_g8_r3_c16_5x7": ("dysample", {"groups": 8, "dynamic_scope": True, "ratio": 3}),
+    "dysample_pl_scope0_g4_r2_c16_5x7": ("dysample", {"style": "pl"}),
+    "dysample_pl_scope1_g4_r2_c16_5x7": ("dysample", {"style": "pl", "dynamic_scope": True}),
+    "dysample_pl_scope1_g4_r4_c16_3x5": ("dysample", {"style": "pl", "dynamic_scope": True, "ratio": 4}),
+    "carafe_k3_g2_m4_r3_c8_5x7": (
+        "carafe",
+        {"up_kernel_size": 3, "compressed_channels": 4, "groups": 2, "ratio": 3},
+    ),
+    "carafe_k5_g1_dil2_m8_r2_c16_5x7": ("carafe", {"compressed_channels": 8, "dilation": 2}),
     "carafe_k5_g1_m8_r2_c16_5x7": ("carafe", {"compressed_channels": 8}),
     "fade_k3_r2_c8_3x5": ("fade", {"kernel_size": 3}),
     "fade_k5_r2_c16_5x7": ("fade", {}),

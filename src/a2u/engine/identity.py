@@ -20,6 +20,7 @@ CACHES = ("cache", "cache_mb", "decoded", "decoded_mb", "download")
 LATER: dict[str, dict[str, Any]] = {
     "dataset": {"trimap": None, "split": "train"},
     "sample": {"noise": 0.0},
+    "upsampler": {"groups": 1, "dilation": 1},  # of CARAFE
     "trainer": {"accumulate": 1, "precision": "float32", "clip_norm": None},
 }
 
@@ -33,7 +34,7 @@ def identity(cfg: DictConfig, seed: bool = True) -> str:
     if not seed:
         del relevant["seed"]
     relevant["dataset"] = dataset_identity(relevant["dataset"])
-    for node in ("sample", "trainer"):
+    for node in ("sample", "trainer", "upsampler"):
         relevant[node] = _without_later(relevant[node], node)
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 

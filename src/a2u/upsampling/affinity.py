@@ -119,8 +119,7 @@ class A2U(Upsampler):
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
-        n, _, h, w = q.shape
-        return (self.p_down(guide) @ q.flatten(2)).view(n, -1, h, w).softmax(dim=1)
+        return (self.p_down(guide) @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
 
     def collect_statistics(self, feature: Tensor) -> None:
         self.affinity(feature)

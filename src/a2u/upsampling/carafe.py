@@ -11,9 +11,11 @@ from a2u.upsampling.ops import reassemble_up
 
 
 class Carafe(Upsampler):
-    """Content-aware reassembly (Wang et al., ICCV 2019), at the setting of Table 2.
+    """Content-aware reassembly (Wang et al., ICCV 2019), by default at the setting of Table 2.
 
-    Parameters: C*m + m + k_encoder^2 * m * r*r*k*k + r*r*k*k with m compressed channels. Reads no guide.
+    CARAFE++ (TPAMI 2021) upsamples in the same way. Reads no guide.
+
+    Parameters: C*m + m + k_encoder^2 * m * g*r*r*k*k + g*r*r*k*k.
 
     Args:
         channels: C.
@@ -21,7 +23,12 @@ class Carafe(Upsampler):
             (the setting of Table 1, kept).
         encoder_kernel_size: of the convolution that generates the kernels, odd.
         compressed_channels: m.
+        groups: g, of consecutive channels, each with kernels of its own; divides C.
+        dilation: of the convolution that generates the kernels.
         ratio: r.
+
+    Raises:
+        ValueError: an impossible option; the message names it.
     """
 
     name = "carafe"
@@ -35,6 +42,8 @@ class Carafe(Upsampler):
         up_kernel_size: int = 5,
         encoder_kernel_size: int = 3,
         compressed_channels: int = 64,
+        groups: int = 1,
+        dilation: int = 1,
         ratio: int = 2,
     ) -> None:
         super().__init__(channels, ratio)
@@ -44,20 +53,28 @@ class Carafe(Upsampler):
         ):
             if size < 1 or size % 2 == 0:
                 raise ValueError(f"carafe: {key} must be odd, its window is centred; got {size}.")
+        if groups < 1 or channels % groups:
+            raise ValueError(f"carafe: groups must divide the {channels} channels; got {groups}.")
+        if dilation < 1:
+            raise ValueError(f"carafe: dilation must be at least 1; got {dilation}.")
         self.up_kernel_size = up_kernel_size
-        self.reach = max(up_kernel_size, encoder_kernel_size) // 2
+        self.groups = groups
+        padding = dilation * (encoder_kernel_size // 2)
+        self.reach = max(up_kernel_size // 2, padding)
         self.compress = nn.Conv2d(channels, compressed_channels, kernel_size=1)
         self.encode = nn.Conv2d(
             compressed_channels,
-            (ratio * up_kernel_size) ** 2,
+            groups * (ratio * up_kernel_size) ** 2,
             encoder_kernel_size,
-            padding=encoder_kernel_size // 2,
+            padding=padding,
+            dilation=dilation,
         )
         initialise(self)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, ratio=self.ratio)
+        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, self.groups, self.ratio)
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
-        kernel = self.encode(self.compress(x))  # (N, k*k*r*r, h, w)
-        return kernel.unflatten(1, (-1, self.ratio**2)).softmax(dim=1)  # (N, k*k, r*r, h, w), by sub-position
+        kernel = self.encode(self.compress(x))  # (N, g*k*k*r*r, h, w)
+        kernel = kernel.unflatten(1, (self.groups, -1, self.ratio**2)).softmax(dim=2)  # over the window
+        return kernel.flatten(1, 2)  # (N, g*k*k, r*r, h, w), by sub-position

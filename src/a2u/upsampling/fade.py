@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_unshuffle
+from torch.nn.functional import interpolate
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
+from a2u.upsampling.ops.geometry import by_sub_position
 
 
 class Fade(Upsampler):
@@ -42,7 +43,7 @@ class Fade(Upsampler):
     ) -> None:
         super().__init__(channels, ratio)
         if ratio != 2:
-            raise ValueError(f"fade doubles, it is defined for ratio 2 alone; got {ratio}.")
+            raise ValueError(f"fade: ratio must be 2, its program enlarges by 2 alone; got {ratio}.")
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"fade: kernel_size must be odd, its window is centred; got {kernel_size}.")
         self.kernel_size = kernel_size
@@ -63,6 +64,6 @@ class Fade(Upsampler):
         return gate * guide + (1 - gate) * y
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
-        of_guide = pixel_unshuffle(self.encode(self.compress_guide(guide)), 2)  # (N, k*k*4, h, w)
+        of_guide = by_sub_position(self.encode(self.compress_guide(guide)), 2)  # (N, k*k, 4, h, w)
         of_x = self.encode(self.compress(x)).unsqueeze(2)  # (N, k*k, 1, h, w): one for all sub-positions
-        return (of_guide.unflatten(1, (-1, 4)) + of_x).softmax(dim=1)
+        return (of_guide + of_x).softmax(dim=1)

@@ -28,6 +28,8 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     batch, outputs, shared, size, _ = kernels.shape
     if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
         return onnx_backend.encode(x, kernels, stride)
+    if batch == 0:  # a convolution needs a kernel, even for no samples
+        kernels, batch = kernels.sum(dim=0, keepdim=True), 1
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
     if by_triton(x):
         if batch not in (1, n) or height % stride or width % stride:

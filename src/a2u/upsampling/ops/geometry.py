@@ -37,3 +37,9 @@ def layout(x: Tensor) -> torch.memory_format:
     """Of a result: that of x; rows side by side where x has neither, or is both."""
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
+
+
+def by_sub_position(maps: Tensor, ratio: int) -> Tensor:
+    """Gather r x r blocks: (N, C, r*h, r*w) -> (N, C, r*r, h, w). As a pixel unshuffle, which fails for N = 0."""
+    blocks = maps.unflatten(3, (-1, ratio)).unflatten(2, (-1, ratio))  # (N, C, h, r, w, r)
+    return blocks.permute(0, 1, 3, 5, 2, 4).flatten(2, 3)
