@@ -271,7 +271,7 @@ def xception_norm(channels: int, activation: bool) -> nn.Module:
 def initialise(model: nn.Module) -> None:
     """The program's initial values. Operators keep their own."""
     for name, part in model.named_modules():
-        if not isinstance(part, nn.Conv2d) or ".upsampler." in name:
+        if not isinstance(part, nn.Conv2d) or ".upsampler." in name or part.weight.is_meta:
             continue
         deviation = next((value for place, value in DEVIATIONS.items() if re.search(place, name)), None)
         if deviation is None:

@@ -53,7 +53,7 @@ def read_tensorflow_checkpoint(index: Path) -> dict[str, Tensor]:
         for name, shape in shapes.items():
             file.seek(_last(entries[name], OFFSET, 0))
             content = file.read(4 * math.prod(shape))
-            if _masked(crc32c(content)) != _last(entries[name], CHECKSUM, 0):
+            if masked(crc32c(content)) != _last(entries[name], CHECKSUM, 0):
                 raise ValueError(f"the checksum of {name} is wrong")
             tensors[name] = torch.from_numpy(np.frombuffer(content, "<f4").astype(np.float32).reshape(shape))
     return tensors
@@ -121,7 +121,7 @@ def _block(data: bytes, place: "_Bytes") -> Iterator[tuple[bytes, bytes]]:
     block, trailer = data[start : start + size], data[start + size :][:TRAILER]
     if len(trailer) < TRAILER or size < 4:
         raise ValueError("it is cut off")
-    if _masked(crc32c(block + trailer[:1])) != int.from_bytes(trailer[1:], "little"):
+    if masked(crc32c(block + trailer[:1])) != int.from_bytes(trailer[1:], "little"):
         raise ValueError("the checksum of a block is wrong")
     if trailer[0]:
         raise ValueError("it is compressed")
@@ -196,6 +196,6 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
     return table, jump
 
 
-def _masked(checksum: int) -> int:
+def masked(checksum: int) -> int:
     """As TensorFlow and LevelDB write a checksum."""
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
