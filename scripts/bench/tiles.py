@@ -10,6 +10,7 @@ from torch import Tensor
 
 from a2u.engine.evaluate import predict
 from a2u.models.networks.resnet34_unet import MattingUNet
+from a2u.models.tiled import tiled
 from scripts.bench.measure import Line, peak_mb
 
 RELEASED = {"sharing": "channel_shared", "encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
@@ -26,13 +27,13 @@ def lines() -> Iterator[Line]:
         return model(x)
 
     @torch.inference_mode()
-    def tiled() -> Tensor:
-        return model.tiled(x, 512)
+    def in_tiles() -> Tensor:
+        return tiled(model, x, 512)
 
     peak = peak_mb(whole)
     yield Line("tiles", "released network, 1088 x 1920, whole", "MB", peak, target=CARD)
     what = "released network, 1088 x 1920, tiles of 512"
-    yield Line("tiles", what, "MB", peak_mb(tiled), peak, target=2, plain="the whole image at once")
+    yield Line("tiles", what, "MB", peak_mb(in_tiles), peak, target=2, plain="the whole image at once")
 
 
 def photograph(height: int = 4000, width: int = 6000, tile: int = 512) -> Iterator[Line]:

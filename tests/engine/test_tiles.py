@@ -8,6 +8,7 @@ from helpers.runs import smoke
 from torch import nn
 
 from a2u.config import compose
+from a2u.engine import evaluate
 from a2u.engine.evaluate import predict
 from a2u.engine.run import check, make_model
 from a2u.errors import ConfigError
@@ -17,6 +18,7 @@ from a2u.models.networks.gca import GCA
 from a2u.models.networks.indexnet_matting import IndexNetMatting
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
+from a2u.models.tiled import tiled
 from a2u.reproduce.published import rows_of
 
 ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
@@ -56,7 +58,7 @@ def test_tiles_give_what_the_whole_image_gives(row):
     model = narrow(f"experiment=table2/{row}").double()
     x = torch.randn(1, 4, 304, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
     with torch.inference_mode():
-        torch.testing.assert_close(model.tiled(x, 128), model(x), rtol=0, atol=1e-9)
+        torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("options", [RELEASED, {"sharing": "channel_wise", "normalise_uv": True, "rank": 2}])
@@ -68,16 +70,16 @@ def test_images_thinner_than_a_tile_and_tiles_of_any_side(options, size):
     with torch.inference_mode():
         whole = model(x)
         for tile in (128, 176, 512):
-            torch.testing.assert_close(model.tiled(x, tile), whole, rtol=0, atol=1e-9)
+            torch.testing.assert_close(tiled(model, x, tile), whole, rtol=0, atol=1e-9)
 
 
 def test_predictions_of_any_size_differ_by_less_than_one_grey_level():
     model = narrow("upsampler=a2u", *(f"upsampler.{key}={value}" for key, value in RELEASED.items()))
     image, trimap = photograph(293, 310)
-    whole, tiled = predict(model, image, trimap), predict(model, image, trimap, tile=128)
+    whole, in_tiles = predict(model, image, trimap), predict(model, image, trimap, tile=128)
     assert len(np.unique(whole)) > 50
-    assert np.abs(whole.astype(int) - tiled).max() <= 1
-    assert (whole == tiled).mean() > 0.99
+    assert np.abs(whole.astype(int) - in_tiles).max() <= 1
+    assert (whole == in_tiles).mean() > 0.99
 
 
 def test_nothing_is_left_of_an_image_in_the_network():
@@ -86,11 +88,11 @@ def test_nothing_is_left_of_an_image_in_the_network():
     x = torch.randn(1, 4, 64, 160)
     with torch.inference_mode():
         expected = model(x)
-        model.tiled(x - 1, 128)
+        tiled(model, x - 1, 128)
         torch.testing.assert_close(model(x), expected, rtol=0, atol=0)
         hook = model.aspp.register_forward_hook(lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            model.tiled(x - 1, 128)
+            tiled(model, x - 1, 128)
         hook.remove()
         torch.testing.assert_close(model(x), expected, rtol=0, atol=0)
 
@@ -98,8 +100,8 @@ def test_nothing_is_left_of_an_image_in_the_network():
 def test_tiles_need_a_fraction_of_the_memory():
     model, x = narrow("experiment=table2/a2u_dynamic_cs_d_norm"), torch.randn(1, 4, 512, 768)
     with torch.no_grad():
-        whole, tiled = peak_mb(lambda: model(x)), peak_mb(lambda: model.tiled(x, 128))
-    assert tiled < whole / 2
+        whole, in_tiles = peak_mb(lambda: model(x)), peak_mb(lambda: tiled(model, x, 128))
+    assert in_tiles < whole / 2
 
 
 @pytest.mark.parametrize("tile", [-128, 0, 16, 100, 112, 200])
@@ -139,15 +141,14 @@ def test_the_trimap_alone_needs_no_tiles_and_small_pictures_have_none():
 
 def test_tiles_are_for_evaluation():
     with pytest.raises(ValueError, match="tiles are for evaluation"):
-        narrow("upsampler=nearest").train().tiled(torch.zeros(1, 4, 16, 16), 128)
+        tiled(narrow("upsampler=nearest").train(), torch.zeros(1, 4, 16, 16), 128)
 
 
 def test_a_run_evaluates_in_tiles_where_it_is_told_to(tmp_path, monkeypatch):
     from a2u.engine.run import run
 
     sides = []
-    tiled = MattingUNet.tiled
-    monkeypatch.setattr(MattingUNet, "tiled", lambda self, x, tile: sides.append(tile) or tiled(self, x, tile))
+    monkeypatch.setattr(evaluate, "tiled", lambda model, x, side: sides.append(side) or tiled(model, x, side))
     cfg = smoke(tmp_path, "experiment=table2/nearest", "runtime.tile=128", "dataset.limit_test=2")
     result = run(cfg)
     assert set(sides) == {128}

@@ -173,12 +173,11 @@ def padded(case):
 def last_stage(model, case):
     """What goes into the last decoder stage: (1, C, h, w), and its guide."""
     x, upsamplers = padded(case), list(model.upsamplers)
-    features = model.encoder(x, upsamplers)
-    y = model.aspp(features.sixteenth)
-    skips = (features.eighth, features.quarter, features.half)
-    for stage, skip, operator, guide in zip(model.stages, skips, upsamplers, features.guides, strict=False):
+    features, guides = model.encoder(x, upsamplers)  # largest first
+    y = model.aspp(features[-1])
+    for stage, skip, operator, guide in zip(model.stages, features[-2::-1], upsamplers, guides[::-1], strict=False):
         y = stage(y, skip, operator, guide)
-    paired = features.guides[-1]
+    paired = guides[0]
     return y, model.stages[-1].shortcut(x) if paired is None else paired
 
 

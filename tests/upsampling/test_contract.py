@@ -43,8 +43,22 @@ SUCCESSORS = {
     "dysample_one_group_scope": ("dysample", {"groups": 1, "dynamic_scope": True}),
     "dysample_pl": ("dysample", {"style": "pl"}),
     "dysample_pl_scope": ("dysample", {"style": "pl", "groups": 2, "dynamic_scope": True}),
+    "sapa_i": ("sapa", {"variant": "i"}),
+    "sapa_b_k3": ("sapa", {"kernel_size": 3, "embedding": 3}),
+    "sapa_g": ("sapa", {"variant": "g"}),
+    "sapa_g_shared": ("sapa", {"variant": "g", "shared_embedding": True}),
+    "sapa_cat": ("sapa", {"variant": "cat"}),
+    "sapa_d_low": ("sapa_d", {"high_offset": False, "points": 2, "groups": 2, "embedding": 3}),
+    "fade_ungated_lite": ("fade", {"kernel_size": 3, "gated": False, "lite": True}),
+    "lda_aqu_heads": ("lda_aqu", {"reduction": 1, "heads": 2, "groups": 1, "relative_position_bias": False}),
+    "freqfusion_reflect": ("freqfusion", {"compressed_channels": 2, "padding": "reflect"}),
+    "freqfusion_resample": ("freqfusion", {"compressed_channels": 8, "resample": True}),
+    "jbu_radius1": ("jbu", {"radius": 1, "key_channels": 3}),
+    "resfu_embedding8": ("resfu", {"embedding": 8}),
 }
-UNBOUNDED = {"max_unpool", "dysample"}  # they take positions in the whole map
+NARROW = {"lda_aqu": {"reduction": 1}}  # options of operators whose defaults need more channels than there are here
+# They take positions in the whole map, or read all of it
+UNBOUNDED = {"max_unpool", "dysample", "sapa_d", "lda_aqu", "freqfusion", "resfu"}
 DOUBLING = {"fade", "freqfusion"}  # ratio 2 alone, though they have the option
 # Of the others, one that somebody has just put into the folder too: as they are by default.
 OTHERS = [
@@ -53,7 +67,7 @@ OTHERS = [
     if operator.__module__.startswith("a2u.") and name not in ("a2u", "indexnet")
 ]
 CASES = [
-    *((name, {}) for name in OTHERS),
+    *((name, NARROW.get(name, {})) for name in OTHERS),
     *(("a2u", options) for options in A2U_ROWS.values()),
     *(("indexnet", options) for options in INDEXNET.values()),
     *SUCCESSORS.values(),
@@ -250,6 +264,28 @@ def test_paired_operator_wants_even_features():
         ("dysample", {"style": "lq"}, "dysample: style must be lp or pl; got 'lq'"),
         ("dysample", {"groups": 3}, "dysample: groups must divide the 4 channels; got 3"),
         ("dysample", {"style": "pl", "ratio": 3}, "style=pl needs channels that 9"),
+        ("sapa", {"variant": "d"}, "sapa: variant must be one of i, b, g, cat; got 'd'"),
+        ("sapa", {"norm": "batch"}, "sapa: norm must be layer or group; got 'batch'"),
+        ("sapa", {"norm": "group"}, "norm=group needs channels that 32 divides; got 4"),
+        ("sapa", {"kernel_size": 4}, "sapa: kernel_size must be odd"),
+        ("sapa", {"embedding": 0}, "sapa: embedding must be at least 1"),
+        ("sapa", {"shared_embedding": True}, "shared_embedding is for variant=g"),
+        ("sapa_d", {"points": 0}, "sapa_d: points must be at least 1"),
+        ("sapa_d", {"embedding": 0}, "sapa_d: embedding must be at least 1"),
+        ("sapa_d", {"groups": 3}, "sapa_d: groups must divide the 4 channels; got 3"),
+        ("sapa_d", {"norm": True}, "norm=true needs channels that 32 divides; got 4"),
+        ("fade", {"kernel_size": 4}, "fade: kernel_size must be odd"),
+        ("lda_aqu", {"reduction": 3}, "lda_aqu: reduction must divide the 4 channels; got 3"),
+        ("lda_aqu", {}, "lda_aqu: groups must divide the 1 channels / reduction; got 2"),
+        ("lda_aqu", {"reduction": 1, "heads": 0}, "lda_aqu: heads must divide the 4 channels / reduction; got 0"),
+        ("lda_aqu", {"reduction": 1, "kernel_size": 2}, "lda_aqu: kernel_size must be odd"),
+        ("lda_aqu", {"reduction": 1, "offset_range": -1.0}, "lda_aqu: offset_range must be at least 0"),
+        ("freqfusion", {"padding": "same"}, "freqfusion: padding must be zeros or reflect; got 'same'"),
+        ("freqfusion", {"compressed_channels": 0}, "freqfusion: compressed_channels must be at least 1"),
+        ("freqfusion", {"compressed_channels": 4, "resample": True}, "compressed_channels that 8 divides; got 4"),
+        ("resfu", {"embedding": 12}, "resfu: embedding must be a multiple of 8; got 12"),
+        ("jbu", {"radius": 0}, "jbu: radius must be at least 1"),
+        ("jbu", {"key_channels": 0}, "jbu: key_channels must be at least 1"),
         ("nearest", {"ratio": 1}, "ratio must be at least 2"),
     ],
 )

@@ -13,6 +13,7 @@ OPERATORS = {
     **{name: (name, {}) for name in operators()},
     "carafe, groups, dilation": ("carafe", {"groups": 2, "dilation": 2, "up_kernel_size": 3}),
     "dysample, pl, dynamic scope": ("dysample", {"style": "pl", "dynamic_scope": True}),
+    "sapa, g": ("sapa", {"variant": "g"}),
     "indexnet, paired": ("indexnet", {"paired": True}),
     "indexnet, holistic": ("indexnet", {"block": "holistic"}),
     "a2u, static, point-wise, channel-wise": ("a2u", {"mode": "static", "pointwise": True, "sharing": "channel_wise"}),

@@ -26,6 +26,7 @@ from a2u.engine.validate import check_ranges
 from a2u.errors import A2UError, ConfigError
 from a2u.files import reason, user_path
 from a2u.metrics import all_metrics
+from a2u.models import tiled
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.shipped import shipped_weights
 
@@ -193,7 +194,7 @@ def tile_side(cfg: DictConfig, model: MattingNetwork, pixels: int) -> int | None
 def _in_tiles(model: MattingNetwork) -> bool:
     """Whether the network is computed in tiles of TILE."""
     try:
-        model.check_tile(TILE)
+        tiled.check_tile(model, TILE)
     except ValueError:
         return False
     return True

@@ -16,6 +16,7 @@ from a2u.engine.prefetch import mapping
 from a2u.errors import A2UError
 from a2u.metrics import MattingMetrics, all_metrics, released
 from a2u.models.networks.base import MattingNetwork
+from a2u.models.tiled import tiled
 from a2u.network_input import network_input
 
 PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
@@ -84,7 +85,7 @@ def _run(model: MattingNetwork, x: torch.Tensor, tile: int | None) -> np.ndarray
     device = next(model.parameters(), torch.empty(0)).device
     with torch.inference_mode():
         x = x[None].to(device)
-        alpha = model(x) if tile is None else model.tiled(x, tile)
+        alpha = model(x) if tile is None else tiled(model, x, tile)
         return alpha[0, 0].float().cpu().numpy()
 
 

@@ -28,7 +28,7 @@ from a2u.engine.tasks.reconstruction import Reconstruction
 from a2u.engine.validate import check_ranges
 from a2u.errors import ConfigError
 from a2u.files import flush_folder, locked, naming, sweep, write_json
-from a2u.models import build_model
+from a2u.models import build_model, tiled
 from a2u.models.build import count_parameters
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.norms.synchronised import synchronise
@@ -223,7 +223,7 @@ def check_tile(tile: int | None, model: nn.Module) -> None:
     if not isinstance(model, MattingNetwork):
         raise ConfigError(f"runtime.tile={tile} is for photographs; this network takes small pictures: leave it out.")
     try:
-        model.check_tile(tile)
+        tiled.check_tile(model, tile)
     except ValueError as error:
         raise ConfigError(f"runtime.tile={tile}: {error}") from error
 

@@ -1,4 +1,9 @@
-"""A network's local steps on whole maps, or on one tile of an image after another."""
+"""Compute a network on a large image tile by tile, with the result it gives for the whole image (docs/large-images.md).
+
+Only the maps between two steps are kept for the whole image; what a step has inside, for one tile. Each tile has a
+margin as wide as its step reads, so the result is exact. Averages and group norms over the whole map are summed up over
+the tiles first (a2u.upsampling.global_layers).
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,38 +13,141 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from a2u.models.decoder import DecoderStage
+from a2u.models.encoders import Encoded, Encoder, ResNet34, reduce
+from a2u.models.layers import BasicBlock
+from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling import Upsampler
 from a2u.upsampling.global_layers import Average, GlobalLayer, GroupNorm, Tile
 
-ALIGNED = 16  # every border between tiles is a multiple of it, in pixels: no map of the network is smaller than 1/16
-Through = Mapping[nn.Module, int]  # the parts that an output passes through, each with the stride of its smaller map
-Shares = dict[GlobalLayer, list[Tensor]]  # of every tile
+ALIGNED = 16  # tiles begin and end at multiples of it, in pixels: the smallest map of the network is at 1/16
+SMALLEST = 128  # pixels; margins are up to 80
+ReceptiveField = Mapping[nn.Module, int]  # the modules that a step runs, each with the stride of its smaller map
 
 
-class Steps:
-    """Computes a network's local steps: here on whole maps, which needs nothing but the step itself."""
+def tiled(network: MattingNetwork, x: Tensor, side: int) -> Tensor:
+    """Return `network(x)`, up to rounding, computed in tiles of side x side pixels.
 
-    def __call__(self, step: Callable[..., Any], *maps: Tensor | None, through: Through) -> Any:
-        """What `step` makes of the maps: a map, or a tuple of maps; some maps may be None.
+    Args:
+        network: in evaluation mode; see `check_tile`.
+        x: (N, 4, H, W), as the network takes it.
+        side: a multiple of 16, at least 128.
 
-        through: for tiles, what decides how much margin they need.
-        """
-        return step(*maps)
+    Returns:
+        (N, 1, H, W).
 
-    def collect_statistics(
-        self, operator: Upsampler, feature: Callable[..., Tensor], *maps: Tensor | None, through: Through
-    ) -> None:
-        """Let an operator know the whole of `feature` of the maps, before the steps that use it."""
+    Raises:
+        ValueError: the network cannot be computed in tiles or is in training mode, or an impossible side.
+    """
+    check_tile(network, side)
+    if not isinstance(network, MattingUNet):
+        return network(x)  # holds nothing but the image
+    if network.training:
+        raise ValueError("a network is trained on whole crops: tiles are for evaluation, call eval() first.")
+    network.check_input(x)
+    operators = [operator for operator in network.upsamplers if isinstance(operator, Upsampler)]
+    with Tiles((x.shape[-2], x.shape[-1]), side) as tiles:
+        features, guides = _encode(network.encoder, x, operators, tiles)
+        y = network.aspp(features.pop())  # at 1/16 maps are small: never divided
+        skips = [x, *features]
+        del features  # each map is freed once it is used: those of a large image do not all fit
+        for numbers in ([0], [1], [2, 3]):  # the last two in one pass: the map between them would be the largest
+            given = [(skips.pop(), guides.pop()) for _ in numbers]
+            y = _decode(network, numbers, y, given, tiles)
+    return y
+
+
+def check_tile(network: MattingNetwork, side: int) -> None:
+    """Raise ValueError unless the network can be computed in tiles of that side, in pixels."""
+    if network.indivisible is not None:
+        raise ValueError(
+            f"{type(network).__name__} takes an image whole and cannot divide it into tiles: {network.indivisible}."
+        )
+    if not isinstance(network, MattingUNet):
         return
+    if side < SMALLEST or side % ALIGNED:
+        raise ValueError(
+            f"a tile's side must be a multiple of {ALIGNED} and at least {SMALLEST} pixels, or its margins would be "
+            f"most of the work; got {side}."
+        )
+    operator = network.upsamplers[0]
+    assert isinstance(operator, Upsampler)
+    if operator.reach is None:
+        raise ValueError(
+            f"{operator.name} does not say how far its output reaches (Upsampler.reach), so an image cannot be "
+            "divided into tiles."
+        )
 
 
-AT_ONCE = Steps()
+def _encode(encoder: Encoder, x: Tensor, operators: list[Upsampler], tiles: "Tiles") -> Encoded:
+    if isinstance(encoder, ResNet34) and encoder.paired:
+        return _encode_paired(encoder, x, operators, tiles)
+    *levels, last = encoder.levels()
+    features = [x]
+    for number, level in enumerate(levels, start=1):
+        features.append(tiles.map(level, features[-1], field={level: 2**number}))
+    return [*features[1:], last(features[-1])], [None] * 4
 
 
-class Tiles(Steps):
-    """Computes them tile by tile, each with the margin that makes it exact, as a context in which totals are known.
+def _encode_paired(encoder: ResNet34, x: Tensor, operators: list[Upsampler], tiles: "Tiles") -> Encoded:
+    """As ResNet34.forward."""
+    to_eighth, to_quarter, to_half, to_full = operators
+    half, full_guide = _downsample(x, encoder.stem, to_full, 2, tiles)
+    pooled, half_guide = _downsample(half, nn.Identity(), to_half, 4, tiles)
+    quarter = tiles.map(encoder.layer1, pooled, field={encoder.layer1: 4})
+    eighth, quarter_guide = _reduce(quarter, encoder.layer2[0], to_quarter, 8, tiles)
+    eighth = tiles.map(encoder.layer2[1:], eighth, field={encoder.layer2: 8})
+    sixteenth, eighth_guide = _reduce(eighth, encoder.layer3[0], to_eighth, 16, tiles)
+    sixteenth = encoder.layer3[1:](sixteenth)
+    return [half, quarter, eighth, sixteenth], [full_guide, half_guide, quarter_guide, eighth_guide]
 
-    Only what a step takes and gives is kept for the whole image; what it has in between, for one tile.
+
+def _downsample(x: Tensor, layer: nn.Module, operator: Upsampler, stride: int, tiles: "Tiles") -> tuple[Tensor, Any]:
+    field = {layer: stride, operator: stride}
+    tiles.collect_statistics(operator, layer, x, field=field)
+    return tiles.map(lambda part: operator.downsample(layer(part)), x, field=field)
+
+
+def _reduce(x: Tensor, block: nn.Module, operator: Upsampler, stride: int, tiles: "Tiles") -> tuple[Tensor, Any]:
+    assert isinstance(block, BasicBlock)
+    field: ReceptiveField = {block: stride, operator: stride}
+    tiles.collect_statistics(operator, block.conv1, x, field=field)
+    return tiles.map(lambda part: reduce(block, part, operator), x, field=field)
+
+
+def _decode(
+    network: MattingUNet, numbers: list[int], y: Tensor, given: list[tuple[Tensor, Any]], tiles: "Tiles"
+) -> Tensor:
+    """Run the decoder stages of these numbers, after the last one the prediction. given: skip and guide of each."""
+    last = numbers[-1] == len(network.stages) - 1
+    field: dict[nn.Module, int] = {network.prediction: 1} if last else {}
+    for number, (skip, _) in zip(numbers, given, strict=True):
+        stage, operator = _stage(network, number)
+        stride = 8 >> number  # of the stage's output
+        here: dict[nn.Module, int] = {stage: stride, operator: 2 * stride}
+        field |= here
+        if not operator.paired:  # a paired operator collected them where it downsampled
+            tiles.collect_statistics(operator, stage.shortcut, skip, field=here)
+
+    def decode(y: Tensor, *maps: Any) -> Tensor:
+        for number, skip, guide in zip(numbers, maps[::2], maps[1::2], strict=True):
+            stage, operator = _stage(network, number)
+            y = stage(y, skip, operator, guide)
+        return network.prediction(y) if last else y
+
+    return tiles.map(decode, y, *(each for pair in given for each in pair), field=field)
+
+
+def _stage(network: MattingUNet, number: int) -> tuple[DecoderStage, Upsampler]:
+    stage, operator = network.stages[number], network.upsamplers[number]
+    assert isinstance(stage, DecoderStage)
+    assert isinstance(operator, Upsampler)
+    return stage, operator
+
+
+class Tiles:
+    """The tiles of an image. A context: on leaving it, the network forgets the image's statistics.
 
     Args:
         image: height and width, multiples of 16.
@@ -54,12 +162,13 @@ class Tiles(Steps):
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for part in self.known:
-            part.total = None
+        for layer in self.known:
+            layer.total = None
 
-    def __call__(self, step: Callable[..., Any], *maps: Tensor | None, through: Through) -> Any:
+    def map(self, step: Callable[..., Any], *maps: Tensor | None, field: ReceptiveField) -> Any:
+        """Return `step(*maps)`, a map or a tuple of maps, computed tile by tile; some of the maps may be None."""
         wholes: list[Tensor] = []
-        for tile in self._tiles(through):
+        for tile in self._tiles(field):
             made = step(*_cut(tile, maps))
             parts = made if isinstance(made, tuple) else (made,)
             wholes = wholes or [_empty(tile, part) for part in parts]
@@ -68,29 +177,32 @@ class Tiles(Steps):
         return tuple(wholes) if isinstance(made, tuple) else wholes[0]
 
     def collect_statistics(
-        self, operator: Upsampler, feature: Callable[..., Tensor], *maps: Tensor | None, through: Through
+        self, operator: Upsampler, guide: Callable[..., Tensor], *maps: Tensor | None, field: ReceptiveField
     ) -> None:
-        averages = [part for part in operator.modules() if isinstance(part, Average)]
-        norms = [part for part in operator.modules() if isinstance(part, GroupNorm)]
+        """Give the operator's averages and group norms their values for the whole guide, `guide(*maps)`."""
+        averages = [layer for layer in operator.modules() if isinstance(layer, Average)]
+        norms = [layer for layer in operator.modules() if isinstance(layer, GroupNorm)]
         if averages:
-            shares: Shares = {part: [] for part in averages}
-            for tile in self._tiles(through):
-                _add(shares, feature(*_cut(tile, maps)), tile)
-            self._know(shares)
+            sums: dict[GlobalLayer, list[Tensor]] = {layer: [] for layer in averages}
+            for tile in self._tiles(field):
+                part = guide(*_cut(tile, maps))
+                for layer in averages:
+                    sums[layer].append(layer.partial_sum(part, tile))
+            self._set_totals(sums)
         if norms:  # second, since what a norm is given may depend on averages
-            shares = {part: [] for part in norms}
-            for tile in self._tiles(through):
-                with _noting(shares, tile):
-                    operator.collect_statistics(feature(*_cut(tile, maps)))
-            self._know(shares)
+            sums = {layer: [] for layer in norms}
+            for tile in self._tiles(field):
+                with _adding_partial_sums(sums, tile):
+                    operator.collect_statistics(guide(*_cut(tile, maps)))
+            self._set_totals(sums)
 
-    def _know(self, shares: Shares) -> None:
-        for part, of_tiles in shares.items():
-            part.total = torch.stack(of_tiles).sum(dim=0)
-            self.known.append(part)
+    def _set_totals(self, sums: Mapping[GlobalLayer, list[Tensor]]) -> None:
+        for layer, of_tiles in sums.items():
+            layer.total = torch.stack(of_tiles).sum(dim=0)
+            self.known.append(layer)
 
-    def _tiles(self, through: Through) -> Iterator[Tile]:
-        margin = sum(stride * reach(part) for part, stride in through.items())
+    def _tiles(self, field: ReceptiveField) -> Iterator[Tile]:
+        margin = sum(stride * radius(module) for module, stride in field.items())
         margin = -(-margin // ALIGNED) * ALIGNED
         height, width = self.image
         for top in range(0, height, self.side):
@@ -103,20 +215,15 @@ class Tiles(Steps):
                 yield Tile(self.image, (rows, columns), own)
 
 
-def _add(shares: Shares, x: Tensor, tile: Tile) -> None:
-    for part, of_tiles in shares.items():
-        of_tiles.append(part.partial_sum(x, tile))
-
-
 @contextmanager
-def _noting(shares: Shares, tile: Tile) -> Iterator[None]:
-    """Note the share of every part that is called meanwhile."""
+def _adding_partial_sums(sums: Mapping[GlobalLayer, list[Tensor]], tile: Tile) -> Iterator[None]:
+    """Inside, every layer that runs adds its partial sum."""
 
-    def note(part: nn.Module, given: tuple[Tensor, ...]) -> None:
-        assert isinstance(part, GlobalLayer)
-        shares[part].append(part.partial_sum(given[0], tile))
+    def add(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, GlobalLayer)
+        sums[layer].append(layer.partial_sum(given[0], tile))
 
-    hooks = [part.register_forward_pre_hook(note) for part in shares]
+    hooks = [layer.register_forward_pre_hook(add) for layer in sums]
     try:
         yield
     finally:
@@ -124,17 +231,17 @@ def _noting(shares: Shares, tile: Tile) -> Iterator[None]:
             hook.remove()
 
 
-def reach(part: nn.Module) -> int:
-    """Pixels to each side that an output of `part` reads: windows add up as if all stood in a row."""
-    if isinstance(part, Upsampler):
-        assert part.reach is not None
-        return part.reach
+def radius(module: nn.Module) -> int:
+    """Pixels to each side that an output of `module` reads: the windows inside it add up as if all stood in a row."""
+    if isinstance(module, Upsampler):
+        assert module.reach is not None
+        return module.reach
     pixels = 0
-    for module in part.modules():
-        if isinstance(module, nn.Conv2d):
-            pixels += module.kernel_size[0] // 2 * module.dilation[0]
-        elif isinstance(module, nn.MaxPool2d):
-            pixels += int(module.kernel_size) // 2  # type: ignore[arg-type]
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            pixels += part.kernel_size[0] // 2 * part.dilation[0]
+        elif isinstance(part, nn.MaxPool2d):
+            pixels += int(part.kernel_size) // 2  # type: ignore[arg-type]
     return pixels
 
 

@@ -1,7 +1,5 @@
 """ImageNet weights: torchvision's tensors at the right places."""
 
-import dataclasses
-
 import pytest
 import torch
 import torchvision
@@ -9,9 +7,9 @@ from safetensors.torch import save_file
 
 from a2u.errors import ConfigError
 from a2u.files import sha256
-from a2u.models.encoder import Encoder
 from a2u.models.networks.resnet34_unet import MattingUNet
-from a2u.models.weights.encoder_weights import SOURCES, load_encoder_weights, resnet_name
+from a2u.models.weights import encoder_weights
+from a2u.models.weights.encoder_weights import load_encoder_weights
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,7 @@ def test_the_encoder_computes_what_torchvisions_resnet_does(resnet, tmp_path, su
         torch.testing.assert_close(block.conv2(hidden), theirs.bn2(theirs.conv2(hidden)))
     for key, value in model.encoder.state_dict().items():
         if key != "stem.0.weight":
-            assert torch.equal(value, resnet.state_dict()[resnet_name(key)]), key
+            assert torch.equal(value, resnet.state_dict()[model.encoder.torchvision_name(key)]), key
 
 
 @pytest.mark.parametrize(
@@ -88,7 +86,7 @@ def test_torchvisions_file_is_taken_from_where_torch_hub_keeps_it_if_it_is_that_
         load_encoder_weights(MattingUNet(width=0.125), "imagenet")
     name = f"resnet34-{sha256(kept / 'resnet34-b627a593.pth')[:8]}.pth"
     (kept / "resnet34-b627a593.pth").rename(kept / name)
-    monkeypatch.setitem(SOURCES, Encoder, dataclasses.replace(SOURCES[Encoder], url=f"https://example.org/{name}"))
+    monkeypatch.setattr(encoder_weights, "imagenet_url", lambda classifier: f"https://example.org/{name}")
     model = MattingUNet()
     load_encoder_weights(model, "imagenet")
     assert torch.equal(model.encoder.stem[0].weight[:, :3], resnet.conv1.weight)

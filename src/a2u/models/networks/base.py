@@ -17,22 +17,8 @@ class MattingNetwork(nn.Module):
     multiple: ClassVar[int] = 1  # H and W have to be multiples of it
     fit: ClassVar[Literal["pad", "resize"]] = "pad"  # how its authors bring an image to such a size in evaluation
 
-    indivisible: str = "its computation is not laid out for that"  # why there is no `tiled`
-
-    def tiled(self, x: Tensor, tile: int) -> Tensor:
-        """As forward, up to rounding, computed in tiles of `tile` x `tile` pixels so that a large image fits.
-
-        Raises:
-            ValueError: the network is not computed in tiles, or in none of that side (`check_tile`).
-        """
-        self.check_tile(tile)
-        raise TypeError(f"{type(self).__name__} does not define tiled().")
-
-    def check_tile(self, tile: int) -> None:
-        """Raise ValueError unless the network is computed in tiles, of that side in pixels."""
-        raise ValueError(
-            f"{type(self).__name__} takes an image whole and cannot divide it into tiles: {self.indivisible}."
-        )
+    # Why the network cannot be computed in tiles (a2u.models.tiled); None: it can.
+    indivisible: str | None = "its computation is not laid out for that"
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless x is a batch this network takes."""

@@ -54,6 +54,8 @@ class DIM(MattingNetwork):
 class VGGEncoder(nn.Module):
     """VGG-16 with batch norm, its first fully connected layer as a 7x7 convolution."""
 
+    torchvision = "vgg16_bn"  # whose ImageNet weights fit
+
     def __init__(self, width: float) -> None:
         super().__init__()
         self.stages = nn.ModuleList()
@@ -65,3 +67,11 @@ class VGGEncoder(nn.Module):
                 before = after
             self.stages.append(nn.Sequential(*parts))
         self.fc6 = nn.Conv2d(before, scaled(width, 4096)[0], kernel_size=7, padding=3)
+
+    def torchvision_name(self, key: str) -> str:
+        """Return torchvision's name: "stages.1.0.weight" -> "features.7.weight"; there a pool stands between stages."""
+        if key.startswith("fc6."):
+            return key.replace("fc6", "classifier.0")
+        _, stage, position, tensor = key.split(".")
+        before = (0, 7, 14, 24, 34)[int(stage)]
+        return f"features.{before + int(position)}.{tensor}"

@@ -102,6 +102,8 @@ class InvertedResidual(nn.Module):
 class MobileNetEncoder(nn.Module):
     """MobileNetV2 up to 320 channels by torchvision's names, every convolution of stride 1."""
 
+    torchvision = "mobilenet_v2"  # whose ImageNet weights fit
+
     def __init__(self, stem: int, channels: list[int]) -> None:
         super().__init__()
         self.features = nn.Sequential(_activated(4, stem, size=3, padding=1))
@@ -110,6 +112,10 @@ class MobileNetEncoder(nn.Module):
             for _ in range(blocks):
                 self.features.append(InvertedResidual(before, after, expansion))
                 before = after
+
+    def torchvision_name(self, key: str) -> str:
+        """Return torchvision's name of a tensor, the same."""
+        return key
 
     def layers(self) -> list[nn.Sequential]:
         """Stem and layers, each with its blocks."""

@@ -9,12 +9,9 @@ from a2u.models.networks.base import MattingNetwork
 class TrimapOnly(MattingNetwork):
     """Alpha 0 and 1 where the trimap knows, 0.5 where it does not. (N, 4, H, W) -> (N, 1, H, W); no parameters."""
 
+    name = "trimap_only"
+    indivisible = None
+
     def forward(self, x: Tensor) -> Tensor:
         trimap = x[:, 3:]
         return torch.where(trimap <= 0, 0.0, torch.where(trimap >= 1, 1.0, 0.5)).to(x.dtype)
-
-    def tiled(self, x: Tensor, tile: int) -> Tensor:
-        return self(x)  # holds nothing but the image
-
-    def check_tile(self, tile: int) -> None:
-        return

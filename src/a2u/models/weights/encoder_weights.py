@@ -1,64 +1,53 @@
-"""ImageNet weights for encoders, from torchvision's files."""
+"""ImageNet weights for encoders, from torchvision's files.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+An encoder that they fit says which (`torchvision`) and how its tensors are called there (`torchvision_name`).
+"""
+
 from pathlib import Path
 
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from a2u.errors import ConfigError
 from a2u.files import sha256
-from a2u.models.encoder import Encoder
-from a2u.models.networks.dim import VGGEncoder
-from a2u.models.networks.indexnet_matting import MobileNetEncoder
 from a2u.models.weights.files import WeightsError, read_weights
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where an encoder's ImageNet weights come from."""
-
-    network: str  # torchvision's
-    url: str
-    name: Callable[[str], str]  # our encoder's tensor name -> torchvision's
-    first: str  # our first convolution, which also reads the trimap
-
-
 def load_encoder_weights(model: nn.Module, source: str) -> None:
-    """Fill the encoder of `model` in place.
+    """Load ImageNet weights into the encoder of `model`.
 
-    The first three input channels come from the file, the trimap channel starts at 0; what the encoder does not have
-    (later blocks, classifiers) is not used.
+    The first three input channels come from the file, the trimap channel starts at 0. Layers that the encoder does not
+    have (later blocks, the classifier) are ignored.
 
     Args:
-        model: a network with an `encoder` at width 1.
-        source: "none" (nothing happens), "imagenet" (torchvision's file is fetched), or a .pth or .safetensors file
-            with torchvision's names.
+        model: a network with an `encoder`, at width 1.
+        source: "none" (nothing happens), "imagenet" (download torchvision's file), or a .pth or .safetensors file with
+            torchvision's names.
 
     Raises:
-        ConfigError: the file is missing, cannot be fetched or does not fit, or there is none for this network.
+        ConfigError: the file is missing, cannot be downloaded or does not fit, or there is none for this network.
     """
     if source == "none":
         return
     encoder = getattr(model, "encoder", None)
-    known = SOURCES.get(type(encoder))
-    if encoder is None or known is None:
+    classifier = getattr(encoder, "torchvision", None)
+    if encoder is None or classifier is None:
         raise ConfigError(
             f"model.encoder_weights={source}: torchvision has no ImageNet weights for the encoder of "
             f"{type(model).__name__}; set model.encoder_weights=none."
         )
-    released = _read(source, known)
+    released = _read(source, classifier)
     state = {}
     for key, value in encoder.state_dict().items():
-        name = known.name(key)
+        name = encoder.torchvision_name(key)
         if name not in released:
             raise ConfigError(
-                f"model.encoder_weights={source} has no tensor {name}; a torchvision {known.network} is needed."
+                f"model.encoder_weights={source} has no tensor {name}; torchvision's {classifier} is needed."
             )
         weight = released[name]
-        if key == known.first and weight.dim() == 4:
-            weight = torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1)  # (out, 3 -> 4, k, k)
+        if weight.dim() == 4 and value.shape[1] == 4 and weight.shape[1] == 3:  # the first convolution
+            weight = torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1)
         if weight.dim() == 2 and weight.numel() == value.numel():
             weight = weight.view(value.shape)  # a fully connected layer as a convolution
         if weight.shape != value.shape:
@@ -70,48 +59,21 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
     encoder.load_state_dict(state)
 
 
-def resnet_name(key: str) -> str:
-    """ "layer2.0.conv1.1.0.weight" -> "layer2.0.bn1.weight" """
-    *path, tensor = key.split(".")
-    if path[0] == "stem":
-        return f"conv1.{tensor}" if path[1] == "0" else f"bn1.{tensor}"
-    layer, block, part, position = path[:4]
-    if part == "projection":
-        return f"{layer}.{block}.downsample.{position}.{tensor}"
-    number = part.removeprefix("conv")
-    return f"{layer}.{block}.conv{number}.{tensor}" if position == "0" else f"{layer}.{block}.bn{number}.{tensor}"
+def imagenet_url(classifier: str) -> str:
+    """Return where torchvision keeps its first ImageNet weights of a classifier."""
+    url: str = torchvision.models.get_model_weights(classifier)["IMAGENET1K_V1"].url
+    return url
 
 
-def mobilenet_name(key: str) -> str:
-    return key
-
-
-def vgg_name(key: str) -> str:
-    """ "stages.1.0.weight" -> "features.7.weight": between two stages torchvision counts a pool."""
-    if key.startswith("fc6."):
-        return key.replace("fc6", "classifier.0")
-    _, stage, position, tensor = key.split(".")
-    before = (0, 7, 14, 24, 34)[int(stage)]
-    return f"features.{before + int(position)}.{tensor}"
-
-
-URL = "https://download.pytorch.org/models/"
-SOURCES: dict[type, Source] = {
-    Encoder: Source("ResNet-34", f"{URL}resnet34-b627a593.pth", resnet_name, "stem.0.weight"),
-    MobileNetEncoder: Source("MobileNetV2", f"{URL}mobilenet_v2-b0353104.pth", mobilenet_name, "features.0.0.weight"),
-    VGGEncoder: Source("VGG-16 with batch norm", f"{URL}vgg16_bn-6c64b313.pth", vgg_name, "stages.0.0.weight"),
-}
-
-
-def _read(source: str, known: Source) -> dict[str, Tensor]:
+def _read(source: str, classifier: str) -> dict[str, Tensor]:
     try:
-        return read_weights(_fetched(known.url) if source == "imagenet" else Path(source))
+        return read_weights(_download(imagenet_url(classifier)) if source == "imagenet" else Path(source))
     except WeightsError as error:
         raise ConfigError(f"model.encoder_weights={source}: {error}") from error
 
 
-def _fetched(url: str) -> Path:
-    """torchvision's file, where torch.hub keeps it; downloaded first where it is not there.
+def _download(url: str) -> Path:
+    """Return torchvision's file, where torch.hub keeps it; download it first if it is not there.
 
     Its name ends in the first digits of its SHA-256, which torch.hub compares after a download and we every time.
     """

@@ -19,9 +19,10 @@ def reflect(x: Tensor, border: int) -> Tensor:
 
 
 def reassemble_up_reflected(x: Tensor, kernel: Tensor, kernel_size: int, ratio: int = 2) -> Tensor:
-    """`reassemble_up` of x (N, C, h, w) with kernels by sub-position, (N, k*k, r*r, h, w), reflected at the borders."""
+    """`reassemble_up` of x (N, C, h, w) with x reflected at the borders; kernels in either of its forms."""
     border = kernel_size // 2
-    y = reassemble_up(reflect(x, border), pad(kernel, [border] * 4), kernel_size, ratio=ratio)
+    of_kernel = border if kernel.dim() == 5 else ratio * border
+    y = reassemble_up(reflect(x, border), pad(kernel, [of_kernel] * 4), kernel_size, ratio=ratio)
     return _without_border(y, ratio * border)
 
 

@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import pixel_unshuffle
 
 from a2u.upsampling.ops import onnx_backend, reassembly
-from a2u.upsampling.ops.geometry import Geometry
+from a2u.upsampling.ops.geometry import Geometry, by_sub_position
 
 
 def window_similarity(query: Tensor, key: Tensor, kernel_size: int, ratio: int = 2) -> Tensor:
@@ -37,8 +36,7 @@ def window_similarity(query: Tensor, key: Tensor, kernel_size: int, ratio: int =
             f"for key {tuple(key.shape)} the query must be {(n, d, ratio * h, ratio * w)}; got {tuple(query.shape)}."
         )
     if torch.compiler.is_exporting():
-        blocks = pixel_unshuffle(query, ratio).unflatten(1, (-1, ratio**2))
-        return onnx_backend.similarity(blocks, key, kernel_size)
+        return onnx_backend.similarity(by_sub_position(query, ratio), key, kernel_size)
     geometry = Geometry(kernel_size, groups=1, up=ratio, stride=1, padding=kernel_size // 2, h=h, w=w)
     blocks = _Similarity.apply(query, key.to(query.dtype), geometry)
     return blocks.permute(0, 1, 3, 5, 2, 4).flatten(2, 3)

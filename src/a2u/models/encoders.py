@@ -1,0 +1,189 @@
+"""Encoders of the matting U-Net: the paper's ResNet-34, and others by torchvision's own definitions.
+
+An encoder maps an image (RGB + trimap) to features at 1/2, 1/4, 1/8 and 1/16 of its size. To add one of torchvision's,
+add an entry to `TORCHVISION`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from a2u.models.layers import BasicBlock, ConvNorm, Norm, blocks
+from a2u.models.networks.base import scaled
+from a2u.upsampling import Upsampler
+
+Encoded = tuple[list[Tensor], list[Any]]
+
+
+class Trunk(NamedTuple):
+    """Which layers of a classifier of torchvision make an encoder."""
+
+    within: str  # the submodule that holds the layers; "": the classifier itself
+    ends: tuple[str, str, str, str]  # the layers that give the features at 1/2, 1/4, 1/8 and 1/16
+
+
+TORCHVISION = {
+    "resnet18": Trunk("", ("relu", "layer1", "layer2", "layer3")),
+    "resnet50": Trunk("", ("relu", "layer1", "layer2", "layer3")),
+    "mobilenet_v2": Trunk("features", ("1", "3", "6", "13")),
+}
+
+
+class Encoder(nn.Module):
+    """(N, 4, H, W) -> features at 1/2, 1/4, 1/8, 1/16; H and W multiples of 16."""
+
+    channels: tuple[int, int, int, int]  # of the features
+    torchvision: str  # the classifier whose ImageNet weights fit
+
+    def torchvision_name(self, key: str) -> str:
+        """Return torchvision's name for one of this encoder's tensors."""
+        raise TypeError("an encoder defines torchvision_name().")
+
+    def levels(self) -> Sequence[nn.Module]:
+        """The four parts that lead from one resolution to the next."""
+        raise TypeError(f"{type(self).__name__} does not define levels().")
+
+    def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
+        """Return the features, largest first, and the guides of paired operators in the same order (else None).
+
+        operators: of the decoder stages, deepest first.
+        """
+        features: list[Tensor] = []
+        for level in self.levels():
+            x = level(x)
+            features.append(x)
+        return features, [None] * 4
+
+
+class ResNet34(Encoder):
+    """The first 11 residual blocks of ResNet-34, with leaky ReLU (Sec. 6.1).
+
+    Where downsampling is paired ("d"), the stem and the first convolutions of layer2 and layer3 have stride 1 and
+    are followed by the operator's own downsampling, which also replaces the max-pool.
+
+    Args:
+        width: multiplies every channel count.
+        block_counts: residual blocks of layer1, layer2, layer3.
+        norm: makes a norm + activation.
+        paired: the operators downsample too.
+    """
+
+    torchvision = "resnet34"
+
+    def __init__(self, width: float, block_counts: Sequence[int], norm: Norm, paired: bool) -> None:
+        super().__init__()
+        c64, c128, c256 = scaled(width, 64, 128, 256)
+        self.channels = (c64, c64, c128, c256)
+        self.paired = paired
+        self.stem = ConvNorm(4, c64, norm, size=7, stride=1 if paired else 2)
+        self.pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.layer1 = blocks(c64, c64, block_counts[0], norm)
+        self.layer2 = blocks(c64, c128, block_counts[1], norm, stride=2, reduces=paired)
+        self.layer3 = blocks(c128, c256, block_counts[2], norm, stride=2, reduces=paired)
+
+    def torchvision_name(self, key: str) -> str:
+        """Return torchvision's name: "layer2.0.conv1.1.0.weight" -> "layer2.0.bn1.weight"."""
+        *path, tensor = key.split(".")
+        if path[0] == "stem":
+            return f"conv1.{tensor}" if path[1] == "0" else f"bn1.{tensor}"
+        layer, block, part, position = path[:4]
+        if part == "projection":
+            return f"{layer}.{block}.downsample.{position}.{tensor}"
+        number = part.removeprefix("conv")
+        return f"{layer}.{block}.{'conv' if position == '0' else 'bn'}{number}.{tensor}"
+
+    def levels(self) -> Sequence[nn.Module]:
+        return self.stem, nn.Sequential(self.pool, self.layer1), self.layer2, self.layer3
+
+    def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
+        if self.paired:
+            return self._forward_paired(x, operators)
+        half = self.stem(x)
+        quarter = self.layer1(self.pool(half))
+        eighth = self.layer2(quarter)
+        return [half, quarter, eighth, self.layer3(eighth)], [None] * 4
+
+    def _forward_paired(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
+        to_eighth, to_quarter, to_half, to_full = operators  # named by the resolution they upsample to
+        half, full_guide = to_full.downsample(self.stem(x))
+        pooled, half_guide = to_half.downsample(half)
+        quarter = self.layer1(pooled)
+        eighth, quarter_guide = reduce(self.layer2[0], quarter, to_quarter)
+        eighth = self.layer2[1:](eighth)
+        sixteenth, eighth_guide = reduce(self.layer3[0], eighth, to_eighth)
+        sixteenth = self.layer3[1:](sixteenth)
+        return [half, quarter, eighth, sixteenth], [full_guide, half_guide, quarter_guide, eighth_guide]
+
+
+def reduce(block: nn.Module, x: Tensor, operator: Upsampler) -> tuple[Tensor, Any]:
+    """Return a residual block's output at half the size, where the operator downsamples inside it, and the guide."""
+    assert isinstance(block, BasicBlock)
+    return block.forward_reduced(x, operator.downsample)
+
+
+class Torchvision(Encoder):
+    """A classifier of torchvision up to 1/16 of the size, its first convolution widened to also read the trimap.
+
+    Widths, blocks, norms and activations stay torchvision's, so that torchvision's weights fit.
+
+    Args:
+        name: a key of `TORCHVISION`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.torchvision = name
+        trunk = TORCHVISION[name]
+        classifier: nn.Module = torchvision.models.get_model(name, weights=None)
+        layers = iter(classifier.get_submodule(trunk.within).named_children())
+        self.parts = nn.ModuleList()
+        for end in trunk.ends:
+            part = nn.Sequential()
+            for layer, module in layers:
+                part.add_module(layer, module)
+                if layer == end:
+                    break
+            self.parts.append(part)
+        _widen_first_convolution(self)
+        half, quarter, eighth, sixteenth = (_channels(part) for part in self.parts)
+        self.channels = half, quarter, eighth, sixteenth
+
+    def torchvision_name(self, key: str) -> str:
+        _, _, name = key.split(".", 2)  # parts.<number>.<name>
+        return f"{TORCHVISION[self.torchvision].within}.{name}".removeprefix(".")
+
+    def levels(self) -> Sequence[nn.Module]:
+        return list(self.parts)
+
+
+def build_encoder(name: str, width: float, block_counts: Sequence[int], norm: Norm, paired: bool) -> Encoder:
+    """Build an encoder; width, block_counts and norm are for "resnet34", torchvision's encoders have their own.
+
+    Raises:
+        ValueError: no such encoder, or one without a place for paired downsampling.
+    """
+    if name == "resnet34":
+        return ResNet34(width, block_counts, norm, paired)
+    if name not in TORCHVISION:
+        raise ValueError(f"there is no model.encoder={name}; known: resnet34, {', '.join(TORCHVISION)}.")
+    if paired:
+        raise ValueError(
+            f"model.encoder={name} downsamples by its own strided layers, so an operator that downsamples too (paired) "
+            "has no place in it: choose model.encoder=resnet34, or an operator that is not paired."
+        )
+    return Torchvision(name)
+
+
+def _channels(part: nn.Module) -> int:
+    """Output channels: those of the last norm."""
+    return [module.num_features for module in part.modules() if isinstance(module, nn.BatchNorm2d)][-1]
+
+
+def _widen_first_convolution(encoder: nn.Module) -> None:
+    """Let the first convolution read a fourth channel, the trimap."""
+    first = next(part for part in encoder.modules() if isinstance(part, nn.Conv2d))
+    first.in_channels = 4
+    first.weight = nn.Parameter(torch.cat([first.weight, torch.zeros_like(first.weight[:, :1])], dim=1))
