@@ -47,6 +47,7 @@ class Network(Enum):
     dim = 6
     indexnet_matting = 7
     gca = 8
+    context_aware = 9
 
 
 class Norm(Enum):
@@ -68,6 +69,7 @@ class System(Enum):
     closed_form = 7
     knn = 8
     trimap_only = 9
+    context_aware = 10
 
 
 class Schedule(Enum):
@@ -193,6 +195,18 @@ class GCAConfig(MattingNetworkConfig):
     name: Network = Network.gca
     width: float = 1.0  # multiplies every channel count
     attention: bool = True  # false: the authors' baseline
+
+
+@dataclass
+class ContextAwareConfig(MattingNetworkConfig):
+    """Context-Aware Matting."""
+
+    name: Network = Network.context_aware
+    upsampler_slot: bool = False  # the upsampler in both x2 steps of the alpha decoder; false: bilinear, as released
+    colour: bool = False  # the decoder of foreground colours too, which is not trained here
+    width: float = 1.0  # multiplies every channel count
+    middle_units: int = 16  # residual modules of the encoders' middle flow
+    aspp: bool = True  # pyramid pooling; false: a 1x1 convolution
 
 
 @dataclass
@@ -577,6 +591,7 @@ def _register() -> dict[str, type]:
         ("model", "dim_schema", DIMConfig),
         ("model", "indexnet_matting_schema", IndexNetMattingConfig),
         ("model", "gca_schema", GCAConfig),
+        ("model", "context_aware_schema", ContextAwareConfig),
         ("model", "reconstruction_schema", ReconstructionModelConfig),
         ("dataset", "synthetic_schema", SyntheticConfig),
         ("dataset", "adobe_schema", AdobeConfig),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from a2u.config import plain
 from a2u.models.networks.classic import KNN, ClosedForm
+from a2u.models.networks.context_aware import ContextAware
 from a2u.models.networks.dim import DIM
 from a2u.models.networks.gca import GCA
 from a2u.models.networks.indexnet_matting import IndexNetMatting
@@ -20,6 +21,7 @@ from a2u.models.weights.files import differences
 WITH_A_SLOT: dict[str, Callable[..., nn.Module]] = {  # for an upsampling operator
     "resnet34_unet": MattingUNet,
     "reconstruction": ReconstructionNet,
+    "context_aware": ContextAware,
 }
 COMPLETE: dict[str, Callable[..., nn.Module]] = {"dim": DIM, "indexnet_matting": IndexNetMatting, "gca": GCA}
 UNTRAINED: dict[str, Callable[[], nn.Module]] = {"trimap_only": TrimapOnly, "closed_form": ClosedForm, "knn": KNN}

@@ -18,7 +18,7 @@ def published() -> dict[str, Any]:
 
 # Rows that stand in a table as printed and are never run: no released program, or weights for TensorFlow alone; in
 # Table 6 whatever was measured on photographs whose true alpha is not public.
-QUOTED = {"table5": ("adamatting", "context_aware"), "table6": ("adamatting", "gca", "context_aware")}
+QUOTED = {"table5": ("adamatting",), "table6": ("adamatting", "gca", "context_aware")}
 # Rows that the paper's table does not have and this one does.
 ADDED = {"table6": ("closed_form", "knn")}
 MATTING_METRICS = ("sad", "mse", "grad", "conn")

@@ -92,7 +92,8 @@ class ContextAware(MattingNetwork):
         trimap = F.pad(2 * x[:, 3:] - 1, padding, value=-1)
         z = torch.cat([image, trimap], dim=1)
         fused, skips = self.encode(z, z)
-        return self.alpha_decoder(fused, skips)[-1][:, :, :height, :width].sigmoid()
+        alpha = self.alpha_decoder(fused, skips)[-1].sigmoid()
+        return F.pad(alpha, [-side for side in padding])
 
     def two_resolutions(self, patch: Tensor, context: Tensor) -> list[Tensor]:
         """What the released graph computes, for comparison.
