@@ -32,16 +32,9 @@ else
   RUN := .venv/bin/python
 endif
 
-ifeq ($(RUN),.venv/bin/python)
-  READY := .venv/ready
-else
-  READY := foreign-environment
-endif
-
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-EXTRAS := experiments,digits,figures,classic,launchers,onnx,test
 TABLES := table1 table2 table3 table4 table5 table6 table7
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
@@ -50,7 +43,24 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-.PHONY: help setup test test-all lint format publish figures study study-report bench demo shipped report tensorboard pictures clean foreign-environment $(TABLES)
+TABLE ?= table2
+GROUPS := test-onnx test-triton test-browser test-slow
+.PHONY: help setup test test-all $(GROUPS) lint format publish figures study study-report bench demo shipped report tensorboard pictures clean $(TABLES)
+
+# need-EXTRA installs that extra of pyproject.toml where it is missing. A package that nobody uses is not installed.
+need-%: $(if $(filter .venv/%,$(RUN)),.venv/ready)
+	@"$(RUN)" scripts/require.py $*
+
+$(TABLES) publish figures: need-figures $(addprefix need-,$(filter submitit ray,$(LAUNCHER:_local=)))
+table1: need-digits
+table5 table6 table7 figures demo shipped: need-classic
+publish: $(if $(filter table1,$(TABLE)),need-digits) $(if $(filter table5 table6 table7,$(TABLE)),need-classic)
+study-report: need-figures
+test test-all $(GROUPS): need-test need-digits need-figures need-classic need-submitit
+test-all test-onnx test-slow: need-onnx
+test-all test-slow: need-ray
+test-all test-browser: need-browser
+lint format: need-dev
 
 
 help: ## this list
@@ -58,7 +68,7 @@ help: ## this list
 	@printf '\nVariables, such as in make table2 SCALE=smoke ROWS=nearest,carafe:\n'
 	@sed -n 's/^## /  /p' $(firstword $(MAKEFILE_LIST))
 
-setup: $(READY) ## make .venv with everything in it; all other targets do so where it is missing
+setup: need-experiments ## make .venv; all other targets do so where it is missing, and add what they need
 
 table1: ## run and print Table 1, operators that reconstruct small pictures: 5,000 digits, or DATASET=mnist,fashion_mnist
 table2: ## run and print Table 2, operators in the matting network: generated mattes, or DATASET=adobe ROOT=...
@@ -67,59 +77,66 @@ table4: ## likewise Table 4, normalisations of the kernel
 table5: ## likewise Table 5, other matting systems
 table6: ## likewise Table 6, alphamatting.com: PHOTOS=...
 table7: ## likewise Table 7, Distinctions-646
-$(TABLES): $(READY)
+$(TABLES): need-experiments
 	$(call EACH_DATASET,scripts/table.py table=$@ $(call PHOTO_ARGS,$@) $(TABLE_ARGS))
 
-TABLE ?= table2
-publish: $(READY) ## copy the finished results of TABLE=table2 to results/, unless the tree had uncommitted changes
+publish: need-experiments ## copy the finished results of TABLE=table2 to results/, unless the tree had uncommitted changes
 	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(call PHOTO_ARGS,$(TABLE)) $(TABLE_ARGS))
 
-figures: $(READY) ## draw the paper's figures from our rows
+figures: need-experiments ## draw the paper's figures from our rows
 	$(call EACH_DATASET,scripts/figures.py launcher=$(LAUNCHER) $(if $(PHOTOS),photographs="'$(PHOTOS)'") $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS))
 
 # The study's scale is its protocol's, unless one is given.
 STUDY_SCALE = $(if $(filter-out file,$(origin SCALE)),scale=$(SCALE))
 STUDY_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(JOBS),jobs=$(JOBS)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
-study: $(READY) ## carry out the open study of docs/study.md, hours on two cores; ARGS=publish=true keeps it in results/
+study: need-experiments ## carry out the open study of docs/study.md, hours on two cores; ARGS=publish=true keeps it in results/
 	"$(RUN)" scripts/study.py $(STUDY_ARGS) $(STUDY_SCALE) $(ARGS)
 
-study-report: $(READY) ## its table, pictures and conclusion, from results/study alone
+study-report: need-experiments ## its table, pictures and conclusion, from results/study alone
 	"$(RUN)" scripts/study.py report=true $(STUDY_SCALE) $(ARGS)
 
 BENCH ?=
-bench: $(READY) ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/
+bench: need-experiments ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/
 	"$(RUN)" -m scripts.bench $(BENCH)
 
-demo: $(READY) ## matte a bundled picture with the model in the package
+demo: need-experiments ## matte a bundled picture with the model in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
 	  background=white folder=outputs/demo $(ARGS)
 
-shipped: $(READY) ## measure that model beside closed-form and KNN matting: PHOTOS=...; ARGS=publish=true keeps it in results/
+shipped: need-experiments ## measure that model beside closed-form and KNN matting: PHOTOS=...; ARGS=publish=true keeps it in results/
 	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
 REPORT ?=
-report: $(READY) ## all tables on one page for a browser, outputs/report/index.html; REPORT=source=outputs: your own runs
+report: need-experiments ## all tables on one page for a browser, outputs/report/index.html; REPORT=source=outputs: your own runs
 	"$(RUN)" scripts/report.py $(REPORT)
 
-test: $(READY) ## run the tests
+test: need-experiments ## run the tests, but for the groups below
 	"$(RUN)" -m pytest
 
-test-all: $(READY) ## run the tests, the long ones too
-	"$(RUN)" -m pytest -m "slow or not slow"
+test-onnx: ## run the tests of files for ONNX
+test-triton: ## run the tests of Triton's kernels, on a CPU by its interpreter
+test-browser: ## run the tests of the report in Chromium
+test-slow: ## run the long tests
+$(GROUPS): need-experiments
+	"$(RUN)" -m pytest -m "$(@:test-%=%)"
 
-lint: $(READY) ## look for faults of style and types
+test-all: need-experiments ## run all of these
+	"$(RUN)" -m pytest -m ""
+
+lint: need-experiments ## check style, types and spelling
 	"$(RUN)" -m ruff check .
 	"$(RUN)" -m ruff format --check .
 	"$(RUN)" -m mypy
+	"$(RUN)" -m codespell_lib
 
-format: $(READY) ## mend the style
+format: need-experiments ## fix formatting
 	"$(RUN)" -m ruff check --fix .
 	"$(RUN)" -m ruff format .
 
-tensorboard: $(READY) ## curves and pictures of every run under outputs/
+tensorboard: need-experiments ## curves and pictures of every run under outputs/
 	"$(RUN)" -m tensorboard.main --logdir outputs
 
-pictures: $(READY) ## draw the contact sheets of the generated dataset anew
+pictures: need-experiments ## draw the contact sheets of the generated dataset again
 	"$(RUN)" scripts/data.py pictures
 
 clean: ## remove .venv and caches; outputs/ and data/ stay
@@ -127,14 +144,7 @@ clean: ## remove .venv and caches; outputs/ and data/ stay
 
 .venv/ready: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is %d.%d; Python 3.11 or later is needed: put one first in PATH, or give PYTHON= of an environment of yours" % sys.version_info[:2])'
-	@echo "setting up .venv: about 6 GB, a few minutes (once)"
+	@echo "setting up .venv: a few minutes (once)"
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[experiments]"
 	@touch $@
-
-NEEDED := torch torchvision hydra omegaconf cv2 numpy scipy PIL tensorboard tqdm safetensors mlxtend matplotlib pymatting hydra_plugins.hydra_submitit_launcher hydra_plugins.hydra_ray_launcher onnx onnxscript onnxruntime skimage pytest xdist hypothesis ruff mypy jinja2 selenium axe_core_python
-
-# An environment of your own is used as it is; only what is missing is installed into it.
-foreign-environment:
-	@"$(RUN)" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, "$(NEEDED)".split())))' \
-	  || "$(RUN)" -m pip install --editable ".[$(EXTRAS)]"

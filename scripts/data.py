@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from a2u.cli.main import user_errors
-from a2u.config import SyntheticConfig, compose, options_of
+from a2u.config import compose, options_of
 from a2u.data.composition1k.compose import make, plan
 from a2u.data.composition1k.verify import verify
 from a2u.data.files.archives import GB, unpack
+from a2u.data.sources.synthetic import SyntheticConfig
 from a2u.data.synthetic.demo import write_demo
 from a2u.data.synthetic.sheet import contact_sheet
 from a2u.engine.provenance import available_cores
@@ -124,7 +125,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _pictures(arguments: argparse.Namespace) -> int:
-    contact_sheet(arguments.folder, SyntheticConfig(cache=None))
+    contact_sheet(arguments.folder, SyntheticConfig().seed)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Export a checkpoint as a file for others, with a manifest beside it.
+"""Export a checkpoint as a file for others, which says what it is.
 
 Examples:
     python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors
@@ -15,7 +15,7 @@ from a2u.cli.main import main
 
 def work(cfg: DictConfig) -> None:
     manifest = export(Path(cfg.weights), Path(cfg.to))
-    print(f"{cfg.to}: {manifest['params']:,} parameters, SHA-256 {manifest['sha256']}")
+    print(f"{cfg.to}: {manifest['params']:,} parameters")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ Keys of scripts/train.py may be given, too, and are handed to every row.
 import sys
 
 from a2u.cli.main import GOES_ON, print_help, user_errors
-from a2u.config import FiguresConfig, split_command_line
+from a2u.config import split_command_line
 from a2u.reproduce.figures import make_figures
+from a2u.reproduce.figures.columns import FiguresConfig
 
 if __name__ == "__main__":
     if print_help(__doc__, "figures"):

@@ -9,8 +9,9 @@ import sys
 from dataclasses import fields
 
 from a2u.cli.main import print_help, user_errors
-from a2u.config import ReportConfig, split_command_line
+from a2u.config import split_command_line
 from a2u.errors import ConfigError, did_you_mean
+from a2u.reproduce.html_report.make import ReportConfig
 
 if __name__ == "__main__":
     if print_help(__doc__, "report"):

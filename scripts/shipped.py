@@ -10,8 +10,8 @@ Keys of an evaluation (scripts/evaluate.py) are handed on.
 import sys
 
 from a2u.cli.main import print_help, user_errors
-from a2u.config import ShippedConfig, split_command_line
-from a2u.reproduce.shipped import make
+from a2u.config import split_command_line
+from a2u.reproduce.shipped import ShippedConfig, make
 
 if __name__ == "__main__":
     if print_help(__doc__, "shipped"):

@@ -14,7 +14,8 @@ runtime.KEY=VALUE (scripts/train.py --help) may be given; the protocol fixes eve
 import sys
 
 from a2u.cli.main import GOES_ON, print_help, user_errors
-from a2u.config import StudyConfig, split_command_line
+from a2u.config import split_command_line
+from a2u.reproduce.study.protocol import StudyConfig
 
 if __name__ == "__main__":
     if print_help(__doc__, "study"):

@@ -7,24 +7,72 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_make_alone_lists_every_target_with_a_line():
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")  # of the make that runs these tests
+def make(*words):
+    """What make prints in an environment that is not active; not told by the make that runs these tests."""
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHON")
     environment = {key: value for key, value in os.environ.items() if key not in outer}
-    ended = subprocess.run(["make"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    listed = re.findall(r"^make ([\w-]+) +\S.*$", ended.stdout, re.MULTILINE)
+    command = ["make", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_alone_lists_every_target_with_a_line():
+    printed = make()
+    listed = re.findall(r"^make ([\w-]+) +\S.*$", printed, re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
-    (tables,) = re.findall(r"^TABLES := (.*)$", makefile, re.MULTILINE)
-    targets = phony.replace("$(TABLES)", tables).split()
-    assert sorted(listed) == sorted(set(targets) - {"foreign-environment"})  # which others are made of
+    for name in ("TABLES", "GROUPS"):
+        (words,) = re.findall(rf"^{name} := (.*)$", makefile, re.MULTILINE)
+        phony = phony.replace(f"$({name})", words)
+    assert sorted(listed) == sorted(phony.split())
     with_their_targets = {"TABLE", "BENCH", "REPORT"}
     given = set(re.findall(r"^([A-Z]+) \?=", makefile, re.MULTILINE)) - with_their_targets
-    assert given <= set(re.findall(r"^  ([A-Z]+)=", ended.stdout, re.MULTILINE))
+    assert given <= set(re.findall(r"^  ([A-Z]+)=", printed, re.MULTILINE))
+
+
+def installed(*words):
+    """The extras that a command installs where they are missing, in a fresh clone."""
+    said = make("-n", "-W", "pyproject.toml", *words)  # as if that were newer than .venv
+    assert said.index("python3 -m venv") < said.index("scripts/require.py")
+    return set(re.findall(r"scripts/require.py (\w+)$", said, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("command", "extras"),
+    [
+        ("table2", {"experiments", "figures"}),
+        ("table1", {"experiments", "figures", "digits"}),
+        ("table5", {"experiments", "figures", "classic"}),
+        ("table2 LAUNCHER=ray", {"experiments", "figures", "ray"}),
+        ("table2 LAUNCHER=submitit_local", {"experiments", "figures", "submitit"}),
+        ("demo", {"experiments", "classic"}),
+        ("tensorboard", {"experiments"}),
+        ("lint", {"experiments", "dev"}),
+    ],
+)
+def test_a_target_installs_what_it_uses(command, extras):
+    assert installed(*command.split()) == extras
+
+
+def test_every_extra_is_some_targets():
+    every = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set().union(*map(installed, ("test-all", "lint"))) == set(every)
+
+
+def test_an_environment_of_ones_own_gets_the_extras_that_are_missing():
+    said = make("-n", "table2", "PYTHON=mine")
+    assert "venv" not in said
+    assert re.findall(r'"mine" scripts/require.py (\w+)', said) == ["experiments", "figures"]
+    code = "import sys; sys.modules['ruff'] = sys.modules['torch'] = None; sys.path.insert(0, 'scripts'); "
+    code += "import require; print(require.missing(['figures', 'dev']))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "torch" in ended.stdout, ended.stderr
+    assert "matplotlib" not in ended.stdout
 
 
 def test_a_misspelt_command_of_data_gets_a_suggestion():

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from a2u.config import compose, options_of, plain, refuse_incomplete
+from a2u.config import compose, options_of, refuse_incomplete
 from a2u.engine.identity import identity
-from a2u.engine.run import check
+from a2u.engine.prepare import check
 from a2u.errors import ConfigError
+from a2u.settings import plain
 
 BASES = [
     ["upsampler=a2u"],

@@ -18,15 +18,16 @@ from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
 from a2u.apply.export import export
-from a2u.config import CONFIG_DIR, StudyConfig, compose, split_command_line
+from a2u.config import CONFIG_DIR, compose, split_command_line
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places
 from a2u.files import sha256
 from a2u.models.weights.exported import load_exported
-from a2u.reproduce.study.protocol import scale_of, seeds_of_the_protocol
+from a2u.reproduce.study.protocol import StudyConfig, scale_of, seeds_of_the_protocol
 from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
+OWN_TESTS = ("new_operator.md", "new_network.md", "new_dataset.md")  # whose commands need what the page adds
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -44,7 +45,7 @@ def commands():
     for page, block in blocks("sh"):
         for line in block.splitlines():
             command = line.split("  #")[0].strip()
-            if command and page != "new_operator.md":  # whose commands need its operator: the test of it runs them
+            if command and page not in OWN_TESTS:
                 found.setdefault(without_scale(command), pytest.param(command, id=f"{page}: {command}"))
     return found.values()
 
@@ -143,7 +144,9 @@ def check_make(as_typed, here, tmp_path, monkeypatch, capsys, request):
 def called_by_make(words, tmp_path):
     """What make calls Python with, by a Python that only writes it down."""
     python, calls = tmp_path / "python", tmp_path / "calls.txt"
-    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n')
+    python.write_text(
+        '#!/bin/sh\n[ "$1" = scripts/require.py ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n'
+    )
     python.chmod(0o755)
     run_there(["make", *words, f"PYTHON={python}"], CALLS=str(calls))
     return [[word for word in call.split("\0")[:-1] if word] for call in calls.read_text().splitlines()]
@@ -294,7 +297,7 @@ def trained(outputs):
 
 @pytest.mark.parametrize(
     ("page", "block"),
-    [(page, block) for page, block in blocks("python") if page not in ("new_operator.md", "onnx.md")],
+    [(page, block) for page, block in blocks("python") if page not in (*OWN_TESTS, "onnx.md")],
 )
 def test_python_blocks(page, block):
     """Each makes the y that its comment says."""
@@ -317,7 +320,7 @@ def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
     assert len(np.unique(expected[trimap == 128])) > 50
     assert names["alpha"].shape == expected.shape == (50, 70)
     assert np.abs(255 * names["alpha"] - expected).max() <= 0.51  # predict rounds
-    meaning = json.loads((tmp_path / "a2u.json").read_text())["onnx"]["output"]["meaning"]
+    meaning = json.loads(names["session"].get_modelmeta().custom_metadata_map["a2u"])["onnx"]["output"]["meaning"]
     assert "meaningless where the trimap is known" in meaning
 
 

@@ -12,12 +12,11 @@ from omegaconf import OmegaConf
 
 from a2u.cli.main import print_help, user_errors
 from a2u.config import compose
+from scripts.bench.report import bench
 
 if __name__ == "__main__":
     if print_help(__doc__, "bench"):
         sys.exit()
     with user_errors():
         settings = OmegaConf.to_object(compose(sys.argv[1:], "bench"))
-        from scripts.bench.report import bench  # takes a while: after the keys are checked
-
         sys.exit(bench(settings))

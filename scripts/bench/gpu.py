@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from a2u.config import compose
 from a2u.engine.cuda_graph import CapturedStep
-from a2u.engine.run import channels_last, make_model
+from a2u.engine.prepare import channels_last, make_model
 from a2u.errors import ConfigError
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling.ops import reassemble_down, reassemble_up

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,28 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from a2u.config import BenchConfig
 from a2u.engine.provenance import REPOSITORY, commit, machine, versions
 from a2u.errors import A2UError, ConfigError, did_you_mean
 from a2u.files import write_json
 from a2u.reproduce.render import as_markdown, as_text
 from a2u.reproduce.table import with_section, write
+from a2u.settings import field, schema
 from scripts.bench.measure import Line
 
 PARTS = ("startup", "reassembly", "metrics", "samples", "network", "training", "tiles")  # modules of scripts.bench
 OF_A_GPU = ("gpu",)  # measured where asked for
 HEADER = ("part", "what", "ours", "plain", "ratio", "target", "met", "work", "of ceiling")
+
+
+@schema("bench")
+@dataclass
+class BenchConfig:
+    """configs/bench.yaml: time and memory of every part, beside a plain formulation of the same."""
+
+    parts: list[str] = field([], "modules of scripts/bench; empty: all but gpu")
+    name: str = field("cpu", "of the file with the measurements: one a kind of machine")
+    outputs: str = field("outputs")
+    publish: bool = field(False, "copy the latest measurements to results/bench instead")
 
 
 class BenchError(A2UError):

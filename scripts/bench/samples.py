@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from a2u.config import SampleConfig
 from a2u.data.sampling.affine import random_affine
 from a2u.data.sampling.compose_batch import finish
 from a2u.data.sampling.crops import crop_corner, crop_source_size, resize_nearest
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
-from a2u.data.sampling.trimaps import UNKNOWN, trimap_from_alpha
+from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.types import Layer
-from a2u.network_input import network_input
+from a2u.network_input import UNKNOWN, network_input
 from scripts.bench.measure import Line, Work, seconds
 
 BATCH = 8

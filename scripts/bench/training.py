@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
-from a2u.engine.run import channels_last
+from a2u.engine.prepare import channels_last
 from a2u.models.layers import NormActivation
 from a2u.models.networks.resnet34_unet import MattingUNet
 from scripts.bench import plain

@@ -62,28 +62,38 @@ def written(folder, name="photo"):
     return {kind: np.asarray(Image.open(folder / f"{name}_{kind}.png")) for kind in ("alpha", "cutout", "composite")}
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (33, 47), (64, 32)])
-def test_pictures_of_any_size(matting, weights, tmp_path, size):
-    out = written(matting(*photograph(tmp_path, *size), "background=white"))
-    image, trimap = read_colour(tmp_path / "photo.png"), thirds(*size)
-    np.testing.assert_array_equal(out["alpha"], predict(load_exported(weights), image, trimap))
-    assert out["alpha"].shape == size
-    assert out["cutout"].shape == (*size, 4)
-    assert out["composite"].shape == (*size, 3)
-    np.testing.assert_array_equal(out["cutout"][..., 3], out["alpha"])
-    np.testing.assert_array_equal(out["alpha"][trimap != 128], trimap[trimap != 128])
+def in_folders(tmp_path):
+    """The command line for all photographs in a folder, with their trimaps."""
+    return [f"image={tmp_path}", f"trimap={tmp_path / 'trimaps'}"]
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
-def test_pictures_of_any_mode(matting, tmp_path, mode):
-    words = photograph(tmp_path)
-    image = Image.open(tmp_path / "photo.png").convert(mode)
-    image.convert("RGB").save(tmp_path / "photo.png")
-    same = matting(*words, folder="rgb")
-    image.save(tmp_path / "photo.png")
-    again = matting(*words)
-    for kind in ("alpha", "cutout"):
-        assert (again / f"photo_{kind}.png").read_bytes() == (same / f"photo_{kind}.png").read_bytes()
+def test_pictures_of_any_size(matting, weights, tmp_path):
+    sizes = {"dot": (1, 1), "row": (1, 40), "column": (40, 1), "odd": (33, 47), "even": (64, 32)}
+    for name, size in sizes.items():
+        photograph(tmp_path, *size, name)
+    folder, model = matting(*in_folders(tmp_path), "background=white"), load_exported(weights)
+    for name, size in sizes.items():
+        out, image, trimap = written(folder, name), read_colour(tmp_path / f"{name}.png"), thirds(*size)
+        np.testing.assert_array_equal(out["alpha"], predict(model, image, trimap))
+        assert out["alpha"].shape == size
+        assert out["cutout"].shape == (*size, 4)
+        assert out["composite"].shape == (*size, 3)
+        np.testing.assert_array_equal(out["cutout"][..., 3], out["alpha"])
+        np.testing.assert_array_equal(out["alpha"][trimap != 128], trimap[trimap != 128])
+
+
+def test_pictures_of_any_mode(matting, tmp_path):
+    for mode in ("L", "P", "RGBA"):
+        for name in (mode, f"{mode} as RGB"):
+            photograph(tmp_path, name=name)
+        image = Image.open(tmp_path / f"{mode}.png").convert(mode)
+        image.save(tmp_path / f"{mode}.png")
+        image.convert("RGB").save(tmp_path / f"{mode} as RGB.png")
+    out = matting(*in_folders(tmp_path))
+    for mode in ("L", "P", "RGBA"):
+        for kind in ("alpha", "cutout"):
+            one, other = (out / f"{name}_{kind}.png" for name in (mode, f"{mode} as RGB"))
+            assert one.read_bytes() == other.read_bytes()
 
 
 def test_pictures_that_are_refused(matting, tmp_path):
@@ -196,7 +206,7 @@ def test_a_trimap_without_unknown_pixels_is_the_alpha(matting, tmp_path, capsys)
     save(tmp_path / "trimaps" / "photo.png", known)
     out = matting(*words, f"truth={tmp_path / 'trimaps' / 'photo.png'}")
     np.testing.assert_array_equal(read_grey(out / "photo_alpha.png"), known)
-    assert "no pixel is unknown, so the alpha is what was given" in capsys.readouterr().out
+    assert "no pixel is unknown, so the alpha is the trimap" in capsys.readouterr().out
 
 
 def test_metrics_are_printed_where_the_truth_is_known(matting, tmp_path, capsys):
@@ -227,7 +237,7 @@ def test_of_many_one_fails_and_the_others_go_on(matting, tmp_path, capsys):
 
 @pytest.mark.parametrize("ask", [lambda: np.empty(2**56), lambda: torch.empty(2**56)])
 def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_path, monkeypatch, ask):
-    from a2u.engine import predict as module
+    from a2u.apply import predict as module
 
     def short(model, image, trimap, **options):
         if image.shape[:2] == (48, 64):
@@ -244,12 +254,12 @@ def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
     with pytest.raises(A2UError, match=r"b\.png: 64 x 48 pixels do not fit into memory; make it smaller\.$"):
         matting(*words, "runtime.tile=256")
-    with pytest.raises(A2UError, match=r"fit into memory; ClosedForm takes it whole .* tiles: make it smaller"):
+    with pytest.raises(A2UError, match=r"fit into memory; ClosedForm cannot compute it in tiles: make it smaller"):
         matting(*words, "weights=null", "system=closed_form")
 
 
 def test_where_it_is_stopped_it_says_how_many_are_done_and_where(matting, tmp_path, monkeypatch, capsys):
-    from a2u.engine import predict as module
+    from a2u.apply import predict as module
 
     def stop(model, image, trimap, **options):
         if image.shape[:2] == (48, 64):
@@ -282,7 +292,7 @@ def test_pictures_of_an_earlier_run_do_not_stay_beside_a_new_alpha(matting, tmp_
 
 
 def test_where_the_cut_out_cannot_be_written_no_earlier_one_stays(matting, tmp_path, monkeypatch):
-    from a2u.engine import predict as module
+    from a2u.apply import predict as module
 
     def full(path, picture):
         if "cutout" in path.name:
@@ -298,7 +308,7 @@ def test_where_the_cut_out_cannot_be_written_no_earlier_one_stays(matting, tmp_p
 
 
 def test_where_a_photograph_fails_its_earlier_pictures_stay(matting, tmp_path, monkeypatch):
-    from a2u.engine import predict as module
+    from a2u.apply import predict as module
 
     def fail(*_):
         raise A2UError("no colours")
@@ -315,7 +325,7 @@ def test_what_is_read_is_not_overwritten(matting, tmp_path):
     words = photograph(tmp_path)
     (tmp_path / "trimaps" / "photo.png").rename(tmp_path / "photo_alpha.png")
     content = (tmp_path / "photo_alpha.png").read_bytes()
-    with pytest.raises(ConfigError, match=r"photo_alpha\.png is read, and would be overwritten: give another folder"):
+    with pytest.raises(ConfigError, match=r"photo_alpha\.png is an input and would be overwritten: give another"):
         matting(words[0], f"trimap={tmp_path / 'photo_alpha.png'}", folder=".")
     assert (tmp_path / "photo_alpha.png").read_bytes() == content
 
@@ -323,15 +333,15 @@ def test_what_is_read_is_not_overwritten(matting, tmp_path):
 @pytest.mark.parametrize(
     ("further", "words"),
     [
-        (["trimap=null"], "one of trimap=FILE and mask=FILE is needed"),
-        (["mask=m.png"], "one of trimap=FILE and mask=FILE is needed"),
-        (["background=whitish"], "background=whitish is no colour and no file: give white, #rrggbb or a picture"),
+        (["trimap=null"], "give either trimap=FILE .* or mask=FILE"),
+        (["mask=m.png"], "give either trimap=FILE .* or mask=FILE"),
+        (["background=whitish"], "background=whitish is neither a colour nor a file: give white, #rrggbb or a picture"),
         (["background=white", "cutout=false"], "background= needs the colours of the cut-out"),
         (["erode=-1"], "erode must be at least 0; got -1"),
         (["runtime.tile=100"], "runtime.tile=100: a tile's side must be a multiple of 16"),
         (["weights=null", "system=closed_form", "runtime.tile=128"], "takes an image whole"),
         (["weights=gone.safetensors"], "there is no weights file gone"),
-        (["system=knn"], "has nothing to learn, so weights="),
+        (["system=knn"], "has no weights: leave out weights="),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_written(matting, tmp_path, further, words):
@@ -355,7 +365,7 @@ def test_without_pymatting_the_sentence_says_how_to_install_it(matting, tmp_path
 
 
 def test_weights_that_give_no_numbers_are_told(matting, tmp_path, weights, monkeypatch):
-    from a2u.engine import predict as module
+    from a2u.apply import predict as module
 
     def spoiled(*_):
         loaded = load(*_)

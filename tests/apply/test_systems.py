@@ -10,8 +10,8 @@ from helpers.reference_weights import reference_state
 from safetensors.torch import save_file
 
 from a2u.apply.evaluate_weights import evaluate_weights
-from a2u.apply.systems import load_system
-from a2u.config import System, compose
+from a2u.apply.systems import System, load_system
+from a2u.config import compose
 from a2u.errors import A2UError, ConfigError
 from a2u.models.released import read_weights
 from a2u.models.weights.files import WeightsError
@@ -112,7 +112,7 @@ def test_a_system_without_weights(tmp_path, system):
     [
         (["system=a2u"], ConfigError, "system=a2u needs weights=FILE, the authors' weights file"),
         ([], ConfigError, "system=checkpoint needs weights=FILE, a last.pt or best.pt"),
-        (["system=knn", "weights=x.pth"], ConfigError, "has nothing to learn, so weights=x.pth have no meaning"),
+        (["system=knn", "weights=x.pth"], ConfigError, "system=knn has no weights: leave out weights=x.pth"),
         (["system=closed_form", "dataset=mnist5k"], A2UError, "is for reconstruction"),
     ],
 )

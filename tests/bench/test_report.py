@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from a2u.config import BenchConfig
 from a2u.errors import ConfigError
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling import affinity
 from scripts.bench import gpu, plain, report
 from scripts.bench.measure import Line, peaks_are_known, seconds
+from scripts.bench.report import BenchConfig
 
 
 def test_plain_reassembly_is_ours():

@@ -85,6 +85,7 @@ def test_a_scripts_help_has_its_examples_and_ends_well():
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_examples_of_a_script_are_of_itself(script):
     """That keys and values in them exist is for the configuration to say."""
+    runpy.run_path(str(SCRIPTS[script]))  # imports the settings that it reads
     examples = re.findall(r"^    python (.*)$", SCRIPTS[script].read_text(), re.MULTILINE)
     assert examples
     for example in examples:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from a2u.config import SampleConfig
 from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import Layer
 from scripts.bench.samples import Case, plain_sample, soft_layer

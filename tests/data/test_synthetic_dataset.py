@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from a2u.config import SyntheticConfig
 from a2u.data.sampling.trimaps import trimap_from_alpha
-from a2u.data.synthetic import build, generate_background, generate_composite, generate_layer, prepare
-from a2u.data.synthetic import dataset as module
+from a2u.data.sources import synthetic as module
+from a2u.data.sources.synthetic import SyntheticConfig
+from a2u.data.synthetic import generate_background, generate_composite, generate_layer
 from a2u.errors import ConfigError, DataError
+from a2u.settings import validate
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def assert_same(left: tuple[object, ...], right: tuple[object, ...]) -> None:
 def test_items_are_the_generator_s(cfg: SyntheticConfig, cached: bool) -> None:
     cfg = cfg if cached else replace(cfg, cache=None)
     for _ in range(2):  # generated, then read from the cache
-        data = build(cfg)
+        data = cfg.build()
         assert data.layers is not None
         assert data.backgrounds is not None
         assert (len(data.layers), len(data.backgrounds), len(data.test)) == (5, 3, 4)
@@ -59,19 +60,17 @@ def test_items_are_the_generator_s(cfg: SyntheticConfig, cached: bool) -> None:
 
 
 def test_trimaps_of_one_width_change_nothing_else(cfg: SyntheticConfig) -> None:
-    drawn, even = build(cfg), build(replace(cfg, trimap=7))
+    drawn, even = cfg.build(), replace(cfg, trimap=7).build()
     for index in range(len(even.test)):
         case, other = even.test[index], drawn.test[index]
         assert_same(case, other._replace(trimap=trimap_from_alpha(other.alpha, 7, 7)))
     assert even.test_names == drawn.test_names
-    sums = [build(replace(cfg, trimap=width)).checksum() for width in (None, 7, 9)]
+    sums = [replace(cfg, trimap=width).build().checksum() for width in (None, 7, 9)]
     assert len(set(sums)) == 3
-    with pytest.raises(ConfigError, match="trimap is 0; it has to be at least 1"):
-        build(replace(cfg, trimap=0))
 
 
 def test_only_what_is_asked_for_is_generated_and_once(cfg: SyntheticConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = build(cfg)
+    data = cfg.build()
     assert data.layers is not None
     assert files(cfg) == []
     first = data.layers[2]
@@ -82,7 +81,7 @@ def test_only_what_is_asked_for_is_generated_and_once(cfg: SyntheticConfig, monk
         raise AssertionError("generated again")
 
     monkeypatch.setattr(module, "generate_layer", no_generator)
-    again = build(cfg).layers
+    again = cfg.build().layers
     assert again is not None
     assert_same(again[2], first)
     with pytest.raises(AssertionError, match="generated again"):
@@ -94,13 +93,13 @@ def test_without_a_cache_nothing_is_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     cfg = replace(cfg, cache=None)
-    prepare(cfg)
-    build(cfg).checksum()
+    cfg.prepare()
+    cfg.build().checksum()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_limits(cfg: SyntheticConfig) -> None:
-    data = build(replace(cfg, limit_train=2, limit_test=1))
+    data = replace(cfg, limit_train=2, limit_test=1).build()
     assert data.layers is not None
     assert data.backgrounds is not None
     assert (len(data.layers), len(data.backgrounds), len(data.test)) == (2, 2, 1)
@@ -111,23 +110,23 @@ def test_limits(cfg: SyntheticConfig) -> None:
         data.layers[2]
     with pytest.raises(IndexError):
         data.layers[-1]
-    more = build(replace(cfg, limit_train=100, limit_test=100))
+    more = replace(cfg, limit_train=100, limit_test=100).build()
     assert (len(more.layer_names), len(more.test_names)) == (5, 4)
 
 
 def test_items_cannot_be_changed_by_accident(cfg: SyntheticConfig) -> None:
     for _ in range(2):  # generated and cached
-        case = build(cfg).test[0]
+        case = cfg.build().test[0]
         with pytest.raises(ValueError, match="read-only"):
             case.alpha[0, 0] = 7
 
 
 def test_prepare_fills_the_cache_and_tells_of_it(cfg: SyntheticConfig) -> None:
     told: list[tuple[int, int]] = []
-    prepare(replace(cfg, limit_test=2), lambda done, total: told.append((done, total)))
+    replace(cfg, limit_test=2).prepare(lambda done, total: told.append((done, total)))
     assert told == [(done, 10) for done in range(1, 11)]
     assert len(files(cfg)) == 10
-    prepare(cfg)
+    cfg.prepare()
     assert len(files(cfg)) == 12
 
 
@@ -137,14 +136,14 @@ def test_several_processes_fill_it_with_the_same_bytes(
     monkeypatch.setattr(module, "WORTH_PROCESSES", 0)
     other = replace(cfg, cache=str(tmp_path / "other"))
     told: list[tuple[int, int]] = []
-    prepare(cfg)
-    prepare(other, lambda done, total: told.append((done, total)), processes=2)
+    cfg.prepare()
+    other.prepare(lambda done, total: told.append((done, total)), processes=2)
     assert told == [(done, 12) for done in range(1, 13)]
     for name in files(cfg):
         assert (Path(str(cfg.cache)) / name).read_bytes() == (Path(str(other.cache)) / name).read_bytes()
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be cached"):  # what stops one of them is told as ever
-        prepare(replace(cfg, cache=str(tmp_path / "file")), processes=2)
+        replace(cfg, cache=str(tmp_path / "file")).prepare(processes=2)
 
 
 def damage_first_half(content: bytes) -> bytes:
@@ -169,58 +168,65 @@ def test_a_damaged_file_is_reported_and_replaced(
     cfg: SyntheticConfig, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
 ) -> None:
     path = Path(str(cfg.cache)) / "synthetic-v1-seed11-size48/test/composite_0001.npz"
-    good = build(cfg).test[1]
+    good = cfg.build().test[1]
     path.write_bytes(damage(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        assert_same(build(cfg).test[1], good)
+        assert_same(cfg.build().test[1], good)
     assert str(path) in caplog.text
     assert "damaged" in caplog.text
     caplog.clear()
-    assert_same(build(cfg).test[1], good)  # the file was replaced
+    assert_same(cfg.build().test[1], good)  # the file was replaced
     assert caplog.text == ""
 
 
 def test_two_processes_at_the_same_time(cfg: SyntheticConfig) -> None:
     program = (
-        "from a2u.config import SyntheticConfig; from a2u.data.synthetic import prepare;"
-        f"prepare(SyntheticConfig(cache={cfg.cache!r}, train_layers=5, train_backgrounds=3, train_size=32,"
-        " test_images=4, test_size=48, seed=11))"
+        "from a2u.data.sources.synthetic import SyntheticConfig;"
+        f"SyntheticConfig(cache={cfg.cache!r}, train_layers=5, train_backgrounds=3, train_size=32,"
+        " test_images=4, test_size=48, seed=11).prepare()"
     )
     both = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert len(files(cfg)) == 12
     assert all(name.endswith(".npz") for name in files(cfg))  # no part files stay behind
-    assert build(cfg).checksum() == build(replace(cfg, cache=None)).checksum()
+    assert cfg.build().checksum() == replace(cfg, cache=None).build().checksum()
 
 
 def test_checksum_tells_test_sets_apart(cfg: SyntheticConfig) -> None:
     cfg = replace(cfg, cache=None)
-    first = build(cfg).checksum()
+    first = cfg.build().checksum()
     assert len(first) == 64
-    assert build(replace(cfg, train_size=40, limit_train=1)).checksum() == first  # of the test set alone
+    assert replace(cfg, train_size=40, limit_train=1).build().checksum() == first  # of the test set alone
     others = [replace(cfg, seed=12), replace(cfg, limit_test=3), replace(cfg, test_size=49)]
-    assert len({first, *(build(other).checksum() for other in others)}) == 4
+    assert len({first, *(other.build().checksum() for other in others)}) == 4
 
 
 def test_data_travels_to_worker_processes(cfg: SyntheticConfig) -> None:
-    data = build(cfg)
+    data = cfg.build()
     case = data.test[1]
     assert_same(pickle.loads(pickle.dumps(data)).test[1], case)
 
 
 def test_a_cache_that_cannot_be_written(cfg: SyntheticConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    data = build(replace(cfg, cache=str(tmp_path / "file")))
+    data = replace(cfg, cache=str(tmp_path / "file")).build()
     with pytest.raises(DataError, match=r"cannot be cached as .*layer_0000\.npz.*`cache`"):
-        prepare(replace(cfg, cache=str(tmp_path / "file")))
+        replace(cfg, cache=str(tmp_path / "file")).prepare()
     with pytest.raises(DataError, match="cannot be cached"):
         data.test[0]
 
 
 @pytest.mark.parametrize(
     ("key", "value", "lowest"),
-    [("train_size", 31, 32), ("test_size", 0, 32), ("limit_test", 0, 1), ("train_layers", -1, 0), ("seed", -1, 0)],
+    [
+        ("train_size", 31, 32),
+        ("test_size", 0, 32),
+        ("limit_test", 0, 1),
+        ("train_layers", -1, 0),
+        ("seed", -1, 0),
+        ("trimap", 0, 1),
+    ],
 )
 def test_impossible_configurations(cfg: SyntheticConfig, key: str, value: int, lowest: int) -> None:
-    with pytest.raises(ConfigError, match=f"{key} is {value}; it has to be at least {lowest}"):
-        build(replace(cfg, **{key: value}))
+    with pytest.raises(ConfigError, match=f"^dataset.{key} must be at least {lowest}; got {value}"):
+        validate(replace(cfg, **{key: value}), "dataset.")

@@ -26,7 +26,8 @@ from a2u.engine import distributed
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.fit import DivergedError, step_seed
 from a2u.engine.identity import Places
-from a2u.engine.run import check, run
+from a2u.engine.prepare import check
+from a2u.engine.run import run
 from a2u.engine.tasks import matting
 from a2u.engine.tasks.matting import Matting
 from a2u.errors import ConfigError

@@ -12,12 +12,12 @@ from a2u.config import compose
 from a2u.data.types import Composite
 from a2u.engine import prefetch
 from a2u.engine.evaluate import PROGRAMS, PredictionError, evaluate, predict
-from a2u.engine.run import evaluation_threads
-from a2u.engine.validate import check_ranges
+from a2u.engine.prepare import evaluation_threads
 from a2u.errors import ConfigError, DataError
 from a2u.metrics import all_metrics, released
 from a2u.models.networks.base import MattingNetwork
 from a2u.network_input import network_input
+from a2u.settings import validate
 
 
 class Constant(MattingNetwork):
@@ -221,7 +221,7 @@ def test_threads_are_as_many_as_pytorchs_unless_said():
     assert evaluation_threads(compose([])) == torch.get_num_threads()
     assert evaluation_threads(compose(["runtime.evaluation_threads=3"])) == 3
     with pytest.raises(ConfigError, match=r"runtime\.evaluation_threads must be at least 1; got 0\."):
-        check_ranges(compose(["runtime.evaluation_threads=0"]))
+        validate(compose(["runtime.evaluation_threads=0"]))
 
 
 def test_doctests():

@@ -14,7 +14,7 @@ from helpers.runs import smoke
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from a2u.config import compose, plain
+from a2u.config import compose
 from a2u.engine import provenance
 from a2u.engine import run as run_module
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
@@ -26,6 +26,7 @@ from a2u.errors import ConfigError, DataError
 from a2u.files import BusyError, locked
 from a2u.models.build import build_model, count_parameters
 from a2u.reproduce.published import rows_of
+from a2u.settings import plain
 
 TRAINED_ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
 LEARNING = ["trainer.epochs=1", "trainer.iterations=50", "trainer.batch_size=4", "runtime.log_every=1"]
@@ -57,7 +58,8 @@ def result(outputs):
 
 
 def test_a_result_carries_everything_the_table_and_a_doubter_need(outputs, result):
-    path = outputs / "table2" / "synthetic" / "smoke" / "a2u_dynamic_cs" / "seed0.json"
+    of_row = outputs / "table2" / "synthetic" / "smoke" / "a2u_dynamic_cs"
+    path = of_row / f"seed0-{result['hash'][:8]}" / "result.json"
     assert json.loads(path.read_text()) == result
     expected = {"table": "table2", "row": "a2u_dynamic_cs", "dataset": "synthetic", "scale": "smoke", "seed": 0}
     assert expected.items() <= result.items()
@@ -106,7 +108,7 @@ def test_the_same_run_in_another_table_is_the_same_run(outputs, result, monkeypa
     assert again["hash"] == result["hash"]
 
 
-def test_a_variant_in_the_same_place_leaves_the_first_result_there(outputs, result):
+def test_a_variant_of_a_row_leaves_the_first_result_there(outputs, result):
     variant = run(smoke(outputs, "experiment=table2/a2u_dynamic_cs", "upsampler.rank=2"))
     found = finished(outputs)
     assert found[result["hash"]]["metrics"] == result["metrics"]
@@ -120,7 +122,7 @@ def test_variants_from_the_command_line_have_places_of_their_own(outputs):
     second = Places.of(smoke(outputs, "upsampler=a2u", "upsampler.rank=3"))
     assert first.result != second.result
     other_seed = Places.of(smoke(outputs, "upsampler=a2u", "upsampler.rank=2", "seed=1"))
-    assert other_seed.result.parent == first.result.parent  # the seeds of a variant stand together
+    assert other_seed.folder.parent == first.folder.parent  # the seeds of a variant stand together
     assert other_seed.folder != first.folder
 
 
@@ -305,7 +307,10 @@ def test_a_damaged_result_is_passed_over(tmp_path):
     cfg = smoke(tmp_path, "upsampler=nearest")
     first = run(cfg)
     Places.of(cfg).result.write_text('{"hash": ')
-    (Places.of(cfg).result.parent / "seed7.json").write_text("[1, 2]")
+    other = Places.of(cfg).folder.with_name("seed7-0123abcd")
+    other.mkdir()
+    (other / "result.json").write_text("[1, 2]")
+    assert finished(tmp_path) == {}
     assert run(cfg)["metrics"] == first["metrics"]
 
 
@@ -561,6 +566,6 @@ def test_a_dataset_without_a_training_part_is_refused_before_anything_is_written
 
 
 def test_params_of_the_result_are_the_networks(result, outputs):
-    from a2u.engine.run import make_model
+    from a2u.engine.prepare import make_model
 
     assert result["params"] == count_parameters(make_model(smoke(outputs, "experiment=table2/a2u_dynamic_cs")))

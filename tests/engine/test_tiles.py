@@ -10,7 +10,7 @@ from torch import nn
 from a2u.config import compose
 from a2u.engine import evaluate
 from a2u.engine.evaluate import predict
-from a2u.engine.run import check, make_model
+from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError
 from a2u.models.networks.classic import ClosedForm
 from a2u.models.networks.dim import DIM
@@ -20,8 +20,10 @@ from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
 from a2u.models.tiled import tiled
 from a2u.reproduce.published import rows_of
+from a2u.upsampling import build_upsampler, operators
 
 ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
+LOCAL = [name for name in operators() if build_upsampler(name, 8).reach is not None]
 RELEASED = {"encoder_kernel_size": 6, "paired": True, "normalise_uv": True}
 
 
@@ -57,6 +59,27 @@ def test_tiles_give_what_the_whole_image_gives(row):
     """Up to rounding, everywhere: margins cover what is local, and the rest is gathered from all tiles."""
     model = narrow(f"experiment=table2/{row}").double()
     x = torch.randn(1, 4, 304, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [*LOCAL, "freqfusion upsampler.padding=reflect", "fade upsampler.lite=true"])
+def test_tiles_suit_every_operator_that_says_how_far_it_reaches(options):
+    torch.manual_seed(0)
+    model = narrow(*f"upsampler={options} model.encoder_blocks=[1,1,1]".split()).double()
+    x = torch.randn(1, 4, 160, 272, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"normalise_uv": True}])
+def test_tiles_of_an_encoder_with_max_pooling(options):
+    """Whose guides are features of the encoder, in place of the shortcuts' outputs."""
+    torch.manual_seed(0)
+    model = with_statistics(
+        MattingUNet("a2u", options, downsampling="max_pool", width=0.125, encoder_blocks=(1, 1, 1))
+    ).double()
+    x = torch.randn(1, 4, 160, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
 

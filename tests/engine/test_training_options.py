@@ -8,7 +8,7 @@ import torch
 from a2u.config import compose
 from a2u.engine.fit import lay_out_as_parameters
 from a2u.engine.identity import identity
-from a2u.engine.run import check, prepare
+from a2u.engine.prepare import check, prepare
 from a2u.errors import ConfigError
 from a2u.models.layers import NormActivation
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from a2u.config import compose
-from a2u.engine.run import channels_last, make_model
+from a2u.engine.prepare import channels_last, make_model
 from a2u.reproduce.published import rows_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

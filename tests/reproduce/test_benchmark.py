@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.apply.systems import load_system
-from a2u.config import System
+from a2u.apply.systems import System, load_system
 from a2u.data.files.images import read_colour, read_trimap
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import finished
@@ -318,7 +317,7 @@ def test_what_the_other_parts_know_of_table_6():
 
 def set_dirty(outputs, dirty):
     """Uncommitted changes or none, in every evaluation and in the training."""
-    for path in [*(outputs / "evaluate").rglob("result.json"), *outputs.rglob("seed*.json")]:
+    for path in [*(outputs / "evaluate").rglob("result.json"), *outputs.rglob("seed*/result.json")]:
         content = json.loads(path.read_text())
         content["provenance"]["dirty"] = dirty
         path.write_text(json.dumps(content))
@@ -345,7 +344,7 @@ def test_publishing(tmp_path, monkeypatch, two_rows):
     with pytest.raises(PublishError, match=r"uncommitted changes.*: ours seed 0\. Commit"):
         publish()
     set_dirty(outputs, False)
-    training = next(outputs.rglob("seed0.json"))
+    training = next(outputs.rglob("seed0-*/result.json"))
     one = next((outputs / "evaluate").rglob("trimap_only-*/result.json"))
     clean = one.read_text()
     one.write_text(clean.replace('"dirty": false', '"dirty": true'))

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.nn.functional import pixel_shuffle
 
-from a2u.config import FiguresConfig, compose, split_command_line
+from a2u.config import compose, split_command_line
 from a2u.data import build_data
 from a2u.data.files.images import write_png
 from a2u.data.types import Composite
@@ -25,7 +25,7 @@ from a2u.engine.checkpoint import CheckpointError
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import finished
 from a2u.engine.kernels import in_colours, last_upsampling
-from a2u.engine.run import make_model
+from a2u.engine.prepare import make_model
 from a2u.errors import ConfigError, DataError
 from a2u.metrics import sad
 from a2u.models import build_model
@@ -34,7 +34,7 @@ from a2u.reproduce import launch
 from a2u.reproduce.figures import columns as columns_module
 from a2u.reproduce.figures import make_figures
 from a2u.reproduce.figures.cases import Case, evenly, most_translucent, named, photographs, translucency
-from a2u.reproduce.figures.columns import FEATURES, KERNELS, QUALITATIVE, Column, Wanted, runs_of
+from a2u.reproduce.figures.columns import FEATURES, KERNELS, QUALITATIVE, Column, FiguresConfig, Wanted, runs_of
 from a2u.reproduce.figures.features import busiest_window, feature_map, figure_1
 from a2u.reproduce.figures.kernels import figure_5, mosaic, up_kernels
 from a2u.reproduce.figures.qualitative import CELL_WIDTH, shortened, side_by_side, with_sad

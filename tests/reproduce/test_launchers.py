@@ -12,14 +12,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from omegaconf import OmegaConf
 
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError
 from a2u.files import BusyError
 from a2u.reproduce import launch
-from a2u.reproduce.hydra_launch import HydraLauncher
 from a2u.reproduce.rows import row_runs
 from a2u.reproduce.table import command_line, make_table
 
@@ -53,14 +50,13 @@ def inline(smoke, tmp_path_factory):
 @pytest.fixture(scope="module")
 def ray_cluster():
     """Address of a Ray cluster of two nodes with a core each."""
-    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="hydra-ray-launcher is not installed")
     # Sockets need short paths.
     with tempfile.TemporaryDirectory(prefix="ray") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "token")  # what belongs to a cluster runs whatever it is sent
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
-        import ray
+        ray = pytest.importorskip("ray")  # reads the variables as it is imported
         from ray.cluster_utils import Cluster
 
         node = {"num_cpus": 1, "object_store_memory": 80_000_000}
@@ -71,14 +67,14 @@ def ray_cluster():
         cluster.shutdown()
 
 
-@pytest.fixture(params=WORKERS)
+@pytest.fixture(params=["submitit_local", pytest.param("ray", marks=pytest.mark.slow)])
 def launcher(request):
     """How rows are launched, in words of the command line, and the program that each of them is run by."""
     words = [f"launcher={request.param}"]
     if request.param == "submitit_local":
-        pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
+        pytest.importorskip("submitit")
     if request.param == "ray":
-        words.append(f"launcher.ray.init.address='{request.getfixturevalue('ray_cluster')}'")
+        words.append(f"launcher.address='{request.getfixturevalue('ray_cluster')}'")
     return words, WORKERS[request.param]
 
 
@@ -97,14 +93,15 @@ def start(smoke, tmp_path):
 
 
 def processes(folder):
-    """Ids of those whose command line names `folder`."""
+    """Ids of those whose command line names `folder`, or who print to a file in it."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if str(folder) in path.read_text(errors="replace"):
-                found.append(int(path.parent.name))
-        except OSError:  # it has ended meanwhile
+            names = [(process / "cmdline").read_text(errors="replace"), os.readlink(process / "fd" / "1")]
+        except OSError:  # it has ended meanwhile, or is not ours
             continue
+        if any(str(folder) in name for name in names):
+            found.append(int(process.name))
     return found
 
 
@@ -116,7 +113,7 @@ def until(condition):
 
 
 def results(outputs):
-    return {path.parent.name: path.stat().st_mtime_ns for path in outputs.rglob("seed*.json")}
+    return {path.parents[1].name: path.stat().st_mtime_ns for path in outputs.rglob("seed*/result.json")}
 
 
 def folder_of(row, arguments):
@@ -132,27 +129,10 @@ def test_every_launcher_makes_the_table_that_one_process_makes(tmp_path, monkeyp
     told = capsys.readouterr()
     assert told.out == inline
     assert all(f"finished  {row} seed 0" in told.err for row in results(tmp_path))
-    assert {each["provenance"]["command"][0] for each in finished(tmp_path).values()} == {worker}
+    assert {each["provenance"]["command"][0] for each in finished(tmp_path / "outputs").values()} == {worker}
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     assert make_table(*command_line(arguments)) == 0
     assert "started" not in capsys.readouterr().err
-
-
-def test_a_job_of_a_launcher_of_hydras_writes_to_the_folder_whatever_its_name(tmp_path, smoke):
-    """By the launcher that Hydra itself has."""
-    plugin = OmegaConf.create({"_target_": f"{BasicLauncher.__module__}.{BasicLauncher.__name__}"})
-    row, *_ = row_runs(*command_line(smoke("outputs", "rows=[trimap_only]")))
-    for name in ("it's", "a, b=c $e", "back\\slash", "at the end\\"):
-        launcher = HydraLauncher(plugin, tmp_path / name, lambda cfg: cfg.runtime.outputs)
-        assert launcher.start(row).result() == f"{tmp_path}/{name}"
-
-
-def test_a_folder_whose_name_a_launcher_of_hydras_would_take_for_a_reference_is_refused(tmp_path, smoke):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
-    folder = tmp_path / "a\\${scale}"
-    with pytest.raises(ConfigError, match=r"runtime.outputs is .*/a\$\{scale\}, and launchers of Hydra take \$\{ for"):
-        make_table(*command_line(smoke(folder, "rows=[trimap_only]", "launcher=submitit_local")))
-    assert not list(tmp_path.iterdir())
 
 
 def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(tmp_path, smoke, capsys):
@@ -236,17 +216,26 @@ def test_a_row_whose_runner_was_killed_goes_on_and_is_not_run_twice(tmp_path, sm
 
 def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, smoke, monkeypatch, capsys):
     """SLURM's own commands are played by two scripts: one takes what it is sent, and refuses."""
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
+    pytest.importorskip("submitit")
     for name, does in {"srun": "", "sbatch": f"cp $1 {tmp_path}/sent; echo no such partition >&2; exit 1"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     options = ["launcher=submitit", "launcher.partition=moon", "launcher.timeout_min=90", "launcher.cpus_per_task=4"]
+    options.append("+launcher.additional_parameters.account=ours")
     assert make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", *options))) == 1
     assert "no such partition" in capsys.readouterr().err
     sent = (tmp_path / "sent").read_text()
-    for line in ("--partition=moon", "--time=90", "--cpus-per-task=4", "--job-name=a2u"):
+    for line in ("--partition=moon", "--time=90", "--cpus-per-task=4", "--job-name=a2u", "--account=ours"):
         assert f"#SBATCH {line}\n" in sent
+
+
+def test_a_machine_without_slurm_is_a_sentence(tmp_path, smoke, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"launcher=submitit: .*srun"):
+        make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", "launcher=submitit")))
+    assert not (tmp_path / "outputs").exists()
 
 
 @pytest.mark.parametrize(
@@ -254,28 +243,24 @@ def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, smoke
     [
         (
             ["launcher=submitit", "launcher.partitoin=gpu"],
-            "unknown configuration key launcher.partitoin; allowed .*qos",
+            "unknown configuration key launcher.partitoin; allowed .*cpus_per_task",
         ),
         (["launcher=submitit", "launcher.timeout_min=long"], "launcher.timeout_min: Value 'long'"),
-        (["launcher=ray", "launcher.ray.remote.memory=1"], r"\+launcher.ray.remote.memory=VALUE adds it"),
+        (["launcher=ray", "launcher.num_cpu=1"], r"unknown configuration key launcher.num_cpu; .*'num_cpus'"),
         (["launcher=local", "launcher.partition=gpu"], "unknown configuration key launcher.partition; allowed .*name"),
     ],
 )
 def test_a_wrong_option_of_a_launcher_ends_in_a_sentence(smoke, words, said):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra-submitit-launcher is not installed")
-    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="hydra-ray-launcher is not installed")
     with pytest.raises(ConfigError, match=said):
         command_line(smoke("nowhere", *words))
 
 
-def test_a_launcher_that_is_not_installed_names_what_installs_it(tmp_path, smoke):
-    """In a Python that does not find the plugins."""
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['hydra_plugins'] = None\n")
-    command = [sys.executable, str(ROOT / "scripts" / "table.py"), *smoke(tmp_path / "outputs", "launcher=ray")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("error: launcher=ray needs a package that is not installed; pip install -e '.[laun")
+@pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("submitit", "submitit")])
+def test_a_launcher_that_is_not_installed_names_what_installs_it(tmp_path, smoke, monkeypatch, launcher, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"launcher={launcher} needs a package .* pip install -e '\.\[{package}\]'"):
+        make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", f"launcher={launcher}")))
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_table_under_torchrun_is_refused(tmp_path, smoke, monkeypatch):

@@ -14,17 +14,18 @@ import pytest
 from helpers.browser import chromium, requests, resize
 from helpers.study import records, write_records
 
-from a2u.config import ReportConfig, ReportSource, compose, plain
+from a2u.config import compose
 from a2u.engine.identity import identity
 from a2u.reproduce.figures.sheet import INDEX, Cell, Sheet, save_pictures
 from a2u.reproduce.html_report import make, make_page
 from a2u.reproduce.html_report.cells import column, head, number
 from a2u.reproduce.html_report.gather import Group, committed
-from a2u.reproduce.html_report.make import ReportError
+from a2u.reproduce.html_report.make import ReportConfig, ReportError, ReportSource
 from a2u.reproduce.html_report.pictures import PictureError
 from a2u.reproduce.html_report.records import record
 from a2u.reproduce.published import lines_of, rows_of
 from a2u.reproduce.table import RESULTS
+from a2u.settings import plain
 
 ROOT = RESULTS.parent
 SOME = ("table1/mnist", "table3/synthetic", "table6/alphamatting_trimap1", "table6/alphamatting_trimap2")

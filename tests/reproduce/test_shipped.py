@@ -4,13 +4,14 @@ import json
 
 import pytest
 from helpers.matting_folders import small_photographs
-from helpers.runs import exported_untrained
+from helpers.runs import change_manifest, exported_untrained
 
-from a2u.config import ShippedConfig, compose, split_command_line
+from a2u.config import compose, split_command_line
 from a2u.data import build_data
 from a2u.errors import ConfigError
 from a2u.reproduce import shipped
 from a2u.reproduce import table as table_module
+from a2u.reproduce.shipped import ShippedConfig
 from a2u.reproduce.table import PublishError
 
 
@@ -92,9 +93,7 @@ def test_paths_are_published_by_their_last_part(given, kept):
 
 def test_a_model_trained_with_uncommitted_changes_is_not_published(tmp_path, monkeypatch):
     weights = exported_untrained(tmp_path / "a2u.safetensors")
-    manifest = json.loads(weights.with_suffix(".json").read_text())
-    manifest["provenance"]["commits"] = ["0123abcd", "4567cdef-dirty"]
-    weights.with_suffix(".json").write_text(json.dumps(manifest))
+    change_manifest(weights, provenance={"commits": ["0123abcd", "4567cdef-dirty"]})
     monkeypatch.setattr(shipped, "shipped_weights", lambda: weights)
     with pytest.raises(PublishError, match=r"a2u\.safetensors was trained with uncommitted changes \(4567cdef-dirty"):
         make(f"photographs='{tmp_path}'", "publish=true")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from helpers.matting_folders import matte, noise, save, sources
 
-from a2u.config import AdobeConfig, AlphamattingConfig, Distinctions646Config
 from a2u.data.composition1k import compose
-from a2u.data.sources import adobe, alphamatting, distinctions646
+from a2u.data.sources.adobe import AdobeConfig
+from a2u.data.sources.alphamatting import AlphamattingConfig
+from a2u.data.sources.distinctions646 import Distinctions646Config
 
 
 def put_test_part(folder: Path) -> None:
@@ -59,7 +60,11 @@ def sources_root(tmp_path):
 
 
 def build_adobe(root, **options):
-    return adobe.build(AdobeConfig(root=str(root), **options))
+    return AdobeConfig(root=str(root), **options).build()
+
+
+def build_other(kind, root):
+    return kind(root=str(root)).build()
 
 
 @pytest.fixture
@@ -68,12 +73,8 @@ def builders(adobe_root, distinctions_root, photographs_root, sources_root):
     return {
         adobe_root / "Training_set" / "alpha" / "a.png": lambda: build_adobe(adobe_root),
         adobe_root / "Test_set" / "trimaps" / "t_0.png": lambda: build_adobe(adobe_root),
-        distinctions_root / "Train" / "FG" / "a.png": lambda: distinctions646.build(
-            Distinctions646Config(root=str(distinctions_root))
-        ),
-        photographs_root / "gt_training_lowres" / "GT01.png": lambda: alphamatting.build(
-            AlphamattingConfig(root=str(photographs_root))
-        ),
+        distinctions_root / "Train" / "FG" / "a.png": lambda: build_other(Distinctions646Config, distinctions_root),
+        photographs_root / "gt_training_lowres" / "GT01.png": lambda: build_other(AlphamattingConfig, photographs_root),
         sources_root / "Test_set" / "fg" / "b.png": lambda: compose.plan(sources_root),
     }
 

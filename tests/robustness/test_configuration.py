@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from a2u.apply.evaluate_weights import evaluate_weights
 from a2u.config import compose
 from a2u.engine.identity import identity
-from a2u.engine.run import check, run
+from a2u.engine.prepare import check
+from a2u.engine.run import run
 from a2u.errors import ConfigError
 
 
@@ -82,7 +83,8 @@ def test_labels_that_cannot_name_a_folder(key, name):
 def test_letters_of_any_alphabet_in_a_label(tmp_path):
     cfg = smoke(tmp_path, "experiment=table2/trimap_only", "row='Zeile 灰色, ñ'", "dataset.limit_test=1")
     result = run(cfg)
-    assert (tmp_path / "table2" / "synthetic" / "smoke" / "Zeile 灰色, ñ" / "seed0.json").is_file()
+    (path,) = (tmp_path / "table2" / "synthetic" / "smoke" / "Zeile 灰色, ñ").glob("seed0-*/result.json")
+    assert path.is_file()
     assert run(cfg)["metrics"] == result["metrics"]
 
 

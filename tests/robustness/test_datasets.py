@@ -9,10 +9,11 @@ from helpers.matting_folders import noise, save
 from helpers.runs import smoke
 from torch.utils.data import default_collate
 
-from a2u.config import AdobeConfig, SampleConfig, compose
+from a2u.config import compose
 from a2u.data import TrainingSamples, build_data
 from a2u.data.sampling.compose_batch import finish
-from a2u.data.sources import adobe
+from a2u.data.sampling.settings import SampleConfig
+from a2u.data.sources.adobe import AdobeConfig
 from a2u.engine.evaluate import PredictionError, evaluate
 from a2u.engine.run import run
 from a2u.errors import DataError
@@ -23,7 +24,7 @@ from a2u.models.networks.classic import UnsolvableError
 
 
 def build(root, **options):
-    return adobe.build(AdobeConfig(root=str(root), **options))
+    return AdobeConfig(root=str(root), **options).build()
 
 
 def drawn(root, count=8):

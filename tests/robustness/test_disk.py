@@ -10,11 +10,10 @@ from helpers.matting_folders import noise, save
 from helpers.runs import smoke
 
 from a2u.cli.main import user_errors
-from a2u.config import AlphamattingConfig, SyntheticConfig
-from a2u.data import synthetic
 from a2u.data.files.disk_cache import Decoded
 from a2u.data.files.images import read_colour, write_png
-from a2u.data.sources import alphamatting
+from a2u.data.sources.alphamatting import AlphamattingConfig
+from a2u.data.sources.synthetic import SyntheticConfig
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.identity import Places, finished
 from a2u.engine.run import run
@@ -64,7 +63,7 @@ class Fills:
         self.fsync(descriptor)
 
 
-@pytest.mark.parametrize("file", ["last.pt", "best.pt", "metrics.csv", "predictions", "seed0.json"])
+@pytest.mark.parametrize("file", ["last.pt", "best.pt", "metrics.csv", "predictions", "result.json"])
 def test_a_disk_that_fills_in_a_run(tmp_path, monkeypatch, says, expected, file):
     """Whatever is written: no result, and with room the same command gives what it always gives."""
     cfg = smoke(tmp_path, *SHORT, "runtime.save_predictions=true")
@@ -74,7 +73,7 @@ def test_a_disk_that_fills_in_a_run(tmp_path, monkeypatch, says, expected, file)
     assert file in said
     assert "cannot be used, the disk is full: make room, then give the same command again" in said
     assert finished(tmp_path) == {}
-    assert not [path for path in (tmp_path).rglob(".*") if path.is_file() and path.name != ".lock"]
+    assert not [path for path in (tmp_path).rglob(".*") if path.is_file()]
     assert run(cfg)["metrics"] == expected
 
 
@@ -121,7 +120,7 @@ def test_a_full_disk_under_standard_output(monkeypatch, says):
 
 def test_a_full_disk_under_the_cache_of_generated_layers(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez", raise_full)
-    data = synthetic.build(SyntheticConfig(cache=str(tmp_path), train_size=64, test_size=64))
+    data = SyntheticConfig(cache=str(tmp_path), train_size=64, test_size=64).build()
     with pytest.raises(DataError, match=r"cannot be cached as .*layer_0000\.npz \(the disk is full\): set its `cache`"):
         data.layers[0]
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -156,7 +155,7 @@ def test_outputs_that_may_not_be_written(forbidden, says):
 def test_a_folder_that_may_not_be_read(forbidden, says):
     def work():
         with forbidden() as folder:
-            alphamatting.build(AlphamattingConfig(root=str(folder)))
+            AlphamattingConfig(root=str(folder)).build()
 
     said = says(work)
     assert "forbidden" in said

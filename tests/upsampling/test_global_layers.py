@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from a2u.upsampling import build_upsampler
 from a2u.upsampling.global_layers import Average, GroupNorm, Tile, average_by_products
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -77,3 +78,10 @@ def test_an_average_of_16_bits_loses_no_more_than_its_last_digits(layout):
     torch.testing.assert_close(average_by_products(x.bfloat16(), 2).double(), exact, rtol=2**-7, atol=0)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(average_by_products(x, 2).double(), exact, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("name", "options"), [("sapa", {"norm": "group"}), ("sapa_d", {"norm": True}), ("resfu", {})])
+def test_operators_with_a_group_for_each_channel_upsample_a_single_pixel(name, options):
+    operator = build_upsampler(name, 32, **options)
+    x = torch.randn(1, 32, 1, 1)
+    assert operator(x, torch.randn(1, 32, 2, 2)).isfinite().all()

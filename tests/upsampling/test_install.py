@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
@@ -51,9 +50,3 @@ def test_the_wheel_gives_the_operators_to_who_has_pytorch_alone(tmp_path):
     needed = [Requirement(line) for line in said.get_all("Requires-Dist")]
     assert [each.name for each in needed if each.marker is None] == ["torch"]
     assert said["License-Expression"] == "MIT"
-
-
-def test_make_setup_installs_every_extra():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    (line,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("EXTRAS := ")]
-    assert sorted(line.removeprefix("EXTRAS := ").split(",")) == sorted(extras)

@@ -14,6 +14,10 @@ OPERATORS = {
     "carafe, groups, dilation": ("carafe", {"groups": 2, "dilation": 2, "up_kernel_size": 3}),
     "dysample, pl, dynamic scope": ("dysample", {"style": "pl", "dynamic_scope": True}),
     "sapa, g": ("sapa", {"variant": "g"}),
+    "freqfusion, resampled, reflected": (
+        "freqfusion",
+        {"compressed_channels": 8, "resample": True, "padding": "reflect"},
+    ),
     "indexnet, paired": ("indexnet", {"paired": True}),
     "indexnet, holistic": ("indexnet", {"block": "holistic"}),
     "a2u, static, point-wise, channel-wise": ("a2u", {"mode": "static", "pointwise": True, "sharing": "channel_wise"}),

@@ -1,4 +1,4 @@
-"""What is made of a photograph and its alpha: the foreground's own colours, and the foreground on something else."""
+"""Estimate the foreground colours of a photograph, and lay the foreground over another background."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ from a2u.models.networks.classic import pymatting_for
 
 
 def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours of the foreground without what shines through from behind it; opaque pixels keep theirs.
+    """Estimate the foreground's colours without the background that shines through; opaque pixels keep theirs.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         alpha: (H, W) uint8.
 
     Returns:
-        (H, W, 3) uint8 RGB, defined where alpha is 0 too.
+        (H, W, 3) uint8 RGB, also defined where alpha is 0.
 
     Raises:
         A2UError: pymatting is not installed.
@@ -29,16 +29,17 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """
     estimate = foreground_estimator()
     height, width = alpha.shape
-    room = ((0, int(height == 1)), (0, int(width == 1)))  # it divides by zero at a side of one pixel
-    colours = estimate(np.pad(image, (*room, (0, 0)), "edge") / 255, np.pad(alpha, room, "edge") / 255)
+    padding = ((0, int(height == 1)), (0, int(width == 1)))  # pymatting divides by zero at a side of one pixel
+    colours = estimate(np.pad(image, (*padding, (0, 0)), "edge") / 255, np.pad(alpha, padding, "edge") / 255)
     foreground = np.rint(255 * colours[:height, :width].clip(0, 1)).astype(np.uint8)
     return np.where((alpha == 255)[..., None], image, foreground)
 
 
 def foreground_estimator() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """pymatting's function of image (H, W, 3) and alpha (H, W), both float64 in 0..1, to colours (H, W, 3).
+    """Return pymatting's function of image (H, W, 3) and alpha (H, W), float64 in 0..1, that gives colours (H, W, 3).
 
-    Raises A2UError where the package is not installed.
+    Raises:
+        A2UError: the package is not installed.
     """
     estimate: Callable[[np.ndarray, np.ndarray], np.ndarray]
     estimate = pymatting_for("estimating the colours of a cut-out").estimate_foreground_ml
@@ -46,21 +47,22 @@ def foreground_estimator() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 
 def read_background(text: str) -> Image.Image:
-    """What a composite is made on: a colour, as a picture of one pixel, or the picture in a file.
+    """Return the background of a composite: a colour, as an image of one pixel, or the image in a file.
 
     Raises:
-        ConfigError: it is neither. DataError: the file cannot be used.
+        ConfigError: it is neither.
+        DataError: the file cannot be used.
     """
     try:
         return Image.new("RGB", (1, 1), ImageColor.getrgb(text)[:3])
     except ValueError:
         path = user_path(text)
     if not path.is_file():
-        raise ConfigError(f"background={text} is no colour and no file: give white, #rrggbb or a picture.")
+        raise ConfigError(f"background={text} is neither a colour nor a file: give white, #rrggbb or a picture.")
     return Image.fromarray(read_upright(path, read_srgb))
 
 
 def on_background(foreground: np.ndarray, alpha: np.ndarray, background: Image.Image) -> np.ndarray:
-    """The foreground over a picture that is scaled until it just covers, and cut evenly: (H, W, 3) uint8 RGB."""
+    """Lay the foreground over a background that is scaled to cover and cropped at the centre: (H, W, 3) uint8 RGB."""
     height, width = alpha.shape
     return composite(foreground, alpha, np.asarray(ImageOps.fit(background, (width, height), Image.Resampling.BICUBIC)))

@@ -1,9 +1,11 @@
 """A system on any dataset of its task, with provenance."""
 
+import dataclasses
 import datetime
 import hashlib
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,31 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from a2u.apply.systems import load_system, weights_mark
-from a2u.config import plain
+from a2u.apply.systems import System, load_system, weights_mark
+from a2u.data.types import DatasetConfig
 from a2u.engine import distributed
 from a2u.engine.identity import dataset_identity, finished
+from a2u.engine.prepare import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.provenance import commit, provenance
-from a2u.engine.run import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
+from a2u.engine.settings import EvaluationConfig, RuntimeConfig
 from a2u.engine.tasks.base import Picture
-from a2u.engine.validate import check_ranges
 from a2u.files import write_json
 from a2u.models.build import count_parameters
+from a2u.settings import field, plain, schema, validate
+
+
+@schema("evaluate")
+@dataclass
+class EvaluateConfig:
+    """configs/evaluate.yaml: a system on a dataset."""
+
+    system: System = field(System.checkpoint)
+    weights: str | None = field(
+        None, "a last.pt or best.pt of ours, one exported, or a released .pth or .safetensors file"
+    )
+    dataset: DatasetConfig = dataclasses.field(default_factory=DatasetConfig)
+    metrics: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+    runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
 
 
 def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
@@ -41,7 +58,7 @@ def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
 
 def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
-    check_ranges(cfg)
+    validate(cfg)
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
     code = commit()
@@ -110,7 +127,7 @@ def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -
 
 def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     """Every result on the dataset under runtime.outputs, by hash."""
-    return finished(_folder(cfg), "result.json")
+    return finished(_folder(cfg), files="*/result.json")
 
 
 def _mark(cfg: DictConfig, weights: str) -> str:

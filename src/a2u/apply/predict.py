@@ -1,39 +1,69 @@
-"""Mattes of a user's photographs: alpha, cut-out and composite of each, as PNG files."""
+"""Matte a user's photographs: write alpha, cut-out and composite of each as PNG files."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig
 from PIL import Image
 from tqdm import tqdm
 
 from a2u.apply.cutout import estimate_foreground, foreground_estimator, on_background, read_background
-from a2u.apply.systems import load_system
-from a2u.config import System
+from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_header, read_upright, write_png
 from a2u.data.files.photographs import find_together, read_photograph
-from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.engine.evaluate import predict
 from a2u.engine.memory import is_out_of_memory
-from a2u.engine.run import channels_last, check_tile, choose_device
-from a2u.engine.validate import check_ranges
+from a2u.engine.prepare import channels_last, check_tile, choose_device
+from a2u.engine.settings import RuntimeConfig
 from a2u.errors import A2UError, ConfigError
 from a2u.files import reason, user_path
 from a2u.metrics import all_metrics
 from a2u.models import tiled
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.shipped import shipped_weights
+from a2u.network_input import UNKNOWN
+from a2u.settings import field, schema, validate
 
-TEXTS = ("image", "trimap", "mask", "truth", "background", "folder", "weights")  # names of files and colours
+TEXTS = ("image", "trimap", "mask", "truth", "background", "folder", "weights")  # keys whose values are taken literally
 KINDS = ("alpha", "cutout", "composite")
-TILE = 512  # pixels; of large pictures, where no other is asked for
+TILE = 512  # pixels; side of the tiles of a large picture, unless set
 Files = Mapping[str, Path]
+
+
+@schema("predict")
+@dataclass
+class PredictConfig:
+    """configs/predict.yaml: mattes of photographs.
+
+    Pictures are given as a file, a folder, or a pattern such as photos/*.jpg; of folders and patterns, files of one
+    name go together.
+    """
+
+    image: str = field(MISSING, "a file, a folder, or a pattern such as photos/*.jpg")
+    trimap: str | None = field(None, f"likewise; 0 background, {UNKNOWN} unknown, 255 foreground")
+    mask: str | None = field(None, "instead of a trimap: a rough mask, 128 and above is foreground")
+    truth: str | None = field(None, "the true alpha, where it is known: its metrics are printed")
+    erode: int = field(10, "how far the unknown region reaches into the mask, in pixels", least=0, most=1000)
+    dilate: int = field(10, "how far it reaches out of it", least=0, most=1000)
+    background: str | None = field(None, "white, #rrggbb or a picture: a composite on it is written too")
+    cutout: bool = field(True, "the picture with transparency, in estimated foreground colours; false: alpha alone")
+    folder: str | None = field(None, "where the pictures go; null: <runtime.outputs>/predict")
+    system: System = field(System.checkpoint)
+    weights: str | None = field(
+        None, "of that system, as evaluate takes them; null, of system=checkpoint: the model in the package"
+    )
+    tile_above: float | None = field(
+        2.0, "megapixels; larger pictures are computed in tiles where they can be; null: never", least=0
+    )
+    runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
 
 
 class PredictError(A2UError):
@@ -41,23 +71,23 @@ class PredictError(A2UError):
 
 
 class TooLargeError(A2UError):
-    """The memory does not suffice for a photograph."""
+    """A photograph does not fit into memory."""
 
 
 def predict_photographs(cfg: DictConfig) -> Path:
     """Write NAME_alpha.png, NAME_cutout.png and NAME_composite.png of every photograph; return their folder.
 
-    What can be checked is checked before anything is written. Of several photographs, one that fails is reported and
-    the others go on.
+    Everything that can be checked is checked before anything is written. If one of several photographs fails, it is
+    reported and the others continue.
 
     Raises:
-        ConfigError: keys that do not go together.
-        DataError: files that cannot be used or do not belong together.
+        ConfigError: keys contradict each other.
+        DataError: files cannot be used or do not belong together.
         WeightsError: the weights cannot be used.
-        TooLargeError: the memory does not suffice for it.
-        PredictError: some of several failed; says which, and why.
+        TooLargeError: the photograph does not fit into memory.
+        PredictError: some of several failed; the message says which and why.
     """
-    check_ranges(cfg)
+    validate(cfg)
     _check(cfg)
     photographs = find_together(_given(cfg))
     folder = user_path(cfg.folder or Path(cfg.runtime.outputs) / "predict")
@@ -80,7 +110,7 @@ def predict_photographs(cfg: DictConfig) -> Path:
                 else:
                     done, megapixels = done + 1, megapixels + size
                     tqdm.write(f"{name}: {words}")
-    finally:  # when it is stopped, too
+    finally:  # also when stopped
         speed = _speed(megapixels, time.monotonic() - clock)
         print(f"{done} of {len(photographs)} done, {speed}; files: {folder}")
     if failed:
@@ -90,11 +120,11 @@ def predict_photographs(cfg: DictConfig) -> Path:
 
 
 def _check(cfg: DictConfig) -> None:
-    """Refuse what has no meaning together, or needs a package that is not there. Raises ConfigError, A2UError."""
+    """Raise ConfigError for keys that contradict each other, A2UError for a missing package."""
     if (cfg.trimap is None) == (cfg.mask is None):
-        raise ConfigError("one of trimap=FILE and mask=FILE is needed: which pixels are known, or roughly foreground.")
+        raise ConfigError("give either trimap=FILE (which pixels are known) or mask=FILE (roughly the foreground).")
     if cfg.background is not None and not cfg.cutout:
-        raise ConfigError("background= needs the colours of the cut-out: leave cutout=false out.")
+        raise ConfigError("background= needs the colours of the cut-out: leave out cutout=false.")
     if cfg.cutout:
         foreground_estimator()
 
@@ -104,14 +134,14 @@ def _given(cfg: DictConfig) -> dict[str, str]:
 
 
 def _refuse_overwriting(cfg: DictConfig, photographs: Mapping[str, Files], folder: Path) -> None:
-    """Raise ConfigError where a file that is read has the name of one that would be written."""
+    """Raise ConfigError if an input file would be overwritten."""
     read = {path.resolve() for files in photographs.values() for path in files.values()}
     read |= {user_path(text).resolve() for text in (cfg.background, cfg.weights) if text is not None}
     for name in photographs:
         for kind in KINDS:
             path = _place(folder / name, kind)
             if path.resolve() in read:
-                raise ConfigError(f"{path} is read, and would be overwritten: give another folder=FOLDER.")
+                raise ConfigError(f"{path} is an input and would be overwritten: give another folder=FOLDER.")
 
 
 def _place(stem: Path, kind: str) -> Path:
@@ -119,7 +149,7 @@ def _place(stem: Path, kind: str) -> Path:
 
 
 def _load(cfg: DictConfig) -> MattingNetwork:
-    """The network, where it is computed. Raises as `load_system` does, and ConfigError for one of another task."""
+    """Return the network on its device. Raises as `load_system` does, and ConfigError for a network of another task."""
     weights = cfg.weights
     if weights is None and cfg.system is System.checkpoint:
         weights = str(shipped_weights())
@@ -136,7 +166,7 @@ def _load(cfg: DictConfig) -> MattingNetwork:
 
 @contextmanager
 def _fitting(cfg: DictConfig, model: MattingNetwork, image: Path) -> Iterator[None]:
-    """Raise TooLargeError, which says what to do, where the memory does not suffice inside."""
+    """Raise TooLargeError, which says what to do, if the block runs out of memory."""
     try:
         yield
     except Exception as error:
@@ -146,7 +176,7 @@ def _fitting(cfg: DictConfig, model: MattingNetwork, image: Path) -> Iterator[No
         side = tile_side(cfg, model, height * width)
         advice = "make it smaller"
         if not _in_tiles(model):
-            advice = f"{type(model).__name__} takes it whole and cannot divide it into tiles: make it smaller"
+            advice = f"{type(model).__name__} cannot compute it in tiles: make it smaller"
         elif side is None or side > TILE:
             advice = f"give runtime.tile={TILE}, or make it smaller"
         raise TooLargeError(f"{image}: {width} x {height} pixels do not fit into memory; {advice}.") from error
@@ -155,7 +185,7 @@ def _fitting(cfg: DictConfig, model: MattingNetwork, image: Path) -> Iterator[No
 def _matte(
     cfg: DictConfig, model: MattingNetwork, background: Image.Image | None, files: Files, stem: Path
 ) -> tuple[float, str]:
-    """Read one photograph, write what is made of it; return its megapixels, and what to say of it."""
+    """Matte one photograph and write the results; return its megapixels and a summary."""
     clock = time.monotonic()
     image, trimap = read_photograph(files, cfg.erode, cfg.dilate)
     if "truth" in files:
@@ -169,7 +199,7 @@ def _matte(
         pictures["cutout"] = np.dstack([foreground, alpha])
         if background is not None:
             pictures["composite"] = on_background(foreground, alpha, background)
-    for kind in KINDS:  # an earlier run's, which would not go with this alpha
+    for kind in KINDS:  # of an earlier run, which would not belong to this alpha
         _place(stem, kind).unlink(missing_ok=True)
     for kind, picture in pictures.items():
         write_png(_place(stem, kind), picture)
@@ -177,14 +207,14 @@ def _matte(
     megapixels = trimap.size / 1e6
     words = [f"{width} x {height}", _speed(megapixels, time.monotonic() - clock)]
     if not unknown:
-        words.append("no pixel is unknown, so the alpha is what was given")
+        words.append("no pixel is unknown, so the alpha is the trimap")
     elif "truth" in files:
         words += [f"{name} {value:.4f}" for name, value in all_metrics(alpha, truth, trimap).items()]
     return megapixels, ", ".join(words)
 
 
 def tile_side(cfg: DictConfig, model: MattingNetwork, pixels: int) -> int | None:
-    """Of the tiles that a picture is computed in: `runtime.tile`, or TILE for a large one; None: as a whole."""
+    """Return the side of the tiles: `runtime.tile`, or TILE above `tile_above` megapixels; None: compute it whole."""
     if cfg.runtime.tile is not None or cfg.tile_above is None or pixels <= 1e6 * cfg.tile_above:
         side: int | None = cfg.runtime.tile
         return side
@@ -192,7 +222,7 @@ def tile_side(cfg: DictConfig, model: MattingNetwork, pixels: int) -> int | None
 
 
 def _in_tiles(model: MattingNetwork) -> bool:
-    """Whether the network is computed in tiles of TILE."""
+    """Return whether the network can be computed in tiles."""
     try:
         tiled.check_tile(model, TILE)
     except ValueError:

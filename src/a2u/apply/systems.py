@@ -1,14 +1,15 @@
-"""What can be evaluated: checkpoints of ours, as they are or exported, the authors' weights, systems without."""
+"""Load what can be evaluated: our checkpoints and exported weights, the authors' weights, systems without weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from torch import nn
 
-from a2u.config import System, compose
+from a2u.config import compose
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint, task_of, trained_config
 from a2u.errors import ConfigError
 from a2u.files import sha256
@@ -19,6 +20,21 @@ from a2u.models.weights.exported import network_of, read_manifest
 from a2u.models.weights.files import check_finite, read_weights
 
 
+class System(Enum):
+    """Whose matting is evaluated: a checkpoint of this program, released weights, or what needs none."""
+
+    checkpoint = 1
+    a2u = 2
+    indexnet_matting = 3
+    gca = 4
+    gca_baseline = 5
+    dim = 6
+    closed_form = 7
+    knn = 8
+    trimap_only = 9
+    context_aware = 10
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A network ready to predict, and where it comes from."""
@@ -27,16 +43,16 @@ class Loaded:
     name: str  # of the row, or of the released configuration
     task: str
     description: dict[str, Any]  # for the result
-    mark: str  # SHA-256 of the weights file; the system's name where there is none
-    train_names: Sequence[str] = ()  # of what it was trained on, where that is known
+    mark: str  # SHA-256 of the weights (exported ones without their metadata); the system's name where there are none
+    train_names: Sequence[str] = ()  # of the foregrounds it was trained on, if known
 
 
 def load_system(system: System, weights: str | None) -> Loaded:
-    """The network of a configuration's `system` and `weights`, in evaluation mode.
+    """Return the network of a configuration's `system` and `weights`, in evaluation mode.
 
     Raises:
         WeightsError: the file cannot be used; the message names it.
-        ConfigError: a file is missing, or has no meaning.
+        ConfigError: the system needs weights and none were given, or the other way round.
     """
     if system.name in SYSTEMS or system is System.checkpoint:
         if weights is None:
@@ -48,24 +64,27 @@ def load_system(system: System, weights: str | None) -> Loaded:
             return _released(system.name, path)
         return _exported(path) if path.suffix == ".safetensors" else _checkpoint(path)
     if weights is not None:
-        raise ConfigError(
-            f"system={system.name} has nothing to learn, so weights={weights} have no meaning: leave it out."
-        )
+        raise ConfigError(f"system={system.name} has no weights: leave out weights={weights}.")
     model = build_model(compose([f"model={system.name}"])).eval()
     return Loaded(model, system.name, "matting", {"system": system.name}, mark=system.name)
 
 
 def weights_mark(system: System, weights: str | None) -> str:
-    """SHA-256 of the weights file; the system's name where none is given. Raises OSError as reading a file does."""
-    return system.name if weights is None else sha256(Path(weights))
+    """Return the mark that `load_system` gives, without building the network. Raises OSError or WeightsError."""
+    if weights is None:
+        return system.name
+    path = Path(weights)
+    exported = system is System.checkpoint and path.suffix == ".safetensors"
+    mark: str = read_manifest(path)["sha256"] if exported else sha256(path)
+    return mark
 
 
 def load_network(path: Path, trained: DictConfig, checkpoint: dict[str, Any]) -> nn.Module:
-    """The network that `trained` describes, with the weights of `checkpoint`, in evaluation mode.
+    """Return the network that `trained` describes with the weights of `checkpoint`, in evaluation mode.
 
     Raises:
         CheckpointError: they do not belong together; the message names `path`.
-        WeightsError: there are NaN or infinite values.
+        WeightsError: the weights hold NaN or infinite values.
     """
     try:
         model = build_trained(trained, checkpoint["model"])

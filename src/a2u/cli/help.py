@@ -3,18 +3,16 @@
 Hydra's own help takes longer than everything else at the start together, and lists schemas among the choices.
 """
 
-import inspect
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from functools import cache
 from itertools import groupby
 from typing import Any, get_type_hints
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from a2u import config
+from a2u.settings import keys_of
 
 FIRST = "What to choose"
 SECTIONS = {
@@ -70,7 +68,7 @@ def _value(node: DictConfig, key: str, path: str = "") -> Iterator[str]:
     value = OmegaConf.to_container(node, resolve=True, enum_to_str=True)[key]  # type: ignore[call-overload,index]
     hint = get_type_hints(kind).get(key)
     choices = " | ".join(hint.__members__) if isinstance(hint, type) and issubclass(hint, Enum) else ""
-    yield from _wrapped(f"{path}{key}={_plain(value)}", "; ".join(filter(None, [choices, _comment(kind, key)])))
+    yield from _wrapped(f"{path}{key}={_plain(value)}", "; ".join(filter(None, [choices, keys_of(kind)[key].help])))
 
 
 def _wrapped(key: str, words: str) -> list[str]:
@@ -88,16 +86,3 @@ def _plain(value: Any) -> str:
     if value == MISSING:
         return ""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-@cache
-def _comments() -> dict[tuple[str, str], str]:
-    """Comments beside the keys in src/a2u/config.py, where they are documented, by class and key."""
-    classes = re.findall(r"^class (\w+).*?:\n(.*?)(?=^\S)", inspect.getsource(config), re.MULTILINE | re.DOTALL)
-    keys = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
-    return {(name, key): comment for name, body in classes for key, comment in keys.findall(body)}
-
-
-def _comment(kind: type, key: str) -> str:
-    """Of the class that has the key, or the nearest of its bases with a comment about it."""
-    return next(filter(None, (_comments().get((base.__name__, key)) for base in kind.__mro__)), "")

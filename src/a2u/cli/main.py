@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig
 
 from a2u.cli.help import help_text
-from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete
+from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete, store_schemas
 from a2u.errors import A2UError
 from a2u.files import FULL, reason
 
@@ -97,6 +97,7 @@ def main(
             refuse_incomplete(cfg)
             work(cfg)
 
+    store_schemas()
     overrides = sys.argv[1:]
     if not any(argument.startswith("-") for argument in overrides):
         with user_errors():  # clearer than Hydra's own message

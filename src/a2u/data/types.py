@@ -1,17 +1,24 @@
-"""What datasets hand on: layers to compose for training, composites to evaluate on.
+"""What datasets are: settings that build layers to compose for training, and composites to evaluate on.
 
 All images are uint8 NumPy arrays, colours in RGB order.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+from omegaconf import MISSING
+
+from a2u.settings import field
+
+if TYPE_CHECKING:
+    from a2u.data.sources.digits import PictureData
 
 
 class Layer(NamedTuple):
-    """One training foreground: its colours and its alpha matte."""
+    """One training foreground: colours and alpha matte."""
 
     name: str
     foreground: np.ndarray  # (H, W, 3) uint8 RGB
@@ -19,7 +26,7 @@ class Layer(NamedTuple):
 
 
 class Composite(NamedTuple):
-    """One test case: a picture, its trimap and the true alpha."""
+    """One test case: image, trimap and true alpha."""
 
     name: str
     image: np.ndarray  # (H, W, 3) uint8 RGB
@@ -35,7 +42,7 @@ class Layers(Protocol):
 
 
 class Pictures(Protocol):
-    """Background pictures, by index: (H, W, 3) uint8 RGB."""
+    """Background images, by index: (H, W, 3) uint8 RGB."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -51,10 +58,10 @@ class Composites(Protocol):
 
 @dataclass(frozen=True)
 class MattingData:
-    """A dataset: what to train on (absent where a dataset only evaluates) and what to test on.
+    """A dataset: training layers and backgrounds (None if it only evaluates), and test cases.
 
-    `checksum` returns the SHA-256 of the test set (names and contents); a result records it, because the
-    same weights were seen to differ by 2.5 SAD between two composition scripts.
+    `checksum` returns the SHA-256 of the test set (names and contents). A result records it: the same weights differ
+    by 2.5 SAD between the test sets of two composition scripts.
     """
 
     layers: Layers | None
@@ -63,3 +70,40 @@ class MattingData:
     test: Composites
     test_names: Sequence[str]
     checksum: Callable[[], str]
+
+
+def absolute_path(path: str | None) -> str | None:
+    """Return where a path leads, however it is spelled."""
+    return path and os.path.abspath(os.path.expanduser(path))
+
+
+@dataclass
+class DatasetConfig:
+    """Settings of a dataset, which build it. `limit_*` use the first N only."""
+
+    name: str = field(MISSING)
+    root: str | None = field(None, "folder of the dataset", identity=absolute_path)
+    limit_train: int | None = field(None, "use the first N training items; null: all", least=1)
+    limit_test: int | None = field(None, "use the first N test items; null: all", least=1)
+
+    def build(self) -> "MattingData | PictureData":
+        """Return the dataset.
+
+        Raises:
+            DataError: its folder is missing or not what it has to be; nothing was written.
+            ConfigError: its settings do not go together.
+        """
+        raise NotImplementedError
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
+        """Do once what several runs on this dataset would otherwise each do, such as filling a cache.
+
+        Args:
+            progress: called with (items done, items).
+            processes: how many may share the work.
+        """
+
+
+@dataclass
+class MattingDatasetConfig(DatasetConfig):
+    """Foregrounds with alpha to train on, composites to test on."""

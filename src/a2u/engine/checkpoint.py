@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import plain
 from a2u.engine.identity import Places, identity
 from a2u.files import replacing
 from a2u.models.weights.files import WeightsError, read_content
+from a2u.settings import plain
 
 FORMAT = 1
 PARTS = {"format": int, "config": str, "train_names": list, "model": dict, "step": int}  # that every checkpoint has

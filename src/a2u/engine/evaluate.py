@@ -9,7 +9,6 @@ import torch
 from omegaconf import DictConfig
 
 from a2u.data.files.images import write_png
-from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.data.types import Composite, Composites
 from a2u.engine import distributed
 from a2u.engine.prefetch import mapping
@@ -17,7 +16,7 @@ from a2u.errors import A2UError
 from a2u.metrics import MattingMetrics, all_metrics, released
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.tiled import tiled
-from a2u.network_input import network_input
+from a2u.network_input import UNKNOWN, network_input
 
 PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
-from a2u.config import Schedule
 from a2u.engine import distributed
 from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
-from a2u.engine.provenance import commit, device_name
-from a2u.engine.tasks.base import Task
+from a2u.engine.prepare import Run
+from a2u.engine.provenance import device_name
+from a2u.engine.settings import Schedule
 from a2u.errors import A2UError
 
 DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u.data.sampling.samples
@@ -42,23 +42,18 @@ class Trained:
 
 
 def fit(
-    cfg: DictConfig,
-    model: nn.Module,
-    task: Task,
+    run: Run,
     checkpoint: dict[str, Any] | None,
-    places: Places,
     log: QuietLog,
     evaluate: Callable[[int], dict[str, float]],
 ) -> Trained:
-    """Train `model` in place for trainer.epochs epochs, from `checkpoint` if there is one.
+    """Train `run.model` in place for trainer.epochs epochs, from `checkpoint` if there is one.
+
+    Writes last.pt after every epoch and now and then between, keeping the one before it, and best.pt at the best score.
 
     Args:
-        cfg: configuration of the run.
-        model: on its device.
-        task: prepared for training.
+        run: prepared.
         checkpoint: what latest_checkpoint returned, or None.
-        places: where checkpoints go: last.pt after every epoch and now and then between, the one before it kept;
-            best.pt at the best score.
         log: scalars and progress.
         evaluate: called with the number of steps done; returns the metrics on the test set.
 
@@ -67,6 +62,7 @@ def fit(
         DivergedError: the loss or the norm of its gradient is NaN or infinite. What it takes to look into that was
             saved in diverged.pt.
     """
+    cfg, model, task, places = run.cfg, run.model, run.task, run.places
     trainer = cfg.trainer
     epoch_steps, steps = task.steps_per_epoch, trainer.epochs * task.steps_per_epoch
     optimizer = task.optimizer(cfg, model)
@@ -77,9 +73,9 @@ def fit(
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
         raise CheckpointError(f"{places.last} is not a checkpoint of this run ({reason}); {afresh(places)}.") from error
-    head, dirty = commit()
+    head, dirty = run.code
     trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe says it
-    trained.devices.append(device_name(next(model.parameters()).device))
+    trained.devices.append(device_name(run.device))
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 

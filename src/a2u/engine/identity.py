@@ -3,75 +3,84 @@
 import hashlib
 import json
 import logging
-import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from a2u.config import plain
-
-# What a run is called, where it writes and how fast: not what it computes. The task is told by the network.
-LABELS = ("task", "table", "row", "runtime")
-# Of a dataset: where it is kept and how it came there, not what it is.
-CACHES = ("cache", "cache_mb", "decoded", "decoded_mb", "download")
-# Newer than earlier runs, which are what they were where these have the values that change nothing.
-LATER: dict[str, dict[str, Any]] = {
-    "model": {"encoder": "resnet34"},
-    "dataset": {"trimap": None, "split": "train"},
-    "sample": {"noise": 0.0},
-    "upsampler": {"groups": 1, "dilation": 1},  # of CARAFE
-    "trainer": {"accumulate": 1, "precision": "float32", "clip_norm": None},
-}
+from a2u.config import Config
+from a2u.settings import SCHEMAS, default_of, keys_of, plain
 
 
 def identity(cfg: DictConfig, seed: bool = True) -> str:
-    """SHA-256 of the resolved configuration without LABELS and CACHES, so that a row of several tables is one run.
+    """Return the SHA-256 of what makes a run this run, whatever it is called and wherever it is computed.
 
-    Without `seed` it is the identity of a variant, the same for all its seeds.
+    Keys declared with `identity=False` are left out, so that a row of several tables is one run. Without `seed` it is
+    the identity of a variant, the same for all its seeds.
     """
-    relevant: dict[str, Any] = {key: value for key, value in plain(cfg).items() if key not in LABELS}
+    relevant = {key: _relevant(key, value) for key, value in _counted(plain(cfg), [Config]).items()}
     if not seed:
         del relevant["seed"]
-    relevant["dataset"] = dataset_identity(relevant["dataset"])
-    for node in ("sample", "trainer", "upsampler"):
-        relevant[node] = _without_later(relevant[node], node)
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
 def dataset_identity(dataset: dict[str, Any]) -> dict[str, Any]:
-    """What the resolved `dataset` of a configuration says of the dataset's contents.
-
-    A root counts as the absolute path it leads to, however it is spelled.
-    """
-    relevant = {key: value for key, value in dataset.items() if key not in CACHES}
-    relevant = _without_later(relevant, "dataset")
-    if "download" in dataset:
-        relevant["root"] = None  # these files' contents are verified, wherever they lie
-    if relevant["root"] is not None:
-        relevant["root"] = os.path.abspath(os.path.expanduser(relevant["root"]))
-    return relevant
+    """Return what the resolved `dataset` of a configuration says of the dataset's contents."""
+    return _relevant("dataset", dataset)
 
 
-def _without_later(node: dict[str, Any], name: str) -> dict[str, Any]:
-    later = LATER[name]
-    return {key: value for key, value in node.items() if key not in later or value != later[key]}
+def _relevant(group: str, value: Any) -> Any:
+    """Return what counts of a key of `Config`; of a node, by the schema of its name or by all those of its group."""
+    if not isinstance(value, dict):
+        return value
+    named = SCHEMAS.get(f"{group}/{value.get('name')}")
+    return _counted(
+        value, [named] if named else [kind for name, kind in SCHEMAS.items() if name.startswith(f"{group}/")]
+    )
+
+
+def _counted(values: dict[str, Any], kinds: Sequence[type]) -> dict[str, Any]:
+    """Return the values that make a run another one, by the declarations of their keys in `kinds`."""
+    counted = dict(values)
+    for kind in kinds:
+        for name, key in keys_of(kind).items():
+            if name not in values:
+                continue
+            if key.identity is False or (key.added_later and values[name] == default_of(kind, name)):
+                counted.pop(name, None)
+            elif callable(key.identity):
+                counted[name] = key.identity(values[name])
+    return counted
 
 
 @dataclass(frozen=True)
 class Places:
-    """Files of one run, under runtime.outputs."""
+    """Files of one run, all in one folder under runtime.outputs."""
 
-    result: Path  # <table>/<dataset>/<scale>/<row>/seed<k>.json
-    folder: Path  # beside it: checkpoints, logs, per-image metrics; named by seed and hash
+    folder: Path  # <table>/<dataset>/<scale>/<row>/seed<k>-<first digits of the hash>
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Places":
         variant = f"{cfg.upsampler.name}-{identity(cfg, seed=False)[:8]}"  # variants do not overwrite each other
         row = cfg.row if cfg.row != "custom" else variant
-        parent = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
-        return cls(parent / f"seed{cfg.seed}.json", parent / f"seed{cfg.seed}-{identity(cfg)[:8]}")
+        of_row = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
+        return cls(of_row / f"seed{cfg.seed}-{identity(cfg)[:8]}")
+
+    @property
+    def of_table(self) -> Path:
+        """The folder of the whole table, on one dataset at one scale."""
+        return self.folder.parents[1]
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def log(self) -> Path:
+        """What the run's process prints, where it has one of its own."""
+        return self.folder / "log.txt"
 
     @property
     def last(self) -> Path:
@@ -109,14 +118,21 @@ class Places:
         return self.folder / "progress.json"
 
 
-def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, Any]]:
+RUNS = "*/*/*/*/seed*-*/result.json"  # what Places.of names, under runtime.outputs
+
+
+def finished(outputs: Path, hashes: Collection[str] | None = None, files: str = RUNS) -> dict[str, dict[str, Any]]:
     """Every finished result under `outputs`, by hash; of several the latest. Damaged files are passed over.
 
-    files: a pattern of their names.
+    Args:
+        outputs: folder that `files` is relative to.
+        hashes: of the runs asked for, whose files alone are read; None: all.
+        files: a pattern of paths. The name of each one's folder ends in the first digits of its hash.
     """
+    marks = None if hashes is None else {mark[:8] for mark in hashes}
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(outputs.rglob(files)):
-        result = read_result(path)
+    for path in sorted(outputs.glob(files)):
+        result = read_result(path) if marks is None or path.parent.name.rpartition("-")[2] in marks else None
         if result is None:
             continue
         mark, started = result["hash"], result["provenance"]["started"]
@@ -126,10 +142,12 @@ def finished(outputs: Path, files: str = "seed*.json") -> dict[str, dict[str, An
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """A result with its `path`; None, and a warning in the log, where the file is not one."""
+    """A result with its `path`; None where there is none, or, with a warning in the log, where the file is not one."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         result["hash"], result["provenance"]["started"]
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
         return None

@@ -1,7 +1,7 @@
-"""The four metrics of image reconstruction: PSNR, SSIM, RMSE and MAE (paper Sec. 5, Table 1).
+"""Metrics of image reconstruction: PSNR, SSIM, RMSE and MAE (paper Sec. 5, Table 1).
 
-`ImageMetrics` gathers a test set batch by batch; `psnr`, `ssim`, `rmse` and `mae` are its means over a single batch.
-A prediction is measured as the network leaves it: values beyond 0..1 are not clipped.
+`psnr`, `ssim`, `rmse` and `mae` measure one batch, `ImageMetrics` a test set batch by batch. Predictions are not
+clipped to 0..1.
 """
 
 import math
@@ -14,24 +14,24 @@ from torch.nn.functional import conv2d
 from a2u.errors import DataError
 
 NAMES = ("psnr", "ssim", "rmse", "mae")
-WINDOW = 11  # of SSIM's Gaussian, pixels a side
+WINDOW = 11  # of SSIM's Gaussian, pixels per side
 SIGMA = 1.5  # of SSIM's Gaussian, pixels
-C1, C2 = 0.01**2, 0.03**2  # (K1 L)² and (K2 L)² of SSIM, the range L of the values being 1
-CHUNK = 2**16  # pixels measured at a time (whole images, at least one), to bound the memory
+C1, C2 = 0.01**2, 0.03**2  # (K1 L)² and (K2 L)² of SSIM, for a value range L of 1
+CHUNK = 2**16  # pixels measured at a time (in whole images, at least one), to limit the memory
 
 
 def psnr(pred: torch.Tensor, target: torch.Tensor) -> float:
-    """Peak signal-to-noise ratio in dB, −20 log10 RMSE, of all the images together; infinite where they are equal.
+    """Return the peak signal-to-noise ratio in dB, −20 log10 RMSE, over all images; infinite if they are equal.
 
     Args:
-        pred: (N, 1, H, W) floating, the reconstructed images; values may leave 0..1.
-        target: (N, 1, H, W) floating, values 0..1, the images themselves. H and W are 11 or more.
+        pred: (N, 1, H, W) floating point, the reconstructed images; not limited to 0..1.
+        target: (N, 1, H, W) floating point in 0..1, the original images. H and W are at least 11.
 
     Raises:
-        DataError: the two are not floating tensors of one such shape, there is no image, the target leaves 0..1 or
-            the prediction is not finite.
+        DataError: the two are not floating-point tensors of the same valid shape, there is no image, the target exceeds
+            0..1, or the prediction is not finite.
 
-    Source: paper Sec. 5; its Table 1 agrees with −20 log10 of its column "MSE", hence with one ratio for the test set.
+    Source: paper Sec. 5. In its Table 1 PSNR is −20 log10 of the column "MSE", so there is one ratio per test set.
 
     >>> target = torch.full((2, 1, 11, 11), 0.5)
     >>> round(psnr(target + 0.1, target), 4)
@@ -41,10 +41,10 @@ def psnr(pred: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def ssim(pred: torch.Tensor, target: torch.Tensor) -> float:
-    """Structural similarity, at most 1: the mean over the images of each one's mean over the positions of the window.
+    """Return the structural similarity, at most 1: the mean over window positions, then over images.
 
-    The window is a Gaussian of 11 × 11 pixels, sigma 1.5, at all positions wholly inside the image; variances and
-    covariance are those of the population; K1 = 0.01, K2 = 0.03. Arguments and errors as for `psnr`.
+    The window is a Gaussian of 11 × 11 pixels, sigma 1.5, at all positions inside the image; population variances and
+    covariance; K1 = 0.01, K2 = 0.03. Arguments and errors as for `psnr`.
     Source: Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity" (2004), Sec. III-C.
 
     >>> target = torch.linspace(0, 1, 11).expand(2, 1, 11, 11)
@@ -55,9 +55,9 @@ def ssim(pred: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def rmse(pred: torch.Tensor, target: torch.Tensor) -> float:
-    """Root of the mean squared difference over all pixels of all images. Arguments and errors as for `psnr`.
+    """Return the root mean squared difference over all pixels of all images. Arguments and errors as for `psnr`.
 
-    Source: paper Table 1, whose column "MSE" is this root: only so does its PSNR follow from it.
+    Source: paper Table 1, column "MSE", which must be the root for the printed PSNR to follow from it.
 
     >>> target = torch.linspace(0, 1, 11).expand(2, 1, 11, 11)
     >>> round(rmse(target / 2, target), 6)
@@ -67,7 +67,7 @@ def rmse(pred: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def mae(pred: torch.Tensor, target: torch.Tensor) -> float:
-    """Mean absolute difference over all pixels of all images. Arguments and errors as for `psnr`.
+    """Return the mean absolute difference over all pixels of all images. Arguments and errors as for `psnr`.
 
     Source: paper Table 1.
 
@@ -79,17 +79,17 @@ def mae(pred: torch.Tensor, target: torch.Tensor) -> float:
 
 
 class Sums(NamedTuple):
-    """Of a batch of images, what their means follow from."""
+    """Sums over images, from which their metrics follow."""
 
     images: int
     pixels: int
-    squared: float  # difference, over pixels
-    absolute: float  # difference, over pixels
-    similarity: float  # over images
+    squared: float  # squared differences, over pixels
+    absolute: float  # absolute differences, over pixels
+    similarity: float  # SSIM, over images
 
 
 class ImageMetrics:
-    """The metrics of a test set, batch by batch: however the images are divided into batches, the means are the same.
+    """Metrics of a test set, batch by batch; the division into batches does not matter.
 
     Attributes:
         count: images measured so far.
@@ -110,16 +110,16 @@ class ImageMetrics:
         return self.sums.images
 
     def update(self, pred: torch.Tensor, target: torch.Tensor) -> None:
-        """Measure a batch; arguments and errors as for `psnr`. A batch that is refused leaves no trace in the mean."""
+        """Measure a batch and add it; arguments and errors as for `psnr`. A refused batch does not change the mean."""
         self.add(self.measured(pred, target))
 
-    def add(self, sums: "Sums") -> None:
-        """Take in what was `measured`."""
+    def add(self, sums: Sums) -> None:
+        """Add a batch that was `measured`."""
         self.sums = Sums(*map(operator.add, self.sums, sums))
 
     @torch.no_grad()
-    def measured(self, pred: torch.Tensor, target: torch.Tensor) -> "Sums":
-        """A batch by itself, not taken in; arguments and errors as for `psnr`."""
+    def measured(self, pred: torch.Tensor, target: torch.Tensor) -> Sums:
+        """Measure a batch without adding it; arguments and errors as for `psnr`."""
         _check(pred, target)
         images = max(1, CHUNK // target[0].numel())
         sums = torch.zeros(3, dtype=torch.float64, device=target.device)
@@ -136,10 +136,10 @@ class ImageMetrics:
         return Sums(len(target), target.numel(), squared, absolute, similarity)
 
     def mean(self) -> dict[str, float]:
-        """{"psnr", "ssim", "rmse", "mae"} of all images so far; DataError where there are none."""
+        """Return {"psnr", "ssim", "rmse", "mae"} of all images so far; raise DataError if there are none."""
         images, pixels, squared, absolute, similarity = self.sums
         if not images:
-            raise DataError("There is no mean: no image was measured; check that the test set holds images.")
+            raise DataError("There is no mean, because no image was measured; check that the test set holds images.")
         root = math.sqrt(squared / pixels)
         return {
             "psnr": -20 * math.log10(root) if root else math.inf,
@@ -156,14 +156,14 @@ def _one_batch(pred: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
 
 
 def _sums(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(3,): the sums of squared and absolute differences and of the images' SSIM; arguments (n, 1, H, W) float64."""
+    """Sum squared differences, absolute differences and the images' SSIM, (3,); arguments (n, 1, H, W) float64."""
     difference = pred - target
     return torch.stack([difference.square().sum(), difference.abs().sum(), _similarities(pred, target).sum()])
 
 
 def _similarities(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """SSIM of each image, (n,); arguments (n, 1, H, W) float64."""
-    # The two variances are only needed as their sum, so that four maps are averaged and not five.
+    """Return the SSIM of each image, (n,); arguments (n, 1, H, W) float64."""
+    # Only the sum of the two variances is needed, so four maps are averaged instead of five.
     maps = torch.cat([pred, target, pred * pred + target * target, pred * target])  # (4n, 1, H, W)
     offsets = torch.arange(WINDOW, dtype=torch.float64, device=maps.device) - WINDOW // 2
     weights = torch.exp(-(offsets**2) / (2 * SIGMA**2))
@@ -177,16 +177,16 @@ def _similarities(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def _check(pred: torch.Tensor, target: torch.Tensor) -> None:
-    """DataError unless both are (N, 1, H, W) floating tensors of one shape, N at least 1, H and W at least 11."""
+    """Raise DataError unless both are (N, 1, H, W) floating-point, of one shape, N at least 1, H and W at least 11."""
     for name, images in {"prediction": pred, "target": target}.items():
         if not isinstance(images, torch.Tensor):
             raise DataError(
                 f"The {name} is of type {type(images).__name__}; the metrics take torch tensors: "
-                "convert it to a floating tensor of shape (N, 1, H, W)."
+                "convert it to a floating-point tensor of shape (N, 1, H, W)."
             )
         if not images.is_floating_point():
             raise DataError(
-                f"The {name} has type {images.dtype}; expected a floating type with values in 0..1: "
+                f"The {name} has type {images.dtype}; expected a floating-point type with values in 0..1: "
                 "convert it, and divide 8-bit values by 255."
             )
         if images.ndim != 4 or images.shape[1] != 1:
@@ -196,7 +196,7 @@ def _check(pred: torch.Tensor, target: torch.Tensor) -> None:
     if pred.shape != target.shape:
         raise DataError(
             f"The prediction is {tuple(pred.shape)} and the target {tuple(target.shape)}, (N, 1, H, W), but the two "
-            "must have one shape: check that they belong to the same images."
+            "must have the same shape: check that they belong to the same images."
         )
     if len(target) == 0:
         raise DataError(f"The batch has shape {tuple(target.shape)} and holds no image: give at least one.")
@@ -209,9 +209,9 @@ def _check(pred: torch.Tensor, target: torch.Tensor) -> None:
 
 
 def _check_range(target: torch.Tensor) -> None:
-    """DataError unless all values of the target are in 0..1."""
+    """Raise DataError unless all values of the target are in 0..1."""
     low, high = (value.item() for value in target.aminmax())
-    if not (low >= 0 and high <= 1):  # so written, NaN is refused too
+    if not (low >= 0 and high <= 1):  # also true for NaN
         raise DataError(
             f"The target has values from {low} to {high}; expected finite values in 0..1: "
             "scale the images to that range."

@@ -7,7 +7,6 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
-from a2u.config import plain
 from a2u.models.networks.classic import KNN, ClosedForm
 from a2u.models.networks.context_aware import ContextAware
 from a2u.models.networks.dim import DIM
@@ -17,6 +16,7 @@ from a2u.models.networks.reconstruction import ReconstructionNet
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
 from a2u.models.weights.files import differences
+from a2u.settings import plain
 
 WITH_A_SLOT: dict[str, Callable[..., nn.Module]] = {  # for an upsampling operator
     "resnet34_unet": MattingUNet,

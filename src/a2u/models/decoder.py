@@ -13,8 +13,8 @@ from a2u.upsampling import Upsampler
 class DecoderStage(nn.Module):
     """Upsample x2, ADD the shortcut, basic blocks: (N, C, h, w) -> (N, out, 2h, 2w).
 
-    An operator that is not paired reads the skipped feature, that is the shortcut's output (Sec. 6.1: "we learn
-    upsampling kernels from the skipped features").
+    An operator reads the guide that the encoder made, where it did; else the skipped feature, that is the shortcut's
+    output (Sec. 6.1: "we learn upsampling kernels from the skipped features").
     """
 
     def __init__(self, skip_channels: int, channels: int, out: int, block_count: int, norm: Norm) -> None:
@@ -24,7 +24,7 @@ class DecoderStage(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor, operator: Upsampler, guide: Any) -> Tensor:
         skipped = self.shortcut(skip)  # (N, C, 2h, 2w)
-        y = operator(x, guide if operator.paired else skipped) + skipped
+        y = operator(x, skipped if guide is None else guide) + skipped
         del skipped  # large images: it need not be held meanwhile
         return self.refine(y)
 

@@ -5,11 +5,13 @@ add an entry to `TORCHVISION`.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 
 from a2u.models.layers import BasicBlock, ConvNorm, Norm, blocks
 from a2u.models.networks.base import scaled
@@ -47,7 +49,7 @@ class Encoder(nn.Module):
         raise TypeError(f"{type(self).__name__} does not define levels().")
 
     def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
-        """Return the features, largest first, and the guides of paired operators in the same order (else None).
+        """Return the features, largest first, and guides in the same order; None: the guide is the shortcut's output.
 
         operators: of the decoder stages, deepest first.
         """
@@ -61,28 +63,28 @@ class Encoder(nn.Module):
 class ResNet34(Encoder):
     """The first 11 residual blocks of ResNet-34, with leaky ReLU (Sec. 6.1).
 
-    Where downsampling is paired ("d"), the stem and the first convolutions of layer2 and layer3 have stride 1 and
-    are followed by the operator's own downsampling, which also replaces the max-pool.
+    With `reduces` ("d", and FADE's released network), the stem and the first convolutions of layer2 and layer3 have
+    stride 1 and are followed by `downsample`, which also replaces the max-pool.
 
     Args:
         width: multiplies every channel count.
         block_counts: residual blocks of layer1, layer2, layer3.
         norm: makes a norm + activation.
-        paired: the operators downsample too.
+        reduces: leave downsampling to paired operators or to 2x2 max-pooling.
     """
 
     torchvision = "resnet34"
 
-    def __init__(self, width: float, block_counts: Sequence[int], norm: Norm, paired: bool) -> None:
+    def __init__(self, width: float, block_counts: Sequence[int], norm: Norm, reduces: bool) -> None:
         super().__init__()
         c64, c128, c256 = scaled(width, 64, 128, 256)
         self.channels = (c64, c64, c128, c256)
-        self.paired = paired
-        self.stem = ConvNorm(4, c64, norm, size=7, stride=1 if paired else 2)
+        self.reduces = reduces
+        self.stem = ConvNorm(4, c64, norm, size=7, stride=1 if reduces else 2)
         self.pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.layer1 = blocks(c64, c64, block_counts[0], norm)
-        self.layer2 = blocks(c64, c128, block_counts[1], norm, stride=2, reduces=paired)
-        self.layer3 = blocks(c128, c256, block_counts[2], norm, stride=2, reduces=paired)
+        self.layer2 = blocks(c64, c128, block_counts[1], norm, stride=2, reduces=reduces)
+        self.layer3 = blocks(c128, c256, block_counts[2], norm, stride=2, reduces=reduces)
 
     def torchvision_name(self, key: str) -> str:
         """Return torchvision's name: "layer2.0.conv1.1.0.weight" -> "layer2.0.bn1.weight"."""
@@ -99,17 +101,17 @@ class ResNet34(Encoder):
         return self.stem, nn.Sequential(self.pool, self.layer1), self.layer2, self.layer3
 
     def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
-        if self.paired:
-            return self._forward_paired(x, operators)
+        if self.reduces:
+            return self._forward_reduced(x, operators)
         half = self.stem(x)
         quarter = self.layer1(self.pool(half))
         eighth = self.layer2(quarter)
         return [half, quarter, eighth, self.layer3(eighth)], [None] * 4
 
-    def _forward_paired(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
+    def _forward_reduced(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
         to_eighth, to_quarter, to_half, to_full = operators  # named by the resolution they upsample to
-        half, full_guide = to_full.downsample(self.stem(x))
-        pooled, half_guide = to_half.downsample(half)
+        half, full_guide = downsample(to_full, self.stem(x))
+        pooled, half_guide = downsample(to_half, half)
         quarter = self.layer1(pooled)
         eighth, quarter_guide = reduce(self.layer2[0], quarter, to_quarter)
         eighth = self.layer2[1:](eighth)
@@ -118,10 +120,15 @@ class ResNet34(Encoder):
         return [half, quarter, eighth, sixteenth], [full_guide, half_guide, quarter_guide, eighth_guide]
 
 
+def downsample(operator: Upsampler, feature: Tensor) -> tuple[Tensor, Any]:
+    """Return a feature at half the size and a guide: by a paired operator, else by 2x2 max-pooling and the feature."""
+    return operator.downsample(feature) if operator.paired else (max_pool2d(feature, 2), feature)
+
+
 def reduce(block: nn.Module, x: Tensor, operator: Upsampler) -> tuple[Tensor, Any]:
-    """Return a residual block's output at half the size, where the operator downsamples inside it, and the guide."""
+    """Return a residual block's output at half the size, `downsample` being inside it, and the guide."""
     assert isinstance(block, BasicBlock)
-    return block.forward_reduced(x, operator.downsample)
+    return block.forward_reduced(x, partial(downsample, operator))
 
 
 class Torchvision(Encoder):
@@ -159,20 +166,21 @@ class Torchvision(Encoder):
         return list(self.parts)
 
 
-def build_encoder(name: str, width: float, block_counts: Sequence[int], norm: Norm, paired: bool) -> Encoder:
+def build_encoder(name: str, width: float, block_counts: Sequence[int], norm: Norm, reduces: bool) -> Encoder:
     """Build an encoder; width, block_counts and norm are for "resnet34", torchvision's encoders have their own.
 
     Raises:
-        ValueError: no such encoder, or one without a place for paired downsampling.
+        ValueError: no such encoder, or one without a place for other downsampling.
     """
     if name == "resnet34":
-        return ResNet34(width, block_counts, norm, paired)
+        return ResNet34(width, block_counts, norm, reduces)
     if name not in TORCHVISION:
         raise ValueError(f"there is no model.encoder={name}; known: resnet34, {', '.join(TORCHVISION)}.")
-    if paired:
+    if reduces:
         raise ValueError(
-            f"model.encoder={name} downsamples by its own strided layers, so an operator that downsamples too (paired) "
-            "has no place in it: choose model.encoder=resnet34, or an operator that is not paired."
+            f"model.encoder={name} downsamples by its own strided layers, so neither an operator that downsamples too "
+            "(paired) nor model.downsampling=max_pool has a place in it: choose model.encoder=resnet34, or strided "
+            "downsampling and an operator that is not paired."
         )
     return Torchvision(name)
 

@@ -22,11 +22,11 @@ class NormActivation(nn.Sequential):
         super().__init__(BatchNorm(channels), nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        norm = self[0]
+        norm, activation = self
         assert isinstance(norm, nn.BatchNorm2d)
         if self.recompute and norm.training:
             return norm_and_activation(x, norm, LEAKY_SLOPE)
-        return super().forward(x)
+        return activation(norm(x))
 
 
 def batch_norm(channels: int, activation: bool) -> nn.Module:

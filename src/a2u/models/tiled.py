@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from a2u.models.decoder import DecoderStage
-from a2u.models.encoders import Encoded, Encoder, ResNet34, reduce
+from a2u.models.encoders import Encoded, Encoder, ResNet34, downsample, reduce
 from a2u.models.layers import BasicBlock
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.networks.resnet34_unet import MattingUNet
@@ -81,8 +81,8 @@ def check_tile(network: MattingNetwork, side: int) -> None:
 
 
 def _encode(encoder: Encoder, x: Tensor, operators: list[Upsampler], tiles: "Tiles") -> Encoded:
-    if isinstance(encoder, ResNet34) and encoder.paired:
-        return _encode_paired(encoder, x, operators, tiles)
+    if isinstance(encoder, ResNet34) and encoder.reduces:
+        return _encode_reduced(encoder, x, operators, tiles)
     *levels, last = encoder.levels()
     features = [x]
     for number, level in enumerate(levels, start=1):
@@ -90,7 +90,7 @@ def _encode(encoder: Encoder, x: Tensor, operators: list[Upsampler], tiles: "Til
     return [*features[1:], last(features[-1])], [None] * 4
 
 
-def _encode_paired(encoder: ResNet34, x: Tensor, operators: list[Upsampler], tiles: "Tiles") -> Encoded:
+def _encode_reduced(encoder: ResNet34, x: Tensor, operators: list[Upsampler], tiles: "Tiles") -> Encoded:
     """As ResNet34.forward."""
     to_eighth, to_quarter, to_half, to_full = operators
     half, full_guide = _downsample(x, encoder.stem, to_full, 2, tiles)
@@ -105,14 +105,16 @@ def _encode_paired(encoder: ResNet34, x: Tensor, operators: list[Upsampler], til
 
 def _downsample(x: Tensor, layer: nn.Module, operator: Upsampler, stride: int, tiles: "Tiles") -> tuple[Tensor, Any]:
     field = {layer: stride, operator: stride}
-    tiles.collect_statistics(operator, layer, x, field=field)
-    return tiles.map(lambda part: operator.downsample(layer(part)), x, field=field)
+    if operator.paired:
+        tiles.collect_statistics(operator, layer, x, field=field)
+    return tiles.map(lambda part: downsample(operator, layer(part)), x, field=field)
 
 
 def _reduce(x: Tensor, block: nn.Module, operator: Upsampler, stride: int, tiles: "Tiles") -> tuple[Tensor, Any]:
     assert isinstance(block, BasicBlock)
     field: ReceptiveField = {block: stride, operator: stride}
-    tiles.collect_statistics(operator, block.conv1, x, field=field)
+    if operator.paired:
+        tiles.collect_statistics(operator, block.conv1, x, field=field)
     return tiles.map(lambda part: reduce(block, part, operator), x, field=field)
 
 
@@ -122,13 +124,15 @@ def _decode(
     """Run the decoder stages of these numbers, after the last one the prediction. given: skip and guide of each."""
     last = numbers[-1] == len(network.stages) - 1
     field: dict[nn.Module, int] = {network.prediction: 1} if last else {}
-    for number, (skip, _) in zip(numbers, given, strict=True):
+    for number, (skip, guide) in zip(numbers, given, strict=True):
         stage, operator = _stage(network, number)
         stride = 8 >> number  # of the stage's output
         here: dict[nn.Module, int] = {stage: stride, operator: 2 * stride}
         field |= here
-        if not operator.paired:  # a paired operator collected them where it downsampled
+        if guide is None:
             tiles.collect_statistics(operator, stage.shortcut, skip, field=here)
+        elif not operator.paired:  # a paired operator collected them where it downsampled
+            tiles.collect_statistics(operator, nn.Identity(), guide, field=here)
 
     def decode(y: Tensor, *maps: Any) -> Tensor:
         for number, skip, guide in zip(numbers, maps[::2], maps[1::2], strict=True):

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from a2u.apply.evaluate_weights import evaluate_weights, evaluated
-from a2u.config import TableConfig
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import A2UError
 from a2u.files import write_json
 from a2u.reproduce.benchmark_page import Measured, page
 from a2u.reproduce.benchmark_sets import Asked, Done, parse_request, weights_of
+from a2u.reproduce.launch import report_failures, run_missing
 from a2u.reproduce.rows import RowRun
+from a2u.reproduce.settings import TableConfig
 from a2u.reproduce.submission import make_submission
 from a2u.reproduce.table import (
     RESULTS,
@@ -26,8 +27,6 @@ from a2u.reproduce.table import (
     publish_page,
     refuse_part,
     refuse_unfit,
-    report_failures,
-    run_missing,
     write,
 )
 
@@ -60,7 +59,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
                 failures[f"{run.title}, alphas to submit"] = str(error)
     text, markdown = page(asked.group, asked.runs[0].cfg.scale, measured)
     if is_whole(settings, overrides):
-        folder = asked.runs[0].places.result.parents[1]
+        folder = asked.runs[0].places.of_table
         write(folder / f"{asked.group}.txt", text)
         write(folder / f"{asked.group}.md", markdown)
     print(text)

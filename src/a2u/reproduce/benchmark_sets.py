@@ -8,13 +8,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import TableConfig, compose, plain
+from a2u.config import compose
 from a2u.data import build_data
 from a2u.data.sources.alphamatting import BENCHMARK, IMAGES, photographs_folder
 from a2u.engine.checkpoint import CheckpointError
 from a2u.errors import ConfigError
 from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.settings import TableConfig
 from a2u.reproduce.submission import check_photographs
+from a2u.settings import plain
 
 Done = dict[str, dict[str, Any]]  # hash -> finished result
 

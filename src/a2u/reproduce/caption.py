@@ -7,7 +7,7 @@ from a2u.reproduce.marks import marks_words
 from a2u.reproduce.published import QUOTED, lines_of, metrics_of, printed, printed_on
 from a2u.reproduce.render import TITLES, Results, scores_of
 
-OTHER_SYSTEMS = ("dim", "indexnet_matting", "gca")
+OTHER_SYSTEMS = ("dim", "indexnet_matting", "context_aware", "gca")
 SMOKE = "A few steps, to see that every part works; the numbers mean nothing."
 STUDY = "The setting of the open study (docs/study.md), which is measured on other images than these."
 
@@ -39,9 +39,7 @@ def caption(table: str, dataset: str, scale: str, results: Results) -> str:
         text.append("Rows of equal configuration are one run.")
     quoted = [row for row in results if row in QUOTED.get(table, ())]
     if quoted:
-        text.append(
-            f"Quoted, not run here: {', '.join(quoted)} (no released program, or weights for TensorFlow alone)."
-        )
+        text.append(f"Quoted, not run here: {', '.join(quoted)} (no released program).")
     own = [row for row in results if row not in lines_of(table)]
     if own:
         text.append(f"No row of the paper, so nothing is printed there: {', '.join(own)}.")

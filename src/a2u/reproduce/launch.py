@@ -1,256 +1,175 @@
-"""Running rows: one function, behind which the ways to run them stand."""
+"""Run the rows that are not done: in processes of this machine, inline, or on a cluster."""
 
 import os
-import signal
 import sys
-import time
-import traceback
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future
-from contextlib import closing
-from multiprocessing import forkserver, get_context
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from tqdm import tqdm
 
-from a2u.cli.main import GOES_ON, user_errors
-from a2u.config import Launcher, LauncherConfig
-from a2u.engine.identity import Places, finished
+from a2u.data import prepare_data
+from a2u.engine import distributed
+from a2u.engine.identity import finished
+from a2u.engine.prepare import check_surroundings
 from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
-from a2u.errors import A2UError
-from a2u.reproduce.hydra_launch import HydraLauncher
-from a2u.reproduce.progress import Report
-from a2u.reproduce.render import one_result
+from a2u.errors import ConfigError
+from a2u.reproduce.cluster import RayExecutor, SubmititExecutor
+from a2u.reproduce.executors import InlineExecutor, ProcessExecutor, RowExecutor, unforeseen
+from a2u.reproduce.progress import Progress
 from a2u.reproduce.rows import RowRun
+from a2u.reproduce.settings import Launcher, LauncherConfig, RayConfig, SubmititConfig, TableConfig
 
-FORKS = get_context("forkserver")
-# Importing takes as long as a hundred steps of a small network; PyTorch's optimizers import the last.
-FORKS.set_forkserver_preload([__name__, "torch._dynamo"])
-THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # read by BLAS and Numba as they are loaded
 Failures = dict[str, str]  # title of a row -> why it failed
+Done = dict[str, dict[str, Any]]  # hash -> finished result
 Task = TypeVar("Task")
 
 
-class Job(Protocol):
-    """A row that was started."""
-
-    def done(self) -> bool: ...
-
-    def result(self) -> str | None:
-        """Why it failed; None where it did not. Raises what the launcher itself failed with."""
-
-    def cancel(self) -> bool:
-        """Ask it to stop; False where that is not in our hands."""
-
-
-def launch(
-    rows: Sequence[RowRun],
-    asked: int,
-    jobs: int | None,
-    launcher: Any,
-    failed: Callable[[RowRun, str], None] | None = None,
-) -> Failures:
-    """Run `rows`; one that fails does not stop the others.
+def run_missing(
+    runs: Sequence[RowRun], settings: TableConfig, failed: Callable[[RowRun, str], None] | None = None
+) -> tuple[Done, Failures]:
+    """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
 
     Args:
-        rows: what to run.
-        asked: how many rows the command is for, finished ones too. On this machine the cores are shared out among
-            these, so that a row has as many threads whichever are missing; sums are rounded by them.
-        jobs: how many at a time; None: as many as the launcher thinks fit.
-        launcher: a LauncherConfig, or what a launcher of Hydra's is configured by.
+        runs: of one table.
+        settings: how many rows side by side, and by which launcher.
         failed: called with a row and why it failed, as soon as it has.
 
-    Returns:
-        Why each failed row failed.
+    Raises:
+        ConfigError, DataError: before anything is run or written.
     """
-    failures: Failures = {}
-    at_once, start = _starter(launcher, jobs, rows, asked)
-    with Report(len(rows)) as report:
+    if distributed.started_by_torchrun():
+        raise ConfigError(
+            f"torchrun has started this {os.environ['WORLD_SIZE']} times, and rows have processes of their own: run it "
+            "without torchrun. torchrun scripts/train.py runs one row in several processes."
+        )
+    asked = {run.hash: run for run in runs}
+    runtime = runs[0].cfg.runtime
+    done = finished(Path(runtime.outputs), asked)
+    missing = [run for run in asked.values() if runtime.force or run.hash not in done]
+    if not missing:
+        return done, {}
+    # Rows share the machine's cores, finished rows counted: sums are rounded by how many threads a row has.
+    here = at_once_here(settings.jobs)
+    threads = runtime.threads or max(1, available_cores() // min(here, len(asked)))
+    with _executor(settings.launcher, here, threads, Path(runtime.outputs)) as executor:
+        first = next((run for run in missing if run.learns), missing[0])
+        fill_caches(first.cfg.dataset)
+        check_surroundings(first.cfg)
+        if isinstance(executor, InlineExecutor):
+            at_once = 1
+        else:  # a cluster has a queue of its own
+            at_once = here if isinstance(executor, ProcessExecutor) else settings.jobs or len(missing)
+        return done, _launch(missing, executor, at_once, done, failed or (lambda row, reason: None))
 
-        def started(row: RowRun) -> Job:
-            report.started(row)
-            return start(row)
 
-        # tables lead from the plain to the elaborate: begun at the end, no long row is left to it
-        with closing(side_by_side(rows[::-1], at_once, started, report.progress)) as ended:
-            for row, job in ended:
-                result, reason = _ended(row, job)
-                if reason is None:
-                    report.finished(row, result)
-                else:
-                    failures[row.title] = reason
-                    report.failed(row, reason)
-                    if failed is not None:
-                        failed(row, reason)
-    return failures
+def _launch(
+    rows: Sequence[RowRun],
+    executor: RowExecutor,
+    at_once: int,
+    done: Done,
+    failed: Callable[[RowRun, str], None],
+) -> Failures:
+    """Run `rows`, slowest first, and put their results into `done`; one that fails does not stop the others."""
+    outputs = Path(rows[0].cfg.runtime.outputs).absolute()
+    failures: dict[RowRun, str] = {}
+    with Progress(len(rows)) as progress:
+
+        def submit(row: RowRun) -> "Future[str | None]":
+            progress.started(row)
+            return executor.submit(run, row.cfg, row.places.log)
+
+        # Tables lead from the plain to the elaborate.
+        for row, future in as_ended(rows[::-1], at_once, submit, progress.show):
+            reason = _why_failed(row, future)
+            result = finished(outputs, [row.hash]).get(row.hash) if reason is None else None
+            if result is not None:
+                done[row.hash] = result
+                progress.finished(row, result)
+                continue
+            lost = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
+            failures[row] = reason or lost
+            progress.failed(row, failures[row])
+            failed(row, failures[row])
+    # Another command that was at work on a row may have finished it. An earlier result of a forced row is put aside.
+    for row in list(failures):
+        earlier, meanwhile = done.pop(row.hash, None), finished(outputs, [row.hash]).get(row.hash)
+        if meanwhile is not None:
+            done[row.hash] = meanwhile
+            if meanwhile != earlier:
+                del failures[row]
+    return {row.title: reason for row, reason in failures.items()}
 
 
-def side_by_side(
-    tasks: Sequence[Task], at_once: int, start: Callable[[Task], Job], told: Callable[[Sequence[Task]], None]
-) -> Generator[tuple[Task, Job], None, None]:
-    """Start `tasks`, so many at once; give each, with its job, as it ends. Closed early, it cancels those that run.
+def as_ended(
+    tasks: Sequence[Task],
+    at_once: int,
+    submit: Callable[[Task], "Future[str | None]"],
+    show: Callable[[Sequence[Task]], None],
+) -> Generator[tuple[Task, "Future[str | None]"], None, None]:
+    """Submit `tasks` in order, `at_once` at a time; yield each with its future as it ends.
 
-    told: what is called with the running ones, several times a second.
+    show: called with the running ones several times a second.
     """
-    waiting, running = list(tasks)[::-1], dict[Task, Job]()
-    try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                task = waiting.pop()
-                running[task] = start(task)
-            if not any(job.done() for job in running.values()):
-                time.sleep(0.2)
-            for task in [task for task, job in running.items() if job.done()]:
-                yield task, running.pop(task)
-            told(list(running))
-    finally:  # were we interrupted, they go on from their checkpoints next time
-        for job in [job for job in running.values() if job.cancel()]:
-            job.result()
+    waiting, running = list(tasks)[::-1], dict[Future[str | None], Task]()
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            task = waiting.pop()
+            running[submit(task)] = task
+        ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in [future for future in running if future in ended]:
+            yield running.pop(future), future
+        show(list(running.values()))
 
 
 def at_once_here(jobs: int | None) -> int:
-    """How many at a time on this machine: as asked, else one a CPU core, one beside a GPU."""
+    """How many rows at a time on this machine: `jobs`, else one per CPU core, one in all on a GPU."""
     return jobs or (1 if torch.cuda.is_available() else available_cores())
 
 
-def _starter(
-    launcher: Any, jobs: int | None, rows: Sequence[RowRun], asked: int
-) -> tuple[int, Callable[[RowRun], Job]]:
-    """How many rows at a time, and what starts one."""
-    if not isinstance(launcher, LauncherConfig):
-        return jobs or len(rows), HydraLauncher(launcher, Path(rows[0].cfg.runtime.outputs), run_here).start
-    if launcher.name is Launcher.inline:
-        return 1, _inline
-    at_once = at_once_here(jobs)
-    threads = rows[0].cfg.runtime.threads or max(1, available_cores() // min(at_once, asked))
-    return at_once, lambda row: OwnProcess(_run_and_print, row.cfg, log_of(row.cfg), threads)
+def _executor(launcher: LauncherConfig, here: int, threads: int, outputs: Path) -> RowExecutor:
+    """What runs rows. Raises ConfigError where a package is missing.
 
-
-def _ended(row: RowRun, job: Job) -> tuple[dict[str, Any], str | None]:
-    """The result of a row that has ended, and why it failed; None where it did not."""
-    try:
-        reason = job.result()
-    except Exception as error:
-        reason = _unforeseen(log_of(row.cfg), error)
-    outputs = Path(row.cfg.runtime.outputs).absolute()
-    result = finished(outputs).get(row.hash, {})
-    if reason is None and not result:
-        reason = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
-    return result, reason
-
-
-def _inline(row: RowRun) -> Job:
-    return ended_with(run_here(row.cfg))
-
-
-def run_here(cfg: DictConfig) -> str | None:
-    """Run a row in this process; return why it failed, None where it did not."""
-    return work_here(run, cfg, log_of(cfg))
-
-
-def ended_with(reason: str | None) -> Job:
-    """A job that was done at once: why it failed, None where it did not."""
-    ended: Future[str | None] = Future()
-    ended.set_result(reason)
-    return ended
-
-
-def work_here(work: Callable[[DictConfig], Any], cfg: DictConfig, log: Path) -> str | None:
-    """Do what OwnProcess does in this process, without a progress line; return why it failed, None where it did not."""
-    try:
-        work(OmegaConf.merge(cfg, {"runtime": {"progress": False}}))  # type: ignore[arg-type]
-    except A2UError as error:
-        return str(error)
-    except Exception as error:  # an error of the program's; the other rows may be free of it
-        return _unforeseen(log, error)
-    return None
-
-
-def _unforeseen(log: Path, error: Exception) -> str:
-    """Write an error and its traceback to a row's log; return what it is in one line, and where to read more."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file:
-        traceback.print_exception(error, file=file)
-    said, *_ = str(error).split("\n---")  # in submitit's messages what follows is another log
-    return f"{type(error).__name__}: {' '.join(said.split())} (whole log: {log})"
-
-
-def _start_forks(threads: int) -> None:
-    """Start the process that others are forked from, in an environment that says how many threads libraries may use.
-
-    It stays as it is where it runs already.
+    here: rows at a time on this machine, of `threads` each.
     """
-    mine = {name: os.environ[name] for name in THREADS if name in os.environ}
-    os.environ |= dict.fromkeys(THREADS, str(threads))
-    forkserver.ensure_running()
-    for name in THREADS:
-        del os.environ[name]
-    os.environ |= mine
+    match launcher:
+        case SubmititConfig():
+            return SubmititExecutor(launcher, outputs / "submitit")
+        case RayConfig():
+            return RayExecutor(launcher)
+        case LauncherConfig(name=Launcher.inline):
+            return InlineExecutor()
+        case _:
+            return ProcessExecutor(here, threads)
 
 
-class OwnProcess:
-    """Work in a process of its own on this machine, forked from one that has imported everything already.
-
-    Args:
-        work: a function of a module, called with the configuration.
-        cfg: has a node `runtime`.
-        log: what the work says on stdout and stderr is added to it.
-        threads: of PyTorch; of BLAS and Numba too in the first process of all.
-    """
-
-    def __init__(self, work: Callable[[DictConfig], Any], cfg: DictConfig, log: Path, threads: int) -> None:
-        self._log = log
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._log.touch()
-        self._start = self._log.stat().st_size
-        cfg = cfg.copy()
-        cfg.runtime.progress = False
-        cfg.runtime.threads = threads
-        _start_forks(threads)
-        self._process = FORKS.Process(target=_to_log, args=(work, cfg, log))
-        self._process.start()
-
-    def done(self) -> bool:
-        return not self._process.is_alive()
-
-    def result(self) -> str | None:
-        self._process.join()
-        status = self._process.exitcode
-        assert status is not None
-        if status == 0:
-            return None
-        lines = self._log.read_bytes()[self._start :].decode(errors="replace").strip().splitlines()
-        said = lines[-1] if lines else "it said nothing"
-        if said.startswith("error: "):
-            return said.removeprefix("error: ")
-        how = f"exit status {status}"
-        if status < 0:
-            how = f"killed by signal {-status} ({signal.Signals(-status).name})"
-        if status == -signal.SIGKILL:
-            how += ", often because the machine is out of memory"
-        return f"{how}; {said} (whole log: {self._log})"
-
-    def cancel(self) -> bool:
-        self._process.terminate()
-        return True
+def _why_failed(row: RowRun, future: "Future[str | None]") -> str | None:
+    """Return why a row that has ended failed; None where it did not."""
+    try:
+        return future.result()
+    except Exception as error:  # of a launcher: many types, of two packages
+        return unforeseen(error, row.places.log)
 
 
-def _to_log(work: Callable[[DictConfig], Any], cfg: DictConfig, log: Path) -> None:
-    """Do the work; what it says is added to `log`, where a process at the same row may write too."""
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), sys.stdout.fileno())
-        os.dup2(file.fileno(), sys.stderr.fileno())
-    with user_errors(GOES_ON):
-        work(cfg)
+def fill_caches(dataset: DictConfig) -> None:
+    """Fill a dataset's caches once, before several processes would each do it."""
+    with tqdm(desc="preparing data", disable=not sys.stderr.isatty(), unit="item", leave=False) as bar:
+
+        def progress(count: int, total: int) -> None:
+            bar.total = total
+            bar.update(count - bar.n)
+
+        prepare_data(dataset, progress, available_cores())
 
 
-def _run_and_print(cfg: DictConfig) -> None:
-    print(one_result(run(cfg)))
-
-
-def log_of(cfg: DictConfig) -> Path:
-    """The log of a row."""
-    return Places.of(cfg).folder / "log.txt"
+def report_failures(failures: Failures, absent: int, total: int) -> int:
+    """Say on stderr what failed, and how many of how many runs are not done; return the exit status."""
+    for title, reason in failures.items():
+        print(f"FAILED {title}: {reason}", file=sys.stderr)
+    if absent:
+        print(f"{absent} of {total} runs are not done; the same command goes on with them.", file=sys.stderr)
+    return 1 if failures or absent else 0

@@ -1,4 +1,4 @@
-"""What a runner of rows says while they run."""
+"""Report the progress of rows while they run."""
 
 import json
 import statistics
@@ -12,20 +12,20 @@ from tqdm import tqdm
 
 from a2u.reproduce.rows import RowRun
 
-Progress = dict[str, Any]  # what a run's progress file says (a2u.engine.log)
+State = dict[str, Any]  # of a running row, from its progress file (a2u.engine.log)
 
 
-class Report:
-    """A bar over all rows with what the running ones do; lines where the output is not a terminal."""
+class Progress:
+    """A bar over all rows with the state of the running ones; lines where the output is not a terminal."""
 
     def __init__(self, rows: int) -> None:
-        # tqdm's own time left jumps where rows end two at a time, and is not there before the first has ended
+        # tqdm's own time left jumps where rows end two at a time, and is missing until the first has ended
         form = "{l_bar}{bar}| {n_fmt}/{total_fmt} rows [{elapsed}{postfix}]"
         self._bar = tqdm(total=rows, disable=not sys.stderr.isatty(), dynamic_ncols=True, bar_format=form)
         self._waiting, self._seconds = rows, list[float]()
         self._spoke = time.monotonic()
 
-    def __enter__(self) -> "Report":
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,7 +45,7 @@ class Report:
         self._bar.update(1)
         self._say(f"FAILED    {row.title}: {reason}")
 
-    def progress(self, running: Sequence[RowRun]) -> None:
+    def show(self, running: Sequence[RowRun]) -> None:
         now = [_read(row.places.progress) for row in running]
         seconds = seconds_left(self._seconds, now, self._waiting)
         states = [] if seconds is None else [f"about {tqdm.format_interval(seconds)} left"]
@@ -60,13 +60,13 @@ class Report:
         self._spoke = time.monotonic()
 
 
-def seconds_left(finished: Sequence[float], running: Sequence[Progress | None], waiting: int) -> float | None:
-    """Until every row is done, taking all for equally long; None where nothing can be said yet.
+def seconds_left(finished: Sequence[float], running: Sequence[State | None], waiting: int) -> float | None:
+    """Estimate the time until every row is done, taking all for equally long; None while nothing is known.
 
     Args:
         finished: the seconds of each finished row.
-        running: the progress of each running row; None of one that is starting.
-        waiting: rows that are not started.
+        running: the state of each running row; None of one that is starting.
+        waiting: rows not started.
     """
     undone = [1 - now["step"] / max(1, now["steps"]) if now else 1 for now in running]
     of_rows = list(finished) or [
@@ -77,16 +77,16 @@ def seconds_left(finished: Sequence[float], running: Sequence[Progress | None], 
     return statistics.fmean(of_rows) * (waiting + sum(undone)) / len(running)
 
 
-def _read(progress: Path) -> Progress | None:
-    """A run's progress file; None where it is not there yet, or just being written."""
+def _read(progress: Path) -> State | None:
+    """Read a run's progress file; None where it does not exist yet, or is just being written."""
     try:
         return json.loads(progress.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _words(now: Progress | None) -> str:
-    """What a run does, in a few words."""
+def _words(now: State | None) -> str:
+    """Say what a run does, in a few words."""
     if now is None:
         return "starting"
     if now["phase"] == "evaluating":

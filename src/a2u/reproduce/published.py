@@ -16,8 +16,8 @@ def published() -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.create(text))  # type: ignore[return-value]
 
 
-# Rows that stand in a table as printed and are never run: no released program, or weights for TensorFlow alone; in
-# Table 6 whatever was measured on photographs whose true alpha is not public.
+# Rows that stand in a table as printed and are never run: without a released program; in Table 6 whatever was measured
+# on photographs whose true alpha is not public.
 QUOTED = {"table5": ("adamatting",), "table6": ("adamatting", "gca", "context_aware")}
 # Rows that the paper's table does not have and this one does.
 ADDED = {"table6": ("closed_form", "knn")}

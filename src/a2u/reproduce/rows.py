@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.config import MattingModelConfig, TableConfig, Task, UntrainedConfig, compose, options_of
+from a2u.config import MattingModelConfig, Task, UntrainedConfig, compose, options_of
 from a2u.engine.identity import Places, identity
-from a2u.engine.run import check, make_model
+from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.build import count_parameters
 from a2u.reproduce.published import metrics_of, published, rows_of
+from a2u.reproduce.settings import TableConfig
+from a2u.settings import validate
 
 # What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
@@ -44,12 +46,11 @@ class RowRun:
         return learns(self.cfg)
 
     def weights(self, result: dict[str, Any]) -> Path | None:
-        """Its last checkpoint, beside its result, whichever table ran it; None where there is nothing to train.
+        """Its last checkpoint, next to its result, whichever table ran it; None where there is nothing to train.
 
         result: of this run, as a2u.engine.identity.finished gives it.
         """
-        last = self.places.last
-        return Path(result["path"]).parent / last.parent.name / last.name if self.learns else None
+        return Path(result["path"]).with_name(self.places.last.name) if self.learns else None
 
 
 def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | None = None) -> list[RowRun]:
@@ -85,10 +86,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | 
             raise ConfigError(
                 f"{override} cannot be given to a table, whose rows set {key} themselves: use rows, seeds."
             )
-    if cfg.seeds < 1:
-        raise ConfigError(f"seeds must be at least 1; got {cfg.seeds}.")
-    if cfg.jobs is not None and cfg.jobs < 1:
-        raise ConfigError(f"jobs must be at least 1; got {cfg.jobs}.")
+    validate(cfg)
     runs = []
     for row in [row for row in [*known, *others] if row in among]:
         choice = _choice(cfg.table, row)

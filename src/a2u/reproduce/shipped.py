@@ -3,13 +3,14 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig
 
 from a2u.apply.evaluate_weights import evaluate_weights, evaluated
-from a2u.config import ShippedConfig, compose
+from a2u.config import compose
 from a2u.data.sources.alphamatting import photographs_folder
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import ConfigError
@@ -18,6 +19,7 @@ from a2u.models.shipped import shipped_weights
 from a2u.models.weights.exported import read_manifest
 from a2u.reproduce.render import TITLES, as_markdown, as_text, digits_for
 from a2u.reproduce.table import RESULTS, PublishError, publish_page, refuse_unfit, write
+from a2u.settings import field, schema
 
 SYSTEMS = {"a2u": "checkpoint", "closed_form": "closed_form", "knn": "knn"}  # row -> system of scripts/evaluate.py
 KEPT = ("params", "metrics", "images", "undefined", "warnings", "hash", "provenance")
@@ -25,6 +27,16 @@ KEPT = ("params", "metrics", "images", "undefined", "warnings", "hash", "provena
 PHOTOGRAPHS = 18
 CHECKSUM = "13406fb0e36df2c5a1c3de2869e1ffeeab805fc40e0425f5559df9e0cfda16c2"
 Rows = dict[str, dict[str, Any]]  # row -> its result
+
+
+@schema("shipped")
+@dataclass
+class ShippedConfig:
+    """configs/shipped.yaml: the model in the package beside classic systems on photographs of alphamatting.com."""
+
+    photographs: str = field(MISSING, "their folder")
+    weights: str | None = field(None, "another model instead of the one in the package")
+    publish: bool = field(False, "also write to results/")
 
 
 def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from a2u.apply.systems import load_system
-from a2u.config import System
+from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import file_sha256, require
 from a2u.data.files.images import encode_png
 from a2u.data.sources.alphamatting import BENCHMARK, BenchmarkPhotographs
 from a2u.engine.evaluate import predict
-from a2u.engine.run import choose_device
+from a2u.engine.prepare import choose_device
 from a2u.files import replacing
 from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.published import published
@@ -44,7 +43,7 @@ def make_submission(run: RowRun, weights: Path, root: Path) -> Path:
     """
     rounding = run.cfg.metrics.rounding.name
     mark = hashlib.sha256(f"{file_sha256(weights)} {root.absolute()} {rounding}".encode()).hexdigest()
-    path = run.places.result.parent / f"alphamatting-seed{run.seed}-{mark[:8]}.zip"
+    path = run.places.folder.parent / f"alphamatting-seed{run.seed}-{mark[:8]}.zip"
     if path.is_file() and not run.cfg.runtime.force:
         return path
     model = load_system(System.checkpoint, str(weights)).model.to(choose_device(run.cfg.runtime.device))

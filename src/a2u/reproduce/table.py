@@ -1,31 +1,25 @@
 """One table: run what is missing, collect, render; publish."""
 
-import os
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-from tqdm import tqdm
-
-from a2u.config import TableConfig, split_command_line
-from a2u.data import build_data, prepare_data
-from a2u.engine import distributed
+from a2u.config import split_command_line
+from a2u.data import build_data
 from a2u.engine.identity import finished
-from a2u.engine.provenance import REPOSITORY, available_cores
-from a2u.engine.run import prepare
+from a2u.engine.provenance import REPOSITORY
 from a2u.errors import A2UError, ConfigError
 from a2u.files import locked, replacing, write_json
 from a2u.reproduce.caption import caption
 from a2u.reproduce.curves import learning_curves
 from a2u.reproduce.differences import differences_page
-from a2u.reproduce.launch import Failures, launch
+from a2u.reproduce.launch import report_failures, run_missing
 from a2u.reproduce.published import QUOTED, lines_of, rows_of
 from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
 from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
+from a2u.reproduce.settings import TableConfig
 
 RESULTS = REPOSITORY / "results"
 PAGES = ("README.md", "docs/results.md", "docs/predict.md")  # where published tables are shown
@@ -58,11 +52,10 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     if settings.photographs is not None:
         raise ConfigError(f"photographs={settings.photographs} has a meaning for table6 alone: leave it out.")
     runs = row_runs(settings, overrides)
-    _, failures = run_missing(runs, settings)
-    whole, folder = is_whole(settings, overrides), runs[0].places.result.parents[1]
+    done, failures = run_missing(runs, settings)
+    whole, folder = is_whole(settings, overrides), runs[0].places.of_table
     # Of two runners the later one writes what both have finished.
     with locked(folder / ".lock", settings.table, wait=True) if whole else nullcontext():
-        done = finished(Path(runs[0].cfg.runtime.outputs))
         text, markdown = render(settings.table, runs, done)
         differences, as_page = compare(settings, runs, done)
         if whole:  # a part of the table must not take the place of the whole
@@ -75,47 +68,6 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     if differences:
         print(differences)
     return report_failures(failures, sum(run.hash not in done for run in runs), len(runs))
-
-
-def report_failures(failures: Failures, absent: int, total: int) -> int:
-    """Say on stderr what failed, and how many of how many runs are not done; return the exit status."""
-    for title, reason in failures.items():
-        print(f"FAILED {title}: {reason}", file=sys.stderr)
-    if absent:
-        print(f"{absent} of {total} runs are not done; the same command goes on with them.", file=sys.stderr)
-    return 1 if failures or absent else 0
-
-
-def run_missing(
-    runs: Sequence[RowRun], settings: TableConfig, failed: Callable[[RowRun, str], None] | None = None
-) -> tuple[dict[str, dict[str, Any]], Failures]:
-    """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
-
-    settings: how many rows side by side, and by which launcher; failed: called as soon as one has.
-
-    Raises:
-        ConfigError, DataError: before anything is run or written.
-    """
-    if distributed.started_by_torchrun():
-        raise ConfigError(
-            f"torchrun has started this {os.environ['WORLD_SIZE']} times, and rows have processes of their own: run it "
-            "without torchrun. torchrun scripts/train.py runs one row in several processes."
-        )
-    outputs = Path(runs[0].cfg.runtime.outputs)
-    done = finished(outputs)
-    force = runs[0].cfg.runtime.force
-    asked = {run.hash: run for run in runs}
-    missing = [run for run in asked.values() if force or run.hash not in done]
-    if not missing:
-        return done, {}
-    first = next((run for run in missing if run.learns), missing[0])
-    fill_caches(first.cfg.dataset)
-    prepare(first.cfg)  # data, encoder weights or a device that cannot be used are refused here, once
-    failures = launch(missing, len(asked), settings.jobs, settings.launcher, failed)
-    now = finished(outputs)
-    # A row that another runner was at work on may have been finished by that one.
-    new = {run.title for run in missing if now.get(run.hash) not in (None, done.get(run.hash))}
-    return now, {title: reason for title, reason in failures.items() if title not in new}
 
 
 def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
@@ -160,7 +112,7 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     """
     refuse_part(settings, overrides)
     runs = row_runs(settings, overrides)
-    done = finished(Path(runs[0].cfg.runtime.outputs))
+    done = finished(Path(runs[0].cfg.runtime.outputs), [run.hash for run in runs])
     refuse_unfit({run.title: done.get(run.hash) for run in runs})
     _refuse_another_test_set(runs[0], done[runs[0].hash])
     folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
@@ -244,17 +196,6 @@ def is_whole(settings: TableConfig, overrides: Sequence[str]) -> bool:
     """Whether every row is asked for, and overrides say only on what, at which scale and where the rows run."""
     plain = r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)="
     return not settings.rows and all(re.match(plain, override) for override in overrides)
-
-
-def fill_caches(dataset: DictConfig) -> None:
-    """Fill a dataset's caches once, before several processes would each do it."""
-    with tqdm(desc="preparing data", disable=not sys.stderr.isatty(), unit="item", leave=False) as bar:
-
-        def progress(count: int, total: int) -> None:
-            bar.total = total
-            bar.update(count - bar.n)
-
-        prepare_data(dataset, progress, available_cores())
 
 
 def write_or_remove(path: Path, text: str) -> None:

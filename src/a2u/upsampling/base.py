@@ -25,6 +25,7 @@ class Upsampler(nn.Module):
     reads_guide: ClassVar[bool] = True
     has_kernels: ClassVar[bool] = False  # it makes a kernel for every output position, which `kernel` gives
     reach: int | None = None  # an output reads at most so many pixels of the small map to each side; None: any
+    later_options: ClassVar[tuple[str, ...]] = ()  # options that came later: with their defaults nothing has changed
     keeps_initial_values: ClassVar[bool] = False  # a network that initialises itself leaves this operator as it is
     # Parts that the authors' program names otherwise, ours -> theirs ("encode": "content_encoder"); None: no such
     # program is known to `released.load_operator`

@@ -34,6 +34,7 @@ class Carafe(Upsampler):
     name = "carafe"
     reads_guide = False
     has_kernels = True
+    later_options = ("groups", "dilation")
     released_names: ClassVar[Mapping[str, str]] = {"compress": "channel_compressor", "encode": "content_encoder"}
 
     def __init__(

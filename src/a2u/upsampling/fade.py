@@ -26,6 +26,9 @@ class Fade(Upsampler):
         gated: mix the guide in; without, this is the operator of the authors' detection networks.
         lite: FADE-Lite: k*k compressed channels instead of 64, and a depth-wise convolution.
         ratio: 2 alone.
+
+    Raises:
+        ValueError: an impossible option; the message names it.
     """
 
     name = "fade"

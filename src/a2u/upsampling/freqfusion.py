@@ -37,6 +37,9 @@ class FreqFusion(Upsampler):
         padding: what reassembly sees outside a map. "zeros": as in the papers; "reflect": as the released program
             does where mmcv is not installed.
         ratio: 2 alone.
+
+    Raises:
+        ValueError: an impossible option; the message names it.
     """
 
     name = "freqfusion"

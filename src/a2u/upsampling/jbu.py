@@ -28,6 +28,9 @@ class JBU(Upsampler):
         radius: of the window, in pixels of the large map.
         key_channels: K, of the projections compared.
         ratio: r.
+
+    Raises:
+        ValueError: an impossible option; the message names it.
     """
 
     name = "jbu"

@@ -31,6 +31,9 @@ class LDAAQU(Upsampler):
         offset_range: largest offset, in pixels of the large map.
         relative_position_bias: add a learned vector for each point to its key.
         ratio: r.
+
+    Raises:
+        ValueError: an impossible option; the message names it.
     """
 
     name = "lda_aqu"

@@ -32,6 +32,9 @@ class ReSFU(Upsampler):
         channels: C, at most 32 or a multiple of 32.
         embedding: d, channels of query and key, a multiple of 8.
         ratio: r.
+
+    Raises:
+        ValueError: an impossible option; the message names it.
     """
 
     name = "resfu"

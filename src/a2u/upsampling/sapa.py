@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.channel_norm import ChannelNorm
+from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
 from a2u.upsampling.ops.similarity import window_similarity
@@ -117,4 +118,4 @@ class SAPA(Upsampler):
 def _norm(norm: str, channels: int, learned: bool) -> nn.Module:
     if norm == "layer":
         return ChannelNorm(channels, elementwise_affine=learned)
-    return nn.GroupNorm(32, channels, affine=learned)
+    return GroupNorm(32, channels, affine=learned)

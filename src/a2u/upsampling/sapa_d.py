@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops.attention import attend
 
@@ -59,8 +60,8 @@ class SAPAD(Upsampler):
         self.points_of_group = points
         self.groups = groups
         self.high_offset = high_offset
-        self.norm_guide = nn.GroupNorm(32, channels) if norm else nn.Identity()
-        self.norm_x = nn.GroupNorm(32, channels) if norm else nn.Identity()
+        self.norm_guide = GroupNorm(32, channels) if norm else nn.Identity()
+        self.norm_x = GroupNorm(32, channels) if norm else nn.Identity()
         self.query = nn.Conv2d(channels, groups * embedding, kernel_size=1)
         self.key = nn.Conv2d(channels, groups * embedding, kernel_size=1)
         sub_positions = ratio**2 if high_offset else 1

@@ -91,7 +91,7 @@ def test_pictures_that_cannot_be_taken(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     save(tmp_path / "cut.jpg", noise(64, 64, 3))
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:2000])
-    for name, words in (("deep.png", "more than 8 bits"), ("text.png", "not an image"), ("cut.jpg", "truncated")):
+    for name, words in (("deep.png", "16 bits a channel"), ("text.png", "not an image"), ("cut.jpg", "damaged")):
         with pytest.raises(DataError, match=rf"{name}.*{words}"):
             read_picture(tmp_path / name)
 
@@ -210,7 +210,7 @@ def test_what_is_missing_or_damaged_is_made_again(root):
     problems = check_manifest(merged, {})
     assert len(problems) == 2
     assert "has no b_0.png" in problems[0]
-    assert "b_2.png is not the file that was made" in problems[1]
+    assert "b_2.png differs from the file that was made" in problems[1]
     assert make(plan(root)).made == 2
     assert contents(merged) == whole
 
@@ -292,7 +292,7 @@ def test_trimaps_on_request(root):
     assert make(plan(root, trimaps=5)).made == 6
     save(trimaps / "b_1.png", alpha)
     found = {path.stem: path for path in trimaps.iterdir()}
-    assert f"{trimaps}/b_1.png is not the file" in check_manifest(trimaps.parent / "merged", found)[0]
+    assert f"{trimaps}/b_1.png differs from the file" in check_manifest(trimaps.parent / "merged", found)[0]
 
 
 # What is refused
@@ -312,7 +312,7 @@ def test_trimaps_on_request(root):
         (lambda test: (test / "bg/p3.png").unlink(), r"Test_set/bg has no image for 1 .*bg_names.txt: p3; it holds p0"),
         (lambda test: shutil.rmtree(test / "bg"), r"no folder .*bg; .*\(Pascal VOC\) with --bg"),
         (lambda test: save(test / "alpha/b.png", matte(30, 41)), r"fg/b.png is 40 x 30, .*alpha/b.png is 41 x 30 pix"),
-        (lambda test: save(test / "merged/b_0.png", noise(3, 3)), r"holds 1 picture\(s\) and no manifest.*--out"),
+        (lambda test: save(test / "merged/b_0.png", noise(3, 3)), r"holds 1 image\(s\) and no manifest.*--out"),
     ],
 )
 def test_what_does_not_go_together_is_told_before_anything_is_made(root, change, message):
@@ -325,9 +325,9 @@ def test_what_does_not_go_together_is_told_before_anything_is_made(root, change,
 
 def test_numbers_that_cannot_be(root):
     for given in (0, 4):
-        with pytest.raises(DataError, match=f"{given} for each foreground cannot be; give 1 to 3"):
+        with pytest.raises(DataError, match=f"--per-foreground is {given}; give 1 to 3"):
             plan(root, per_foreground=given)
-    with pytest.raises(DataError, match="trimaps of width 0"):
+    with pytest.raises(DataError, match="trimaps is 0"):
         plan(root, trimaps=0)
 
 
@@ -347,12 +347,12 @@ def test_a_damaged_background_is_named_by_every_number_of_processes(root):
 def test_pictures_of_others_stay(root):
     make(plan(root))
     save(root / "Test_set/merged/c_0.png", noise(3, 3))
-    with pytest.raises(DataError, match=r"pictures that the lists do not give, c_0: take them away"):
+    with pytest.raises(DataError, match=r"images that the lists do not name, c_0: remove them"):
         plan(root)
     (root / "Test_set/merged/c_0.png").unlink()
     save(root / "Test_set/trimaps/b_0.png", noise(3, 3))
     plan(root)
-    with pytest.raises(DataError, match=r"trimaps holds trimaps that this program did not make, b_0: use those"):
+    with pytest.raises(DataError, match=r"trimaps holds trimaps that this program did not make, b_0: use them"):
         plan(root, trimaps=29)
 
 

@@ -13,7 +13,8 @@ from a2u.config import CONFIG_DIR, compose
 from a2u.data import build_data
 from a2u.data.composition1k.compose import make, plan
 from a2u.data.composition1k.verify import verify
-from a2u.data.sources import adobe, distinctions646
+from a2u.data.sources.adobe import AdobeConfig
+from a2u.data.sources.distinctions646 import Distinctions646Config
 
 FEW = {"training_foregrounds": 2, "test_foregrounds": 2, "composites": 6}
 
@@ -21,8 +22,8 @@ FEW = {"training_foregrounds": 2, "test_foregrounds": 2, "composites": 6}
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A whole dataset, if the released one had as few files."""
-    monkeypatch.setattr(adobe, "LAYOUT", replace(adobe.LAYOUT, **FEW))
-    monkeypatch.setattr(distinctions646, "LAYOUT", replace(distinctions646.LAYOUT, **FEW))
+    monkeypatch.setattr(AdobeConfig, "layout", replace(AdobeConfig.layout, **FEW))
+    monkeypatch.setattr(Distinctions646Config, "layout", replace(Distinctions646Config.layout, **FEW))
     root = tmp_path / "data"
     for seed, name in enumerate("xy"):
         save(root / f"Training_set/fg/{name}.jpg", noise(20, 30, 3, seed=seed))
@@ -76,8 +77,8 @@ def test_everything_that_is_wrong_is_told(root):
         "merged has no image for 1 name(s) of Test_set/trimaps: a_1_0",
         "found 5 test composites; the released set has 6",
         "merged has no a_1_0.png, which manifest.json names",
-        "b_0.png is not the file that was made",
-        "b_2.png is not the file that was made",
+        "b_0.png differs from the file that was made",
+        "b_2.png differs from the file that was made",
         "b_0.png is damaged or not an image",
         "trimaps/b_2.png is 40 x 30 pixels",
     ):
@@ -96,7 +97,7 @@ def test_contents_only_when_deep(root):
     assert found(root).problems == []
     problems = found(root, deep=True).problems
     assert len(problems) == 3
-    for words in ("fg/x.jpg (", "alpha/b.png is coloured", r"trimaps/b_0.png holds the value(s) 77"):
+    for words in ("fg/x.jpg is damaged", "alpha/b.png is coloured", r"trimaps/b_0.png holds the value(s) 77"):
         assert any(words in problem for problem in problems), words
 
 

@@ -50,7 +50,7 @@ def test_what_folders_and_patterns_pass_over_is_told(folder, caplog, text):
     found = find_together({"image": str(folder / text), "trimap": str(folder / "trimaps")})
     assert list(found) == ["a", "b", "c.d"]
     (record,) = caplog.records
-    told = f"image={folder / text}: 4 file(s) of other kinds are passed over: 2 .heic, 1 .txt, 1 no ending."
+    told = f"image={folder / text}: 4 file(s) of other kinds are skipped: 2 .heic, 1 .txt, 1 no ending."
     assert record.getMessage() == told
 
 
@@ -86,14 +86,18 @@ def test_brackets_in_a_files_name_are_no_pattern(folder):
 @pytest.mark.parametrize(
     ("image", "trimap", "words"),
     [
-        ("gone.jpg", "trimaps", r"image=\S*gone\.jpg is no file and no folder: check the name"),
-        ("photos", "gone/t.png", r"trimap=\S*t\.png is no file and no folder; there is no folder \S*gone; \S* holds"),
+        ("gone.jpg", "trimaps", r"image=\S*gone\.jpg is neither a file nor a folder: check the name"),
+        (
+            "photos",
+            "gone/t.png",
+            r"trimap=\S*t\.png is neither a file nor a folder; there is no folder \S*gone; \S* holds",
+        ),
         (
             "photos/*.gif",
             "trimaps",
             r"photos/\*\.gif finds no image \(\.png, \.jpg, \.jpeg, \.webp.*\): check the pattern",
         ),
-        ("*/b.*", "trimaps", r"finds both \S*photos/b\.jpg and \S*trimaps/b\.png: names have to differ"),
+        ("*/b.*", "trimaps", r"finds both \S*photos/b\.jpg and \S*trimaps/b\.png: names must differ"),
         ("trimaps", "photos", r"photos has no image for 1 name\(s\) of image=\S*trimaps: more; it holds a, b, c\.d"),
         ("photos", "trimaps/a.png", r"a\.png has no image for 2 name\(s\) of image=\S*photos: b, c\.d; it holds a"),
     ],

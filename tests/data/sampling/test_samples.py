@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from a2u.config import SampleConfig
 from a2u.data.sampling.samples import EpochSampler, TrainingSamples
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Layer, MattingData
 from a2u.errors import DataError
 from a2u.network_input import network_input
@@ -214,7 +214,7 @@ def test_processes_share_each_batch():
 
 
 def test_shares_must_be_equal():
-    with pytest.raises(ValueError, match="10 samples an epoch cannot be shared equally by 4"):
+    with pytest.raises(ValueError, match="10 samples per epoch cannot be shared equally by 4"):
         EpochSampler(10, processes=4)
     with pytest.raises(ValueError, match="cannot start at sample 3 with 2 processes"):
         list(EpochSampler(10, start=3, processes=2))
@@ -245,5 +245,5 @@ def test_network_input_of_wrong_kind():
     with pytest.raises(TypeError, match="trimap float32"):
         network_input(image, trimap.astype(np.float32))
     for bad_image, bad_trimap in ((image[:3], trimap), (image[..., :1], trimap), (image, trimap.T)):
-        with pytest.raises(ValueError, match="do not fit"):
+        with pytest.raises(ValueError, match="do not match"):
             network_input(bad_image, bad_trimap)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from a2u.config import AdobeConfig, SampleConfig
 from a2u.data.sampling.affine import after, inverse, mirror, random_affine, resizing
 from a2u.data.sampling.compose_batch import finish
 from a2u.data.sampling.crops import background_crop, crop_corner, crop_source_size, random_crop, resize_nearest
 from a2u.data.sampling.lazy_layer import Placed, View, Window, combine, combined_alpha, look_up, opaque_together
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.sampling.trimaps import trimap_from_alpha
-from a2u.data.sources import adobe
+from a2u.data.sources.adobe import AdobeConfig
 from a2u.data.types import Layer
 from a2u.errors import DataError
 
@@ -513,7 +513,7 @@ def test_nearest_resizing_keeps_values_and_channels():
 
 
 def test_photographs_at_the_papers_size(shared):
-    data = adobe.build(AdobeConfig(root=str(shared / "data" / "adobe-mini")))
+    data = AdobeConfig(root=str(shared / "data" / "adobe-mini")).build()
     for index in range(4):
         rng = np.random.default_rng(index)
         second = data.layers[index + 5] if index % 2 else None

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.config import AdobeConfig, Split, compose
-from a2u.data.sources import adobe
+from a2u.config import compose
+from a2u.data.files.layout import Split
+from a2u.data.sources.adobe import AdobeConfig
 from a2u.engine.evaluate import seen_in_training
 from a2u.engine.identity import identity
 from a2u.errors import ConfigError, DataError
@@ -36,7 +37,7 @@ def root(tmp_path):
 
 
 def build(root, **options):
-    return adobe.build(AdobeConfig(root=str(root), **options))
+    return AdobeConfig(root=str(root), **options).build()
 
 
 def test_layout(root):
@@ -192,7 +193,7 @@ def test_checksum_sees_a_changed_pixel_but_not_the_place(root, tmp_path_factory)
 
 def test_no_root():
     with pytest.raises(DataError, match="adobe has no root: set it to the folder that holds"):
-        adobe.build(AdobeConfig())
+        AdobeConfig().build()
 
 
 def test_root_that_is_not_there(root):

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2u.config import AlphamattingConfig
-from a2u.data.sources import alphamatting
+from a2u.data.sources.alphamatting import AlphamattingConfig
 from a2u.errors import DataError
 
 
@@ -25,7 +24,7 @@ def root(tmp_path):
 
 
 def build(root, **options):
-    return alphamatting.build(AlphamattingConfig(root=str(root), **options))
+    return AlphamattingConfig(root=str(root), **options).build()
 
 
 @pytest.mark.parametrize(("trimap", "value"), [("Trimap1", 128), ("Trimap2", 255)])

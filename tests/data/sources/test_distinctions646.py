@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from helpers.matting_folders import matte, noise, save, sources
 
-from a2u.config import Distinctions646Config, Split, compose
+from a2u.config import compose
 from a2u.data import build_data
 from a2u.data.composition1k.compose import make, plan
-from a2u.data.sources import distinctions646
+from a2u.data.files.layout import Split
+from a2u.data.sources.distinctions646 import Distinctions646Config
 from a2u.errors import DataError
 
 
@@ -22,7 +23,7 @@ def root(tmp_path):
 
 
 def build(root, **options):
-    return distinctions646.build(Distinctions646Config(root=str(root), **options))
+    return Distinctions646Config(root=str(root), **options).build()
 
 
 def test_composed_and_read(root):

@@ -13,7 +13,8 @@ from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.cuda_graph import CapturedStep
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places
-from a2u.engine.run import check, make_model, run
+from a2u.engine.prepare import check, make_model
+from a2u.engine.run import run
 from a2u.engine.tasks import reconstruction as reconstruction_module
 from a2u.engine.tasks.reconstruction import Reconstruction
 from a2u.errors import ConfigError

@@ -11,7 +11,7 @@ import torch
 from a2u.config import compose
 from a2u.data.synthetic.generate import generate_composite
 from a2u.engine.evaluate import predict
-from a2u.engine.run import check
+from a2u.engine.prepare import check
 from a2u.errors import A2UError
 from a2u.metrics import sad
 from a2u.models.networks.classic import KNN, ClosedForm, UnsolvableError, pymatting_for

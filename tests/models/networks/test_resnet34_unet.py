@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import max_pool2d
 
 from a2u.config import compose
-from a2u.engine.run import make_model
+from a2u.engine.prepare import make_model
 from a2u.models import build_model
 from a2u.models.build import count_parameters
 from a2u.models.networks.resnet34_unet import MattingUNet
@@ -85,6 +86,33 @@ def test_operators_read_the_shortcuts_output():
     model(torch.randn(1, 4, 32, 32))
     for skipped, guide in zip(seen[::2], seen[1::2], strict=True):
         assert skipped is guide
+
+
+@pytest.mark.parametrize(("lite", "parameters"), [(False, 8_173_011), (True, 8_076_219)])
+def test_fades_released_network_has_exactly_its_parameters(lite, parameters):
+    with torch.device("meta"):
+        assert count_parameters(MattingUNet("fade", {"lite": lite}, downsampling="max_pool")) == parameters
+
+
+def test_max_pooling_gives_operators_the_features_before_it():
+    """The encoder of FADE's released network: that of "d", 2x2 max-pooling in the operator's place."""
+    torch.manual_seed(0)
+    model = MattingUNet("fade", downsampling="max_pool", **TINY).eval()
+    made, guides = {}, []
+    for name in ("stem", "layer2.0.conv1", "layer3.0.conv1"):
+        part = model.encoder.get_submodule(name)
+        part.register_forward_hook(lambda module, args, output, name=name: made.update({name: output}))
+    for operator in model.upsamplers:
+        operator.register_forward_hook(lambda module, args, output: guides.append(args[1]))
+    model.encoder.pool.register_forward_hook(lambda *_: pytest.fail("the 3x3 max-pool ran"))
+    model(torch.randn(1, 4, 32, 32))
+    expected = [made["layer3.0.conv1"], made["layer2.0.conv1"], max_pool2d(made["stem"], 2), made["stem"]]
+    assert all(torch.equal(*pair) for pair in zip(guides, expected, strict=True))
+
+
+def test_max_pooling_beside_paired_downsampling_is_refused():
+    with pytest.raises(ValueError, match=r"a2u downsamples by itself, so model\.downsampling=max_pool would have no"):
+        MattingUNet("a2u", {"paired": True}, downsampling="max_pool")
 
 
 def test_one_seed_gives_every_operator_the_same_shared_weights():

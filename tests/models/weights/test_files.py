@@ -11,8 +11,7 @@ import torch
 from helpers.runs import smoke
 from safetensors.torch import save_file
 
-from a2u.apply.systems import load_system
-from a2u.config import System
+from a2u.apply.systems import System, load_system
 from a2u.engine.checkpoint import FORMAT, CheckpointError, load_checkpoint, save_checkpoint
 from a2u.engine.identity import Places
 from a2u.engine.run import run

@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from a2u.config import Launcher, LauncherConfig, StudyConfig, TableConfig, split_command_line
+from a2u.config import split_command_line
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError
 from a2u.reproduce.rows import row_runs
+from a2u.reproduce.settings import Launcher, LauncherConfig, TableConfig
 from a2u.reproduce.study import pilots as module
 from a2u.reproduce.study import report
 from a2u.reproduce.study.command import study as command
@@ -25,7 +26,7 @@ from a2u.reproduce.study.pilots import (
     power,
     seeds_needed,
 )
-from a2u.reproduce.study.protocol import parse_request
+from a2u.reproduce.study.protocol import StudyConfig, parse_request
 from a2u.reproduce.study.tables import StudyError
 from a2u.reproduce.table import PublishError
 

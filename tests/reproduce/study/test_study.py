@@ -9,20 +9,21 @@ import pytest
 from helpers.matting_folders import small_photographs
 from helpers.study import records, write_records
 
-from a2u.config import Launcher, LauncherConfig, StudyConfig, TableConfig, split_command_line
+from a2u.config import split_command_line
 from a2u.engine import provenance
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError, DataError
 from a2u.files import locked
 from a2u.reproduce import launch
 from a2u.reproduce import rows as rows_module
+from a2u.reproduce.settings import Launcher, LauncherConfig, TableConfig
 from a2u.reproduce.study import carry_out as carry_out_module
 from a2u.reproduce.study import publish as publish_module
 from a2u.reproduce.study import report
 from a2u.reproduce.study.carry_out import carry_out
 from a2u.reproduce.study.command import study as command
 from a2u.reproduce.study.failures import note, noted
-from a2u.reproduce.study.protocol import Study, parse_request
+from a2u.reproduce.study.protocol import Study, StudyConfig, parse_request
 from a2u.reproduce.study.publish import publish
 from a2u.reproduce.study.records import load
 from a2u.reproduce.study.tables import StudyError

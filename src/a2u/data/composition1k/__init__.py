@@ -1,1 +1,1 @@
-"""Composing and verifying a test set such as Composition-1k."""
+"""Compose and verify a test set such as Composition-1k."""

@@ -1,14 +1,14 @@
-"""Makes the composites of a test set from foregrounds, alphas, backgrounds and two lists of names.
+"""Compose a test set from foregrounds, alphas, backgrounds and two lists of names.
 
-Foregrounds come in the order of their list. Each takes the next K pictures of the list of backgrounds (20 in
-Composition-1k and in Distinctions-646) and gives <foreground>_0 .. <foreground>_<K-1>; `composition_rule` says how.
-Nothing else is copied: alphas and trimaps are evaluated where they lie.
+In the order of its list, each foreground takes the next K images of the list of backgrounds (20 in Composition-1k and
+in Distinctions-646) and gives <foreground>_0 .. <foreground>_<K-1> by the rule in `rule`. Alphas and trimaps are not
+copied.
 
-Beside the composites stands manifest.json, see `manifest`. With its help an interrupted run goes on, and what is
-damaged or was made from other files is made again.
+manifest.json next to the composites (see `manifest`) lets an interrupted run continue, and what is damaged or was made
+from other files be made again.
 
 Source: Xu et al., "Deep image matting", CVPR 2017: lists and program released with the dataset. The program of
-Distinctions-646 has the same rule, but numbers its composites throughout, <foreground>_0 .. 999, alphas likewise.
+Distinctions-646 has the same rule, but numbers composites and alphas consecutively, <foreground>_0 .. 999.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ from a2u.errors import DataError
 from a2u.files import locked, reason
 
 LAYOUTS = (adobe.LAYOUT, distinctions646.LAYOUT)
-MANIFEST_SECONDS = 1.0  # between writings of the manifest: what a killed run makes again at most
+MANIFEST_SECONDS = 1.0  # between two writes of the manifest, so at most this much work of a killed run is repeated
 
 
 class Case(NamedTuple):
@@ -60,7 +60,7 @@ class Case(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to make, and the folders it goes to; trimaps only where `largest` is a number, see `trimap`."""
+    """What to make, and the folders for it; `largest`: erosion of trimaps, see `rule.trimap`; None: no trimaps."""
 
     cases: list[Case]
     merged: Path
@@ -69,7 +69,7 @@ class Plan(NamedTuple):
 
 
 class Made(NamedTuple):
-    """How many composites (or their trimaps) were made, how many kept, and the checksum of all composites' pixels."""
+    """Numbers of composites made (or their trimaps) and kept, and the checksum of all composites' pixels."""
 
     made: int
     kept: int
@@ -88,24 +88,24 @@ def plan(
     per_foreground: int | None = None,
     trimaps: int | None = None,
 ) -> Plan:
-    """Find the sources of a test set; lists, names and sizes are checked here, before anything is made.
+    """Find the sources of a test set, and check lists, names and sizes before anything is made.
 
     Args:
-        root: folder of Adobe's dataset or of Distinctions-646, from which all that is not given follows.
+        root: folder of Adobe's dataset or of Distinctions-646; what is not given below is searched for in it.
         foregrounds, alphas, backgrounds: folders of images, matched by name without suffix, .jpg or .png.
-        foreground_list, background_list: text files with one name a line.
+        foreground_list, background_list: text files with one name per line.
         merged: folder for the composites.
-        per_foreground: backgrounds for each foreground; None: all of the list, shared out evenly.
-        trimaps: largest erosion of trimaps to be made too, see `trimap`; they go into `trimaps` beside `merged`.
-            Once made they stay up to date, whether asked for or not.
+        per_foreground: backgrounds per foreground; None: the whole list, shared equally.
+        trimaps: largest erosion of trimaps (see `rule.trimap`), which go to `trimaps` next to `merged`; None: none,
+            but those made earlier are kept up to date.
 
     Raises:
-        DataError: a folder, a list or a file is missing, or they do not go together.
+        DataError: a folder, a list or a file is missing, or they do not match.
     """
     layout = _layout(root)
     test = root / layout.test
     if trimaps is not None and trimaps < 1:
-        raise DataError(f"trimaps of width {trimaps} cannot be: give at least 1 pixel, such as 29 as in training")
+        raise DataError(f"trimaps is {trimaps}: give at least 1 pixel, such as 29 as in training")
     foreground_list = foreground_list or _first_file(test, layout.foreground_list, "--fg-names")
     background_list = background_list or _first_file(test, layout.background_list, "--bg-names")
     foregrounds = foregrounds or first_folder(test, layout.foregrounds)
@@ -145,12 +145,14 @@ def plan(
 def make(plan: Plan, jobs: int = 1) -> Made:
     """Make what a plan still lacks, in `jobs` processes; every file appears whole or not at all.
 
-    Raises DataError for a file that cannot be read or written, BusyError where the same is being made already.
+    Raises:
+        DataError: a file cannot be read or written.
+        BusyError: another process is composing into the same folder.
     """
     try:
         with locked(plan.merged / ".lock", "compose"):
-            for rest in plan.merged.glob(".*.png.*"):  # what a killed run left of a file
-                rest.unlink()
+            for partial in plan.merged.glob(".*.png.*"):  # left behind by a killed run
+                partial.unlink()
             return _make(plan, jobs)
     except OSError as error:
         raise DataError(f"{error.filename or plan.merged} cannot be written: {reason(error)}") from error
@@ -160,7 +162,7 @@ def _make(plan: Plan, jobs: int) -> Made:
     manifest = read_manifest(plan.merged)
     known = manifest["images"] if manifest and manifest["rule"] == RULE else {}
     records = {case.name: known[case.name] for case in plan.cases if case.name in known}
-    # First of all, so that the next run knows an interrupted one's pictures.
+    # Written first, so that a later run recognises the composites of an interrupted one.
     write_manifest(plan.merged, records, plan.largest, finished=False)
     work = [(plan, case, records.get(case.name)) for case in plan.cases]
     made, written = 0, time.monotonic()
@@ -179,13 +181,14 @@ def _make(plan: Plan, jobs: int) -> Made:
 
 
 def _finished(work: list[tuple[Plan, Case, Record | None]], jobs: int) -> Iterator[tuple[str, Record, bool]]:
-    """What `_ensure` returns for every composite, as they are finished."""
+    """Yield what `_ensure` returns for each composite, as they finish."""
     if jobs == 1:
         for each in work:
             yield _ensure(*each)
         return
-    # Not forked: a child of a process in which OpenCV or PyTorch has started threads can wait for them for ever.
-    context = get_context("forkserver")  # whose server has none, and imports this module once for all workers
+    # Not forked: the child of a process in which OpenCV or PyTorch has started threads can deadlock. The fork server
+    # has no threads, and imports this module once for all workers.
+    context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     pool = ProcessPoolExecutor(min(jobs, len(work)), context, _start_worker)
     try:
@@ -193,8 +196,8 @@ def _finished(work: list[tuple[Plan, Case, Record | None]], jobs: int) -> Iterat
             yield future.result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a process that made composites was killed, as happens where memory runs out; the same command goes on: "
-            f"give --jobs less than {jobs}"
+            "a worker process was killed, as happens when memory runs out: "
+            f"continue with the same command and --jobs less than {jobs}"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -206,9 +209,10 @@ def _start_worker() -> None:
 
 
 def _ensure(plan: Plan, case: Case, record: Record | None) -> tuple[str, Record, bool]:
-    """Make a composite and its trimap where `record` does not say that they are there: made from these very files.
+    """Make a composite and its trimap unless `record` and the files show that they were made from the same sources.
 
-    Returns its name, its record, and whether anything was made.
+    Returns:
+        Its name, its record, and whether anything was made.
     """
     file, trimap_file = plan.merged / f"{case.name}.png", plan.trimaps / f"{case.name}.png"
     sources: Record = {
@@ -265,40 +269,40 @@ def _first_file(folder: Path, names: Sequence[str], option: str) -> Path:
 
 
 def _per_foreground(given: int | None, foregrounds: int, backgrounds: int, found: str) -> int:
-    """Backgrounds for each foreground; `found` says in words how many there are."""
+    """Return the backgrounds per foreground; `found` describes how many names there are, for messages."""
     if given is None:
         each, rest = divmod(backgrounds, foregrounds)
         if rest or not each:
             raise DataError(
-                f"{found}: every foreground takes the same number of backgrounds; complete the lists, "
-                "or give --per-foreground to leave the last backgrounds out"
+                f"{found}, but every foreground takes the same number of backgrounds: complete the lists, "
+                "or give --per-foreground to leave out the last backgrounds"
             )
         return each
     if given < 1 or given * foregrounds > backgrounds:
-        raise DataError(f"{found}: {given} for each foreground cannot be; give 1 to {backgrounds // foregrounds}")
+        raise DataError(f"{found}: --per-foreground is {given}; give 1 to {backgrounds // foregrounds}")
     return given
 
 
 def _refuse_others_work(plan: Plan, layout: Layout, manifest: Manifest | None) -> None:
-    """Pictures that this program did not make are never replaced, and would be evaluated with its own."""
+    """Raise DataError for images that this program did not make: they are never replaced, but would be evaluated."""
     ours, images = {case.name for case in plan.cases}, _pictures(plan.merged)
     if images and manifest is None:
         raise DataError(
-            f"{plan.merged} holds {len(images)} picture(s) and no {MANIFEST}, so this program did not make them: "
-            "move them away, or name another folder with --out"
+            f"{plan.merged} holds {len(images)} image(s) and no {MANIFEST}, so this program did not make them: "
+            "move them, or name another folder with --out"
         )
     others = sorted(images - ours)
     if others:
-        raise DataError(f"{plan.merged} holds pictures that the lists do not give, {some(others)}: take them away")
+        raise DataError(f"{plan.merged} holds images that the lists do not name, {some(others)}: remove them")
     folder = first_folder(plan.merged.parent, layout.trimaps)
     others = sorted(_pictures(folder) - (ours if manifest and manifest["trimaps"] else set()))
     if plan.largest is not None and others:
         raise DataError(
-            f"{folder} holds trimaps that this program did not make, {some(others)}: use those and leave --trimaps "
-            "out, or move them away"
+            f"{folder} holds trimaps that this program did not make, {some(others)}: use them and leave out "
+            "--trimaps, or move them"
         )
 
 
 def _pictures(folder: Path) -> set[str]:
-    """Names of the PNG files of a folder, which need not be there."""
+    """Return the names of the PNG files in a folder; none if it does not exist."""
     return {path.stem for place in places(folder) for path in place.glob("*.png") if not path.name.startswith(".")}

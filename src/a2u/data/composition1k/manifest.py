@@ -1,10 +1,10 @@
-"""manifest.json beside composed test images: what each was made from, and checksums to know it again by.
+"""manifest.json next to composed test images: what each was made from, and checksums to recognise it by.
 
 rule            version of the rule, see a2u.data.composition1k.rule
-trimaps         largest erosion of the trimaps made with the composites; null: none were
-pixels_sha256   of all composites' pixels, however the PNGs are compressed; null until every one is made
-images          by name: the sources' file names and SHA-256, width, height, SHA-256 of the file and of the pixels, and
-                likewise of the trimap
+trimaps         largest erosion of the trimaps made with the composites; null: none were made
+pixels_sha256   of all composites' pixels, independent of PNG compression; null until all are made
+images          by name: file names and SHA-256 of the sources, width, height, SHA-256 of the file and of its pixels,
+                largest erosion and SHA-256 of the trimap
 """
 
 import hashlib
@@ -25,21 +25,21 @@ Manifest = dict[str, Any]
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder of composites; None without one. Raises DataError if it is damaged."""
+    """Return the manifest of a folder of composites; None without one. Raises DataError if it is damaged."""
     path = folder / MANIFEST
     if not path.exists():
         return None
     try:
         manifest: Manifest = json.loads(path.read_text(encoding="utf-8"))
         if not {"rule", "trimaps", "pixels_sha256", "images"} <= manifest.keys():
-            raise ValueError("not all entries are there")
+            raise ValueError("entries are missing")
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error}): remove {folder} and compose it again") from error
     return manifest
 
 
 def write_manifest(folder: Path, records: dict[str, Record], trimaps: int | None, finished: bool) -> str:
-    """Write it, sorted by name; return the SHA-256 of all pixels: of lines `<pixels_sha256>  <name>`."""
+    """Write the manifest sorted by name; return the SHA-256 of its lines `<pixels_sha256>  <name>`."""
     images = dict(sorted(records.items()))
     lines = "".join(f"{record['pixels_sha256']}  {name}\n" for name, record in images.items())
     total = hashlib.sha256(lines.encode()).hexdigest()
@@ -49,9 +49,12 @@ def write_manifest(folder: Path, records: dict[str, Record], trimaps: int | None
 
 
 def check_manifest(folder: Path, trimaps: Mapping[str, Path]) -> list[str]:
-    """What differs between the composites of a folder and its manifest, a sentence each; nothing without one.
+    """Return a sentence for each difference between a folder of composites and its manifest, if it has one.
 
-    trimaps: those of the composites, by name. Reads every file.
+    Reads every file.
+
+    Args:
+        trimaps: of the composites, by name.
     """
     manifest, again = read_manifest(folder), "run `python scripts/data.py compose` again"
     if manifest is None:
@@ -67,13 +70,13 @@ def check_manifest(folder: Path, trimaps: Mapping[str, Path]) -> list[str]:
         if name not in images:
             problems.append(f"{folder} has no {name}.png, which {MANIFEST} names: {again}")
         elif name not in records:
-            problems.append(f"{images[name]} is not in {MANIFEST}: take it away, or {again}")
+            problems.append(f"{images[name]} is not in {MANIFEST}: remove it, or {again}")
         else:
             made = {images[name]: records[name]["sha256"]}
             if name in trimaps and "trimap_sha256" in records[name]:
                 made[trimaps[name]] = records[name]["trimap_sha256"]
             problems += [
-                f"{path} is not the file that was made ({MANIFEST} has its checksum): {again}"
+                f"{path} differs from the file that was made, by its checksum in {MANIFEST}: {again}"
                 for path, sha256 in made.items()
                 if file_sha256(path) != sha256
             ]

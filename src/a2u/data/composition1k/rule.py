@@ -1,11 +1,8 @@
-"""How a composite of Composition-1k follows from a foreground, an alpha and a background, to the pixel.
+"""The rule of Composition-1k: the exact pixels of a composite of a foreground, an alpha and a background.
 
-`cover` fits the background to the foreground's size, `composite` mixes the two, in float64: where the exact value is
-a whole number, the sum can fall just below it and loses one. Other arithmetic (float32, integers) differs there, in
-dozens to hundreds of values of a photograph. Files that decode alike give the same pixels everywhere.
-
-Foregrounds and backgrounds are taken as PIL opens them, `convert("RGB")`, which is what the released program does: no
-rotation by EXIF, three equal channels for a grey picture, PIL's own conversion of CMYK, opacity dropped.
+`cover` fits the background to the foreground's size, and `composite` blends the two in float64. Where the exact value
+is an integer, the sum can fall just below it and is then floored to one less; other arithmetic (float32, integers)
+differs there, in dozens to hundreds of values of a photograph.
 
 Source: the program released with Xu et al., "Deep image matting", CVPR 2017. Distinctions-646 comes with the same rule.
 """
@@ -15,18 +12,18 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from a2u.data.files.images import opened
 from a2u.data.sampling.trimaps import trimap_from_alpha
-from a2u.errors import DataError
 
-RULE = 1  # its version, to be raised with any change of a pixel, so that older composites are made again
+RULE = 1  # its version, to be raised with every change of a pixel, so that older composites are made again
 
 
 def composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """One picture over another: floor(a fg + (1 - a) bg) in float64 with a = alpha / 255.
+    """Lay one image over another: floor(a fg + (1 - a) bg) in float64, a = alpha / 255.
 
-    Alpha 255 copies the foreground, 0 the background.
+    Alpha 255 copies the foreground and 0 the background.
 
     Args:
         foreground, background: (H, W, 3) uint8.
@@ -43,9 +40,9 @@ def composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray)
 
 
 def cover(background: Image.Image, height: int, width: int) -> np.ndarray:
-    """A picture's top left (height, width, 3) uint8, after PIL's bicubic enlargement if it is smaller than that.
+    """Return the top left (height, width, 3) uint8 of an image, enlarged by Pillow's bicubic filter if it is smaller.
 
-    The size after enlarging is ceil(size * ratio), which rounding can make a pixel more than needed: as released.
+    The enlarged size is ceil(size * ratio), which rounding can make one pixel larger than needed, as released.
     """
     ratio = max(width / background.width, height / background.height)
     if ratio > 1:
@@ -55,12 +52,12 @@ def cover(background: Image.Image, height: int, width: int) -> np.ndarray:
 
 
 def trimap(name: str, alpha: np.ndarray, largest: int) -> np.ndarray:
-    """A trimap for the composite `name`, (H, W) uint8: see `trimap_from_alpha`.
+    """Return a trimap for the composite `name`, (H, W) uint8; see `trimap_from_alpha`.
 
-    Both erosions have a diameter of 1..`largest` pixels that the name alone decides, so that everyone gets the same.
+    The diameters of the two erosions, 1..`largest` pixels, depend on the name alone, so that everyone gets the same.
 
-    The trimaps of Composition-1k are released: use those. For Distinctions-646 there are none, and the paper does not
-    say how it made its own; 29 gives the sizes it trains with, and its numbers cannot be expected to come out exactly.
+    Use the released trimaps of Composition-1k. Distinctions-646 has none, and the paper does not say how it made its
+    own; 29 gives the sizes of training trimaps, and the printed numbers will not be matched exactly.
     """
     digest = hashlib.sha256(name.encode()).digest()
     fg_size, bg_size = (1 + int.from_bytes(part, "big") % largest for part in (digest[:8], digest[8:16]))
@@ -68,19 +65,10 @@ def trimap(name: str, alpha: np.ndarray, largest: int) -> np.ndarray:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """Colours of a file as the released program takes them, 8-bit RGB.
+    """Read an image as the released program does: 8-bit RGB, opacity dropped, EXIF orientation ignored.
 
-    Raises DataError if it cannot be read or has more than 8 bits, which PIL would cut off.
+    Raises:
+        DataError: the file is missing, damaged, or has more than 8 bits a channel.
     """
-    try:
-        with Image.open(path) as image:
-            mode, picture = image.mode, image.convert("RGB")
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is damaged or not an image ({error}): copy or download it again") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}): copy or download it again") from error
-    except Exception as error:  # PIL's of a damaged file are of a dozen types
-        raise DataError(f"{path} is damaged ({error}): copy or download it again") from error
-    if mode.startswith(("I", "F")):
-        raise DataError(f"{path} has more than 8 bits a channel; convert it to 8 bits a channel")
-    return picture
+    with opened(path) as image:
+        return image.convert("RGB")

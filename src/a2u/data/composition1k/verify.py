@@ -1,4 +1,4 @@
-"""Says what is missing or different in the folder of a dataset: everything there is to say, not only the first."""
+"""Verify the folder of a dataset, and report everything that is missing or different, not only the first problem."""
 
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from a2u.config import AdobeConfig, AlphamattingConfig, Distinctions646Config, Split, TwoPartConfig
 from a2u.data.build import build_data
 from a2u.data.composition1k.manifest import check_manifest
 from a2u.data.composition1k.rule import read_picture
@@ -28,8 +27,8 @@ from a2u.data.files.folders import (
     some,
 )
 from a2u.data.files.images import SUFFIXES, read_colour, read_grey, read_header, read_trimap
-from a2u.data.files.layout import Layout
-from a2u.data.sources import adobe, alphamatting, distinctions646
+from a2u.data.files.layout import Layout, Split, TwoPartConfig
+from a2u.data.sources import alphamatting
 from a2u.data.sources.digits import PictureData
 from a2u.errors import DataError
 
@@ -38,34 +37,35 @@ Value = TypeVar("Value")
 
 @dataclass
 class Findings:
-    """What is wrong, a sentence each; what was counted; and the checksum of the test set where nothing is wrong."""
+    """What was found in the folder of a dataset."""
 
-    problems: list[str] = field(default_factory=list)
-    counts: list[str] = field(default_factory=list)
-    files: int = 0  # images that were looked at
-    checksum: str | None = None
+    problems: list[str] = field(default_factory=list)  # one sentence each
+    counts: list[str] = field(default_factory=list)  # such as "431 training foregrounds"
+    files: int = 0  # images whose headers were read
+    checksum: str | None = None  # of the test set; None if there are problems
 
 
 def verify(cfg: DictConfig, deep: bool = False, threads: int = 1) -> Findings:
-    """Look through the folder of a dataset (the `dataset` of a configuration).
+    """Verify the folder of a dataset.
 
-    Names and sizes are compared and numbers of files held against the released set's, from the headers of images.
-    With `deep` every file is decoded, in `threads` threads, and the values of trimaps are checked. Composites are held
-    against their manifest where there is one (see `a2u.data.composition1k.compose`).
+    Names are compared, sizes too (from the headers of images), and numbers of files with those of the released set.
+    Composites are compared with their manifest if there is one (see `a2u.data.composition1k.compose`).
+
+    Args:
+        cfg: the `dataset` of a configuration.
+        deep: decode every image, and check the values of trimaps.
+        threads: to read and decode images in.
     """
     typed, inspection = OmegaConf.to_object(cfg), _Inspection()
     with inspection.keeping():
-        match typed:
-            case AdobeConfig():
-                inspection.two_parts(typed, adobe.LAYOUT)
-            case Distinctions646Config():
-                inspection.two_parts(typed, distinctions646.LAYOUT)
-            case AlphamattingConfig():
-                inspection.alphamatting(typed)
+        if isinstance(typed, TwoPartConfig):
+            inspection.two_parts(typed, typed.layout)
+        elif isinstance(typed, alphamatting.AlphamattingConfig):
+            inspection.alphamatting(typed)
     inspection.read(deep, threads)
     findings = inspection.findings
     if not findings.problems:
-        with inspection.keeping():  # the last word: what a run would find
+        with inspection.keeping():  # lastly, what a run would report
             data = build_data(cfg)
             findings.checksum = data.checksum()
             if isinstance(data, PictureData):
@@ -74,7 +74,7 @@ def verify(cfg: DictConfig, deep: bool = False, threads: int = 1) -> Findings:
 
 
 class _Inspection:
-    """Collects findings, and the files still to be read: each by its path, and those that must agree in size."""
+    """Collect findings, the reader of every file, and the groups of files that must agree in size."""
 
     def __init__(self) -> None:
         self.findings = Findings()
@@ -83,7 +83,7 @@ class _Inspection:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Keep the sentence of a DataError and go on after the block."""
+        """Record a DataError of the block as a problem, and continue after it."""
         try:
             yield
         except DataError as error:
@@ -142,7 +142,7 @@ class _Inspection:
         if len(foregrounds) < len(images):  # else every composite has an alpha of its own
             self.count(len(foregrounds), "test foregrounds", layout.test_foregrounds)
 
-    def alphamatting(self, cfg: AlphamattingConfig) -> None:
+    def alphamatting(self, cfg: alphamatting.AlphamattingConfig) -> None:
         root = dataset_root(cfg, f"holds {alphamatting.IMAGES}")
         readers = {root / alphamatting.IMAGES: read_colour, root / alphamatting.ALPHAS: read_grey}
         readers |= {root / alphamatting.TRIMAPS / name: read_trimap for name in ("Trimap1", "Trimap2")}
@@ -157,7 +157,7 @@ class _Inspection:
     def images(
         self, folder: Path, reader: Callable[[Path], Any], suffixes: tuple[str, ...] = SUFFIXES
     ) -> dict[str, Path]:
-        """Images of a folder, to be read with `reader`; none where that is a problem."""
+        """Return the images of a folder, to be read with `reader`; record a problem and return none if that fails."""
         with self.keeping():
             images = find_images(folder, suffixes)
             self.readers |= dict.fromkeys(images.values(), reader)
@@ -165,7 +165,7 @@ class _Inspection:
         return {}
 
     def same_names(self, root: Path, folders: dict[Path, dict[str, Path]]) -> None:
-        """Two folders have to hold the same names, each in one size; a folder without images was told of already."""
+        """Compare the names in two folders and group their files; a folder without images was reported before."""
         if not all(folders.values()):
             return
         (one, first), (other, second) = folders.items()
@@ -176,13 +176,13 @@ class _Inspection:
 
     def count(self, found: int, what: str, released: int | None = None, detail: str = "") -> None:
         if not found:
-            return  # told of already
+            return  # reported before
         self.findings.counts.append(f"{found} {what}")
         if released is not None and found != released:
             self.findings.problems.append(f"found {found} {what}; the released set has {released}{detail}")
 
     def read(self, deep: bool, threads: int) -> None:
-        """Read the headers, compare sizes; with `deep` decode what has a good header."""
+        """Read the headers and compare sizes; with `deep`, decode the files with a valid header."""
         self.findings.files = len(self.readers)
         total = len(self.readers) * (2 if deep else 1)
         bar = tqdm(total=total, unit="file", dynamic_ncols=True, disable=not sys.stderr.isatty())

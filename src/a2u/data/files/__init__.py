@@ -1,1 +1,1 @@
-"""Files of datasets: images, folders, archives."""
+"""Read the files of datasets: images, folders, archives."""

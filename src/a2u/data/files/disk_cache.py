@@ -1,4 +1,4 @@
-"""Decoded images on disk, mapped into memory: data workers and processes share them, and each is decoded once."""
+"""Cache decoded images on disk, memory-mapped: each is decoded once and shared by data workers and processes."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from a2u.files import reason, replacing
 
 
 class Decoded:
-    """A folder of decoded images, .npy files of together `room_mb` MB (2**20 bytes) at most.
+    """A folder of decoded images as .npy files, at most `room_mb` MB (2**20 bytes) together.
 
-    A file that changed, by size or time, is decoded anew, and takes its former copy's place. Once the room is used up
-    further images are decoded each time: which ones are kept does not change, since every image is needed as often.
-    Any number of processes may use a folder at once; together they may exceed the room by an image each. It may be
-    deleted at any time.
+    An image file whose size or time changed is decoded again and its old copy replaced. When the room is used up,
+    further images are decoded on every use; nothing is evicted, since every image is needed equally often. Any number
+    of processes may share a folder; together they may exceed the room by one image each. The folder may be deleted at
+    any time.
     """
 
     def __init__(self, folder: Path, room_mb: int) -> None:
@@ -24,24 +24,24 @@ class Decoded:
         self._room = room_mb * 2**20
 
     def __call__(self, path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-        """What `read` makes of the image at `path`: mapped read-only (np.memmap), or in memory without room.
+        """Return what `read` makes of the image at `path`: a read-only np.memmap, or a plain array without room.
 
         Raises:
-            DataError: as `read` does, or nothing can be written to the folder.
+            DataError: as for `read`, or the folder cannot be written.
         """
         try:
-            stamp = path.stat()
+            stat = path.stat()
         except OSError:
-            return read(path)  # says what is the matter
+            return read(path)  # raises the sentence that explains it
         image = hashlib.sha256(f"{path.absolute()} {read.__name__}".encode()).hexdigest()[:32]
-        kept = self._folder / f"{image}-{stamp.st_size}-{stamp.st_mtime_ns}.npy"
+        kept = self._folder / f"{image}-{stat.st_size}-{stat.st_mtime_ns}.npy"
         try:
             return np.load(kept, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):  # not there, or damaged
             pixels = read(path)
         try:
-            for former in set(self._folder.glob(f"{image}-*")) - {kept}:
-                former.unlink(missing_ok=True)
+            for old in set(self._folder.glob(f"{image}-*")) - {kept}:
+                old.unlink(missing_ok=True)
             if self._used() + pixels.nbytes > self._room:
                 return pixels
             with replacing(kept) as temporary:
@@ -55,7 +55,7 @@ class Decoded:
             ) from error
 
     def _used(self) -> int:
-        """Bytes of the images kept; one that goes meanwhile counts nothing."""
+        """Return the bytes of all cached images; another process may delete one meanwhile."""
         used = 0
         for path in self._folder.glob("*.npy"):
             try:

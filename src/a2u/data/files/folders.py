@@ -1,4 +1,4 @@
-"""What the datasets in folders share: finding files by name, and reading them on demand."""
+"""Find the files of a dataset by name and read them on demand."""
 
 import hashlib
 from collections import Counter, OrderedDict
@@ -8,19 +8,18 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from a2u.config import DatasetConfig
 from a2u.data.files.disk_cache import Decoded
 from a2u.data.files.images import SUFFIXES, Header, read_colour, read_grey, read_header, read_trimap
-from a2u.data.types import Composite, Layer
+from a2u.data.types import Composite, DatasetConfig, Layer
 from a2u.errors import DataError
 from a2u.files import sha256, user_path
 
 File = TypeVar("File")
-STRIP = 100  # a foreground's longer side is at most so many times its shorter one
+LONGEST_ASPECT = 100  # of a foreground, longer side to shorter
 
 
 class LayerFile(NamedTuple):
-    """Where the foreground colours and the alpha of one training layer lie."""
+    """The files of one training layer."""
 
     name: str
     foreground: Path
@@ -28,7 +27,7 @@ class LayerFile(NamedTuple):
 
 
 class CompositeFile(NamedTuple):
-    """Where the picture, the trimap and the true alpha of one test case lie; PNG files."""
+    """The PNG files of one test case."""
 
     name: str
     image: Path
@@ -37,19 +36,22 @@ class CompositeFile(NamedTuple):
 
 
 class LayerFiles:
-    """Training layers read on demand; sizes are compared at once, from the file headers.
+    """Training layers, read on demand as read-only arrays and kept decoded.
 
-    They are kept decoded: the latest ones in memory, or, where `decoded` is given, as many as it has room for on disk.
+    Args:
+        files: their sizes are compared here, from the headers.
+        cache_mb: room in memory for the most recently used layers, MB (2**20 bytes).
+        decoded: a cache on disk, used instead of that in memory.
 
-    The arrays are read-only, because they are handed out again.
-    A DataError names both files when foreground and alpha differ in size.
+    Raises:
+        DataError: foreground and alpha differ in size, or are too narrow to crop; the message names both files.
     """
 
     def __init__(self, files: Sequence[LayerFile], cache_mb: int, decoded: Decoded | None = None) -> None:
         for file in files:
             headers = {path: read_header(path) for path in file[1:]}
             check_together(headers)
-            _refuse_strips(headers)
+            _refuse_narrow(headers)
         self._files = files
         self._decoded = decoded
         self._room = cache_mb * 2**20  # bytes
@@ -69,7 +71,7 @@ class LayerFiles:
             layer = Layer(file.name, self._decoded(file.foreground, read_colour), self._decoded(file.alpha, read_grey))
         check_sizes({file.foreground: layer.foreground.shape[:2], file.alpha: layer.alpha.shape})
         if isinstance(layer.foreground, np.memmap):
-            return layer  # the system keeps it in memory, for all processes at once
+            return layer  # the page cache keeps it, for all processes at once
         layer.foreground.flags.writeable = layer.alpha.flags.writeable = False
         self._cache[index] = layer
         self._room -= _bytes(layer)
@@ -79,10 +81,7 @@ class LayerFiles:
 
 
 class PictureFiles:
-    """Background pictures read on demand.
-
-    Not kept in memory: a paper-scale run draws each of 80,000 about once an epoch.
-    """
+    """Background images, read on demand; not cached: a paper-scale run draws each of 80,000 about once per epoch."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
@@ -98,7 +97,7 @@ class PictureFiles:
 
 
 class CompositeFiles:
-    """Test cases read on demand; their sizes are compared at once, from the file headers."""
+    """Test cases, read on demand; their sizes are compared here, from the headers."""
 
     def __init__(self, files: Sequence[CompositeFile]) -> None:
         for file in files:
@@ -114,9 +113,9 @@ class CompositeFiles:
 
 
 def checksum(root: Path, files: Sequence[CompositeFile]) -> str:
-    """SHA-256 of test cases: of the lines that `sha256sum` prints for their files.
+    """Return the SHA-256 of the lines that `sha256sum` prints for the files of test cases.
 
-    Each file counts once, under its path from `root`, in the order of those paths.
+    Each file counts once, under its path relative to `root`; lines are sorted by path.
     """
     paths = {path.relative_to(root).as_posix(): path for file in files for path in file[1:]}
     total = hashlib.sha256()
@@ -126,7 +125,7 @@ def checksum(root: Path, files: Sequence[CompositeFile]) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's contents. Raises DataError if it cannot be read."""
+    """Return the SHA-256 of a file's contents. Raises DataError if it cannot be read."""
     try:
         return sha256(path)
     except OSError as error:
@@ -134,7 +133,7 @@ def file_sha256(path: Path) -> str:
 
 
 def dataset_root(cfg: DatasetConfig, expected: str) -> Path:
-    """The folder of a dataset; `expected` says in words what has to lie there."""
+    """Return the folder of a dataset. Raises DataError if it is missing; `expected` completes "the folder that ..."."""
     if cfg.root is None:
         raise DataError(f"dataset {cfg.name} has no root: set it to the folder that {expected}")
     root = user_path(cfg.root).absolute()
@@ -144,7 +143,7 @@ def dataset_root(cfg: DatasetConfig, expected: str) -> Path:
 
 
 def places(folder: Path) -> list[Path]:
-    """The folders that a path leads to, where a part `*` stands for every folder in its place."""
+    """Return the existing folders that match a path, in which a part `*` matches every folder."""
     if "*" not in folder.parts:
         return [folder] if folder.is_dir() else []
     base = _base(folder)
@@ -152,17 +151,19 @@ def places(folder: Path) -> list[Path]:
 
 
 def first_folder(parent: Path, names: Sequence[str]) -> Path:
-    """The first of `names` below `parent` that leads to a folder (see `places`); the very first if none does."""
+    """Return the first of `names` below `parent` that exists (see `places`); the first of all if none does."""
     folders = [parent / name for name in names]
     return next((folder for folder in folders if places(folder)), folders[0])
 
 
 def find_images(folder: Path, suffixes: Collection[str] = SUFFIXES, otherwise: str = "") -> dict[str, Path]:
-    """Images of a folder (see `places`) by name without suffix, sorted by that name.
+    """Return the images of a folder (see `places`) by name without suffix, sorted by name.
 
-    otherwise: what to do where there is none, for the message.
+    Args:
+        otherwise: advice that ends the message if there is none.
 
-    Raises DataError if the folder is missing, holds no image, or two of one name.
+    Raises:
+        DataError: the folder is missing, holds no image, or two of the same name.
     """
     advice = f": {otherwise}" if otherwise else ""
     found = places(folder)
@@ -182,9 +183,10 @@ def find_images(folder: Path, suffixes: Collection[str] = SUFFIXES, otherwise: s
 
 
 def read_names(path: Path, repeats: bool = False) -> list[str]:
-    """Names of a list file, one a line, without the suffix of an image; blank lines are skipped.
+    """Return the names in a list file, one per line, without image suffixes; blank lines are skipped.
 
-    Raises DataError for a file that cannot be read or holds no name, or one twice unless `repeats`.
+    Raises:
+        DataError: the file cannot be read, holds no name, or, unless `repeats`, one twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -194,17 +196,17 @@ def read_names(path: Path, repeats: bool = False) -> list[str]:
     twice = [] if repeats else sorted(name for name, count in Counter(names).items() if count > 1)
     if not names or twice:
         found = f"names {some(twice)} more than once" if twice else "holds no name"
-        raise DataError(f"the list {path} {found}; expected are image names, one a line")
+        raise DataError(f"the list {path} {found}; expected image names, one per line")
     return names
 
 
 def without_suffix(name: str) -> str:
-    """A file name without its image suffix; other dots belong to the name."""
+    """Remove the image suffix of a file name; other dots belong to the name."""
     return Path(name).stem if name.lower().endswith(SUFFIXES) else name
 
 
 def require(names: Iterable[str], present: Collection[str], folder: Path, wanted_by: str) -> None:
-    """Raise DataError unless `present`, the image names of `folder`, has all `names`."""
+    """Raise DataError unless `present`, the image names of `folder`, include all `names`."""
     missing = [name for name in names if name not in present]
     if missing:
         raise DataError(
@@ -221,52 +223,52 @@ def check_sizes(sizes: Mapping[Path, tuple[int, ...]]) -> None:
 
 
 def check_together(headers: Mapping[Path, Header]) -> None:
-    """Raise DataError unless images that belong together have one size, and none is turned against another."""
+    """Raise DataError unless images that belong together have the same size and EXIF orientation."""
     check_sizes({path: header[:2] for path, header in headers.items()})
     if len({header.orientation for header in headers.values()}) > 1:
         found = ", ".join(f"{path} has {header.orientation}" for path, header in headers.items())
         raise DataError(
-            f"{found} as EXIF orientation (1: shown as stored): these belong together, and pixels are taken as they "
-            "are stored: save them as they are to be shown, without that mark"
+            f"{found} as EXIF orientation (1: shown as stored), but these belong together, and pixels are used as they "
+            "are stored: save them as they should be shown, without an orientation"
         )
 
 
-def _refuse_strips(headers: Mapping[Path, Header]) -> None:
-    """A picture narrower than a crop is enlarged as a whole: a strip would fill any memory."""
+def _refuse_narrow(headers: Mapping[Path, Header]) -> None:
+    """Raise DataError for a strip: an image narrower than a crop is enlarged, which would fill the memory."""
     for path, (height, width, _) in headers.items():
-        if max(height, width) > STRIP * min(height, width):
+        if max(height, width) > LONGEST_ASPECT * min(height, width):
             raise DataError(
-                f"{path} is {width} x {height} pixels (width x height), more than {STRIP} times as long as wide: a "
-                "foreground as narrow as that cannot be cropped; cut it into pieces, or leave it out"
+                f"{path} is {width} x {height} pixels (width x height), more than {LONGEST_ASPECT} times as "
+                "long as wide, and cannot be cropped: cut it into pieces, or leave it out"
             )
 
 
 def limited(files: list[File], limit: int | None) -> list[File]:
-    """The first `limit` of the files; None: all."""
+    """Return the first `limit` files; None: all."""
     if limit is not None and limit < 1:
         raise DataError(f"a limit of {limit} leaves nothing to use: give at least 1, or null for all")
     return files[:limit]
 
 
 def missing_folder(folder: Path) -> str:
-    """Words for a folder that is not there: its name, and what lies where it was looked for."""
+    """Describe a missing folder: its name, and what its nearest existing parent holds."""
     parent = next(parent for parent in folder.parents if parent.is_dir())
     return f"there is no folder {folder}; {parent} holds {contents(parent)}"
 
 
 def contents(folder: Path) -> str:
-    """Words for what a folder (see `places`) holds."""
+    """List what a folder (see `places`) holds."""
     return some(sorted(path.name for place in places(folder) for path in place.iterdir()))
 
 
 def some(names: Sequence[str], shown: int = 8) -> str:
-    """The first few names and how many more there are."""
+    """List the first few names, and count the rest."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more if names else "nothing"
 
 
 def _base(folder: Path) -> Path:
-    """The part of a path before its first `*`; all of it where there is none."""
+    """Return the part of a path before its first `*`, or all of it."""
     parts = folder.parts
     return Path(*parts[: parts.index("*")]) if "*" in parts else folder
 

@@ -1,4 +1,9 @@
-"""Image files: 8-bit pixels as they are stored, or an error that names the file."""
+"""Read and write image files: 8-bit pixels as they are stored, or an error that names the file.
+
+Pillow decodes every image. The released program composes Composition-1k from what Pillow reads, so a second decoder
+could only disagree with it. Pillow also reports a truncated JPEG, which OpenCV before version 5 fills with grey; on
+whole JPEG files the two give the same pixels.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,48 +14,54 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms
 
-from a2u.data.sampling.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from a2u.errors import DataError
 from a2u.files import replacing
+from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-
-# Grey stored in three channels of a JPEG may come back a little coloured.
-JPEG_GREY_TOLERANCE = 3
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # of the contents, whatever the name says
+JPEG_GREY_TOLERANCE = 3  # grey stored in three channels of a JPEG may come back slightly coloured
 
 
 def read_colour(path: Path) -> np.ndarray:
-    """Colours of a file, (H, W, 3) uint8 RGB; a grey file gives three equal channels.
+    """Return the colours of an image, (H, W, 3) uint8 RGB; a grey image gives three equal channels.
 
-    Raises DataError for a file that is missing, truncated, transparent or not 8 bits a channel.
+    Raises:
+        DataError: the file is missing, damaged, transparent or has more than 8 bits a channel.
     """
-    pixels = _read(path)
-    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
+    with opened(path) as image:
+        return _opaque_colours(path, image)
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """Grey values of a file, (H, W) uint8; grey stored as RGB is accepted.
+    """Return the grey values of an image, (H, W) uint8; grey stored as RGB is accepted.
 
-    Raises DataError as `read_colour` does, and for a file whose channels differ.
+    Raises:
+        DataError: as for `read_colour`, or the channels differ.
     """
-    pixels = _read(path)
-    if pixels.ndim == 2:
-        return pixels
+    with opened(path) as image:
+        if image.mode in ("1", "L"):
+            return np.array(image.convert("L"))
+        pixels = _opaque_colours(path, image)
     difference = int(np.ptp(pixels, axis=2).max())
     if difference > (0 if path.suffix.lower() == ".png" else JPEG_GREY_TOLERANCE):
         raise DataError(
-            f"{path} is coloured (red, green and blue differ by up to {difference}); "
-            "an alpha matte or a trimap is grey: check whether the right file lies there"
+            f"{path} is coloured (red, green and blue differ by up to {difference}), but an alpha matte or a trimap "
+            "is grey: check that it is the right file"
         )
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
 
 def read_trimap(path: Path) -> np.ndarray:
-    """Trimap of a file, (H, W) uint8 of 0, 128 and 255; any other value is a DataError."""
+    """Return a trimap, (H, W) uint8 of 0, 128 and 255.
+
+    Raises:
+        DataError: as for `read_grey`, or the file holds another value.
+    """
     trimap = read_grey(path)
     values = set(np.flatnonzero(np.bincount(trimap.ravel(), minlength=256)).tolist())
     others = sorted(values - {BACKGROUND, UNKNOWN, FOREGROUND})
@@ -63,68 +74,13 @@ def read_trimap(path: Path) -> np.ndarray:
     return trimap
 
 
-class Header(NamedTuple):
-    """What an image file says of itself."""
-
-    height: int  # pixels, as stored
-    width: int
-    # Of EXIF: how viewers turn it; 1, also where it says nothing that is known: not at all. 1 of every TIFF, which PIL
-    # and OpenCV turn themselves.
-    orientation: int
-
-
-def read_header(path: Path) -> Header:
-    """The header of an image file, of which nothing is decoded; DataError if it has none, or far too many pixels."""
-    with _opened(path) as image:
-        exif = Image.Image.getexif(image)  # PNG's own one decodes the picture to look behind it
-        orientation = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
-        return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image file of which nothing is decoded yet. Whatever PIL raises inside becomes a DataError."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is damaged or not an image: copy or download it again") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # PIL's of a damaged file are of a dozen types
-        raise DataError(f"{path} is damaged ({error}): copy or download it again") from error
-
-
-TURNS = {  # EXIF orientation -> what makes the picture of the stored pixels
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def read_upright(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-    """What `read` gives of a file, turned and mirrored as viewers show it (EXIF orientation).
-
-    Raises DataError as `read` and `read_header` do.
-    """
-    pixels, turn = read(path), TURNS.get(read_header(path).orientation)
-    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
-
-
 def read_srgb(path: Path) -> np.ndarray:
-    """As `read_colour`, converted to sRGB where the file has another colour profile of red, green and blue.
+    """Read an image as `read_colour` does and convert it to sRGB if it has another RGB colour profile.
 
-    A damaged profile is passed over with a warning; profiles of grey and CMYK files are passed over.
+    A damaged profile is ignored with a warning; profiles of grey and CMYK images are ignored silently.
     """
-    pixels = read_colour(path)
-    with _opened(path) as image:
-        data = image.info.get("icc_profile")
+    with opened(path) as image:
+        pixels, data = _opaque_colours(path, image), image.info.get("icc_profile")
     if not data:
         return pixels
     try:
@@ -138,72 +94,118 @@ def read_srgb(path: Path) -> np.ndarray:
         return pixels
 
 
-def _read(path: Path) -> np.ndarray:
-    """Pixels of a file: (H, W) grey or (H, W, 3) RGB, uint8."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    pixels = None if _truncated_jpeg(data) else _decode(data)
-    if pixels is None and data[4:8] == b"ftyp":  # of HEIC, AVIF and films
-        raise DataError(f"{path} is of a kind that cannot be read here, such as HEIC: convert it to PNG or JPEG")
-    if pixels is None:
-        raise DataError(
-            f"{path} ({len(data)} bytes) is damaged or not an image that can be read: copy or download it again, or "
-            "convert it to PNG or JPEG"
-        )
-    if pixels.dtype != np.uint8:
-        raise DataError(f"{path} has {8 * pixels.itemsize} bits a channel; convert it to 8 bits a channel")
-    if pixels.ndim == 2:
-        return pixels
-    colours, opacity = pixels[..., :3], pixels[..., 3:]
-    if (opacity < 255).any():
-        raise DataError(
-            f"{path} has transparent pixels; colours and alpha are expected in files of their own: "
-            "save it without transparency"
-        )
-    return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+class Header(NamedTuple):
+    """What the header of an image file states."""
+
+    height: int  # pixels, as stored
+    width: int
+    orientation: int  # EXIF, 1 to 8; 1 (as stored) also for unknown values and for TIFF, which Pillow turns itself
 
 
-def _decode(data: bytes) -> np.ndarray | None:
-    # From memory, because cv2.imread does not find every non-ASCII name on every system.
-    # Unchanged: no EXIF rotation (foreground and alpha must stay aligned), no silent 16 to 8 bits.
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise
-        return None
+def read_header(path: Path) -> Header:
+    """Read the header of an image file without decoding it.
 
-
-def _truncated_jpeg(data: bytes) -> bool:
-    """Whether a JPEG stops before its end marker; OpenCV before 5 fills the rest with grey.
-
-    The end marker of an embedded preview stands before the last start of scan. Behind the picture, as in the film that
-    phones append, the bytes of either may stand by chance: then PIL decodes, and refuses what is cut short.
+    Raises:
+        DataError: the file has no valid header, far too many pixels, or more than 8 bits a channel.
     """
-    if not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda"):
-        return False
+    with opened(path, header_only=True) as image:
+        exif = Image.Image.getexif(image)  # the PNG plugin's own getexif decodes the image
+        orientation = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
+        return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
+
+
+TRANSPOSE = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_upright(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+    """Read an image with `read`, then rotate and flip it by its EXIF orientation, as viewers do.
+
+    Raises:
+        DataError: as for `read` and `read_header`.
+    """
+    pixels, transpose = read(path), TRANSPOSE.get(read_header(path).orientation)
+    return pixels if transpose is None else np.array(Image.fromarray(pixels).transpose(transpose))
+
+
+@contextmanager
+def opened(path: Path, header_only: bool = False) -> Iterator[Image.Image]:
+    """Open an image file without decoding it; an error of Pillow inside the block becomes a DataError.
+
+    Args:
+        header_only: the pixels will not be used, so the checksums of a PNG file, which cover them, are not verified.
+
+    Raises:
+        DataError: the file is missing, damaged, not an image, far too large, or has more than 8 bits a channel.
+    """
     try:
-        Image.open(BytesIO(data), formats=["JPEG", "MPO"]).load()
-    except MemoryError:
+        if not header_only:
+            with Image.open(path, formats=FORMATS) as image:
+                image.verify()  # Pillow decodes a PNG without looking at its checksums; no image can be used after this
+        with Image.open(path, formats=FORMATS) as image:
+            _refuse_more_than_8_bits(path, image)
+            yield image
+    except (DataError, MemoryError):
         raise
-    except Exception:  # PIL's of a damaged file are of a dozen types
-        return True
-    return False
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} cannot be used ({error}): make it smaller, or copy or download it again") from error
+    except Exception as error:  # Pillow raises a dozen types for a damaged file
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(_not_readable(path)) from error
+
+
+def _refuse_more_than_8_bits(path: Path, image: Image.Image) -> None:
+    """Pillow reduces 16-bit colours to 8 bits silently: only the raw mode of the pixels still says so."""
+    tiles = getattr(image, "tile", None) or []
+    raw_modes = [str(args[0] if isinstance(args, tuple) else args) for *_, args in tiles]
+    if image.mode.startswith("I;16") or any(mode.endswith((";16B", ";16L", ";16N")) for mode in raw_modes):
+        bits = 16
+    elif image.mode in ("I", "F"):
+        bits = 32
+    else:
+        return
+    raise DataError(f"{path} has {bits} bits a channel; convert it to 8 bits a channel")
+
+
+def _opaque_colours(path: Path, image: Image.Image) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB; raise DataError for transparent pixels."""
+    if "A" in image.getbands() or "transparency" in image.info:
+        opacity = np.asarray(image.convert("RGBA").getchannel("A"))
+        if opacity.min() < 255:
+            raise DataError(
+                f"{path} has transparent pixels, but colours and alpha are expected in separate files: "
+                "save it without transparency"
+            )
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # converting to the same mode copies
+
+
+def _not_readable(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] == b"ftyp":  # HEIC and films; AVIF where Pillow lacks it
+        return f"{path} is of a kind that cannot be read here, such as HEIC: convert it to PNG or JPEG"
+    return (
+        f"{path} is damaged or not an image that can be read ({path.stat().st_size} bytes): copy or download it again, "
+        "or convert it to PNG or JPEG"
+    )
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write (H, W) uint8 as a grey PNG, (H, W, 3) RGB as a coloured one, (H, W, 4) RGBA as one with transparency.
-
-    The file appears whole or not at all.
-    """
+    """Write (H, W), (H, W, 3) RGB or (H, W, 4) RGBA uint8 as a PNG file, which appears whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(encode_png(image))
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """The bytes of a PNG file: grey of (H, W) uint8, coloured of (H, W, 3) RGB, transparent of (H, W, 4) RGBA."""
+    """Return the bytes of a PNG file of (H, W), (H, W, 3) RGB or (H, W, 4) RGBA uint8."""
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     return cv2.imencode(".png", image)[1].tobytes()

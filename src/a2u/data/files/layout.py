@@ -1,13 +1,14 @@
-"""Datasets in two parts: layers to train on, composites to test on. Their folder names are data, see adobe.py."""
+"""Read datasets of two parts, training layers and test composites, in folders named by a `Layout` (see adobe.py)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from a2u.config import Split, TwoPartConfig
 from a2u.data.files.disk_cache import Decoded
 from a2u.data.files.folders import (
     CompositeFile,
@@ -27,9 +28,10 @@ from a2u.data.files.folders import (
     require,
 )
 from a2u.data.files.images import read_grey
-from a2u.data.types import MattingData
+from a2u.data.types import MattingData, MattingDatasetConfig
 from a2u.errors import DataError
 from a2u.files import user_path
+from a2u.settings import field
 
 Names = tuple[str, ...]
 
@@ -38,30 +40,65 @@ Names = tuple[str, ...]
 class Layout:
     """Folders and lists of a dataset below its root, and how many files the released one has.
 
-    Of several names the first that is there counts; a part `*` stands for every folder in its place.
+    Of several names the first that exists is used; a part `*` matches every folder in its place.
     """
 
-    training: str  # the two parts
+    training: str
     test: str
-    foregrounds: Names  # in either part
+    foregrounds: Names  # in both parts
     alphas: Names
     backgrounds: Names  # in the training part
     merged: Names  # in the test part: the composites
     trimaps: Names
-    foreground_list: Names  # in the test part: what the composites are made from
+    foreground_list: Names  # in the test part: what the composites are composed from
     background_list: Names
     test_backgrounds: Names
-    training_foregrounds: int  # released counts
+    training_foregrounds: int  # counts of the released files
     test_foregrounds: int
     composites: int
 
 
-def build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
-    """Find the files; folders, names and the sizes of test cases are checked here, before any use.
+class Split(Enum):
+    """Whose foregrounds are trained on: those of the training part, or of the test part as well (Table 6)."""
 
-    A root without the training part evaluates only: its layers and backgrounds are None.
-    Raises DataError that names the folder or files at fault.
-    """
+    train = 1
+    all = 2
+
+
+@dataclass
+class TwoPartConfig(MattingDatasetConfig):
+    """Layers to train on and composites to test on, in folders. Paths are taken from root, or are absolute."""
+
+    train_list: str | None = field(
+        None, "text file with the foregrounds of the training part, one name per line; null: all, sorted"
+    )
+    test_list: str | None = field(
+        None, "likewise composites of the test part, or foregrounds for all of theirs; null: all, sorted"
+    )
+    backgrounds: str | None = field(
+        None, "folder of background pictures; null: train2014 in the training part, else bg"
+    )
+    split: Split = field(
+        Split.train, "foregrounds to train on; all: every foreground of the test part too", added_later=True
+    )
+    cache_mb: int = field(1024, "decoded training layers kept in memory, per process", least=0, identity=False)
+    decoded: str | None = field(
+        None, "folder for decoded training layers, shared by processes; null: none", identity=False
+    )
+    decoded_mb: int = field(16384, "kept there at most", least=0, identity=False)
+
+    layout: ClassVar[Layout]
+
+    def build(self) -> MattingData:
+        """Find the files; folders, names and the sizes of test cases are checked here, before any use.
+
+        A root without the training part evaluates only: its layers and backgrounds are None.
+        Raises DataError that names the folder or files at fault.
+        """
+        return _build(self, self.layout)
+
+
+def _build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
     root = dataset_root(cfg, f"holds {layout.training} and {layout.test}")
     training, test = root / layout.training, root / layout.test
     if not test.is_dir():
@@ -79,7 +116,7 @@ def build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
     decoded = Decoded(user_path(cfg.decoded), cfg.decoded_mb) if cfg.decoded is not None else None
     return MattingData(
         layers=LayerFiles(layers, cfg.cache_mb, decoded) if layers else None,
-        layer_names=_told_apart(layers, composites, layout.training),
+        layer_names=_distinct_names(layers, composites, layout.training),
         backgrounds=PictureFiles(list(backgrounds(root, layout, cfg.backgrounds).values())) if layers else None,
         test=CompositeFiles(composites),
         test_names=[composite.name for composite in composites],
@@ -88,7 +125,7 @@ def build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
 
 
 def layers_of_test_part(root: Path, layout: Layout) -> list[LayerFile]:
-    """The foregrounds of the test part, for training on all data. Raises DataError if they are not there."""
+    """Return the layers of the test part, for training on all data. Raises DataError if they are missing."""
     folder = first_folder(root / layout.test, layout.foregrounds)
     if not places(folder):
         raise DataError(
@@ -99,7 +136,7 @@ def layers_of_test_part(root: Path, layout: Layout) -> list[LayerFile]:
 
 
 def backgrounds(root: Path, layout: Layout, folder: str | None) -> dict[str, Path]:
-    """Pictures of the background folder `folder`, None: of the layout's. Raises DataError if there are none."""
+    """Return the background images in `folder`; None: in the layout's. Raises DataError if there are none."""
     if folder is not None:
         return find_images(root / user_path(folder))
     training = root / layout.training
@@ -113,30 +150,27 @@ def backgrounds(root: Path, layout: Layout, folder: str | None) -> dict[str, Pat
 
 
 def merged(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
-    """The folder of the composites, and its images. Raises DataError if there are none."""
+    """Return the folder of the composites and its images. Raises DataError if there are none."""
     folder = first_folder(root / layout.test, layout.merged)
     return folder, find_images(folder, (".png",), "`python scripts/data.py compose` makes the composites")
 
 
 def trimaps(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
-    """The folder of the trimaps, and its images. Raises DataError if there are none."""
+    """Return the folder of the trimaps and its images. Raises DataError if there are none."""
     folder = first_folder(root / layout.test, layout.trimaps)
     advice = "where none were released, `python scripts/data.py compose --trimaps` makes them"
     return folder, find_images(folder, (".png",), advice)
 
 
 def alpha_names(composites: Iterable[str], alphas: Iterable[str]) -> dict[str, str]:
-    """The alpha of every composite, by name.
-
-    The released rule: one alpha serves all composites of a foreground. Without it, each has its own.
-    """
+    """Return the name of every composite's alpha: that of its foreground (the released rule), or else its own."""
     present = set(alphas)
     found = {name: foreground_of(name) for name in composites}
     return found | {name: name for name in found if found[name] not in present and name in present}
 
 
 def foreground_of(composite: str) -> str:
-    """Name of the foreground of the composite <foreground>_<k>."""
+    """Return the foreground's name of a composite <foreground>_<k>."""
     foreground, _, number = composite.rpartition("_")
     return foreground if number.isdecimal() else composite
 
@@ -146,7 +180,7 @@ def _layers(root: Path, layout: Layout, part: str, list_file: str | None) -> lis
     foregrounds, alphas = find_images(folder), find_images(alpha_folder)
     if list_file is None:
         names = list(foregrounds)
-        # An alpha without its foreground shows a copy that is not complete.
+        # An alpha without its foreground is a sign of an incomplete copy.
         require(alphas, foregrounds, folder, str(alpha_folder.relative_to(root)))
     else:
         names = read_names(root / user_path(list_file))
@@ -174,7 +208,7 @@ def _composites(root: Path, layout: Layout, list_file: str | None) -> list[Compo
 
 
 def _listed(names: list[str], images: list[str]) -> list[str]:
-    """Names of composites, where a list may name a foreground for all its composites."""
+    """Return the listed composites; a list may name a foreground for all its composites."""
     listed: list[str] = []
     for name in names:
         composites = [image for image in images if foreground_of(image) == name]
@@ -182,11 +216,11 @@ def _listed(names: list[str], images: list[str]) -> list[str]:
     return list(dict.fromkeys(listed))
 
 
-def _told_apart(layers: Sequence[LayerFile], composites: Sequence[CompositeFile], training: str) -> list[str]:
-    """Names of the layers; one that has a test foreground's name but another alpha becomes <training>/<name>.
+def _distinct_names(layers: Sequence[LayerFile], composites: Sequence[CompositeFile], training: str) -> list[str]:
+    """Return the layers' names, <training>/<name> for one with a test foreground's name but another alpha.
 
-    Distinctions-646 names eight of its training foregrounds as it names test foregrounds (test_3, ...); only a picture
-    that is in both parts may raise the warning that a network was tested on what it was trained on.
+    Eight training foregrounds of Distinctions-646 are named like test foregrounds (test_3, ...). The warning that a
+    network was trained on a test image must be for real duplicates only.
     """
     tested = {composite.alpha.stem: composite.alpha for composite in composites}
     return [
@@ -196,7 +230,7 @@ def _told_apart(layers: Sequence[LayerFile], composites: Sequence[CompositeFile]
 
 
 def _differ(first: Path, second: Path) -> bool:
-    """Whether two alphas are not of one picture, saved twice: a JPEG of it is off by less than a grey level."""
+    """Return whether two alphas differ by more than JPEG compression, which is below one grey level on average."""
     if first == second:
         return False
     one, other = read_grey(first), read_grey(second)

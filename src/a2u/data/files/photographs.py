@@ -1,4 +1,4 @@
-"""A user's own photographs, each with a trimap or a rough mask: found by name, read as viewers show them."""
+"""Find a user's photographs and their trimaps or rough masks by name, and read them as viewers show them."""
 
 import logging
 from collections import Counter
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from glob import glob, has_magic
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -18,24 +17,24 @@ from a2u.files import user_path
 
 log = logging.getLogger(__name__)
 
-# Endings that are looked for: those that PIL and OpenCV, as they are installed, both know.
+# Endings that are searched for; Pillow can be installed without AVIF.
 ENDINGS = tuple(
-    suffix
-    for suffix in (*SUFFIXES, ".webp", ".tif", ".tiff", ".bmp", ".avif")
-    if suffix in Image.registered_extensions() and cv2.haveImageWriter(f"a{suffix}")
+    ending
+    for ending in (*SUFFIXES, ".webp", ".tif", ".tiff", ".bmp", ".avif")
+    if ending in Image.registered_extensions()
 )
 
 
 def find_together(given: Mapping[str, str]) -> dict[str, dict[str, Path]]:
-    """Files that belong together: by the name of the first kind's, without suffix, the file of each kind.
+    """Return the files that belong together, by the name of the first kind's file without suffix.
 
-    Single files belong together whatever they are called; of folders and patterns, files of one name do.
+    Single files belong together whatever their names; in folders and patterns, files of the same name do.
 
     Args:
         given: kind -> a file, a folder, or a pattern such as photos/*.jpg.
 
     Raises:
-        DataError: nothing is there, or a file of the first kind has no partner of another.
+        DataError: nothing was found, or a file of the first kind has no partner of another.
     """
     found = {kind: _files(kind, text) for kind, text in given.items()}
     first, *others = found
@@ -48,34 +47,34 @@ def find_together(given: Mapping[str, str]) -> dict[str, dict[str, Path]]:
 
 
 def _files(kind: str, text: str) -> dict[str, Path]:
-    """Image files by name without suffix, sorted; what else is there is told. Raises as find_together does."""
+    """Return image files by name without suffix, sorted; warn about other files. Raises as `find_together` does."""
     path = user_path(text)
     if path.is_dir():
         images = find_images(path, ENDINGS, "convert pictures of other kinds to PNG or JPEG")
-        _tell_others(kind, text, path.iterdir())
+        _warn_about_others(kind, text, path.iterdir())
         return images
     if path.is_file():
         return {path.stem: path}
     if not has_magic(str(path)):
         folder = path.absolute().parent
         near = f"; {missing_folder(folder)}" if not folder.is_dir() else ""
-        raise DataError(f"{kind}={text} is no file and no folder{near}: check the name")
+        raise DataError(f"{kind}={text} is neither a file nor a folder{near}: check the name")
     matches = sorted(Path(match) for match in glob(str(path), recursive=True))
     images = {}
     for match in matches:
         if match.suffix.lower() not in ENDINGS:
             continue
         if match.stem in images:
-            raise DataError(f"{kind}={text} finds both {images[match.stem]} and {match}: names have to differ")
+            raise DataError(f"{kind}={text} finds both {images[match.stem]} and {match}: names must differ")
         images[match.stem] = match
     if not images:
         raise DataError(f"{kind}={text} finds no image ({', '.join(ENDINGS)}): check the pattern")
-    _tell_others(kind, text, matches)
+    _warn_about_others(kind, text, matches)
     return images
 
 
-def _tell_others(kind: str, text: str, paths: Iterable[Path]) -> None:
-    """Say how many of the files are passed over, and how they end."""
+def _warn_about_others(kind: str, text: str, paths: Iterable[Path]) -> None:
+    """Warn how many files are skipped, by ending."""
     others = Counter(
         path.suffix.lower() or "no ending"
         for path in paths
@@ -83,18 +82,18 @@ def _tell_others(kind: str, text: str, paths: Iterable[Path]) -> None:
     )
     if others:
         endings = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
-        log.warning("%s=%s: %d file(s) of other kinds are passed over: %s.", kind, text, others.total(), endings)
+        log.warning("%s=%s: %d file(s) of other kinds are skipped: %s.", kind, text, others.total(), endings)
 
 
 def read_photograph(files: Mapping[str, Path], erode: int, dilate: int) -> tuple[np.ndarray, np.ndarray]:
-    """A photograph and its trimap, both turned as viewers show them.
+    """Read a photograph and its trimap, both rotated by their EXIF orientation.
 
     Args:
         files: "image", and "trimap" or "mask".
         erode, dilate: for a mask, as in `trimap_from_mask`.
 
     Returns:
-        (H, W, 3) uint8 sRGB, and (H, W) uint8 of 0, 128, 255.
+        (H, W, 3) uint8 sRGB and (H, W) uint8 of 0, 128, 255.
 
     Raises:
         DataError: a file cannot be used, or the two differ in size.

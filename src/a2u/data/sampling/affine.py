@@ -1,6 +1,6 @@
-"""Maps of pixel coordinates: (2, 3) float64 matrices that take (x, y, 1) to (x, y).
+"""Affine maps of pixel coordinates: (2, 3) float64 matrices that take (x, y, 1) to (x, y).
 
-Pixel (x, y) is the point (x, y), as in OpenCV.
+The centre of pixel (x, y) is the point (x, y), as in OpenCV.
 """
 
 import math
@@ -8,25 +8,26 @@ import math
 import cv2
 import numpy as np
 
-from a2u.config import SampleConfig
+from a2u.data.sampling.settings import SampleConfig
 
 
 def after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The map that does `first`, then `second`."""
+    """Compose two maps: `first`, then `second`."""
     both = second[:, :2] @ first
     both[:, 2] += second[:, 2]
     return both
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:
+    """Invert a map."""
     return cv2.invertAffineTransform(matrix)
 
 
 def resizing(old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
-    """From the pixels of a picture resized from `old` to `new` (height, width) back to those of the old one.
+    """Map the pixels of an image resized from `old` to `new` (height, width) back to those of the old one.
 
-    OpenCV's nearest neighbour takes pixel floor(x * scale), scale being p/q in lowest terms. That is x * scale less
-    (1 - 1/q) / 2, rounded.
+    OpenCV's nearest neighbour reads pixel floor(x * scale), scale = p/q in lowest terms, which equals
+    round(x * scale - (1 - 1/q) / 2).
     """
     (old_height, old_width), (height, width) = old, new
     x_offset = (math.gcd(old_width, width) / width - 1) / 2
@@ -35,16 +36,16 @@ def resizing(old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
 
 
 def mirror(width: int) -> np.ndarray:
-    """Exchanges left and right of a picture; its own inverse."""
+    """Flip an image of this width horizontally; its own inverse."""
     return np.array([[-1.0, 0, width - 1], [0, 1, 0]])
 
 
 def random_affine(height: int, width: int, rng: np.random.Generator, cfg: SampleConfig) -> np.ndarray:
-    """A map about the centre of a picture: flip, scale, rotation, then shear.
+    """Draw a map about the centre of an image: flip, scale, rotation, then shear.
 
-    Each axis is flipped with probability 1/2 and scaled on its own. The rotation is left out where
-    the longer side is below `cfg.rotation_min_side`. The shear turns the horizontal coordinate
-    further than the vertical one (as in the released program).
+    Each axis is flipped with probability 1/2 and scaled independently. There is no rotation if the longer side is
+    below `cfg.rotation_min_side`. The shear is added to the rotation in the row of the matrix
+    that gives x, as released.
 
     Returns:
         (2, 3) float64, from old to new pixel coordinates (x, y).
@@ -53,8 +54,8 @@ def random_affine(height: int, width: int, rng: np.random.Generator, cfg: Sample
     angle = math.radians(rng.uniform(-reach, reach))
     shear = math.radians(rng.uniform(-cfg.shear, cfg.shear))
     x_scale, y_scale = (rng.uniform(cfg.scale_min, cfg.scale_max) * (-1 if rng.random() < 0.5 else 1) for _ in "xy")
-    # The columns of the matrix: where the unit steps in x and in y go.
+    # The columns of the matrix are the images of the unit vectors in x and in y.
     xx, xy = math.cos(angle + shear) * x_scale, -math.sin(angle + shear) * y_scale
     yx, yy = math.sin(angle) * x_scale, math.cos(angle) * y_scale
-    x, y = (width - 1) / 2, (height - 1) / 2  # the centre stays
+    x, y = (width - 1) / 2, (height - 1) / 2  # the centre is fixed
     return np.array([[xx, xy, x - xx * x - xy * y], [yx, yy, y - yx * x - yy * y]])

@@ -1,4 +1,4 @@
-"""Where a picture is cropped: about a random unknown pixel, in principle. The background is cropped alike."""
+"""Crop a foreground around a random unknown pixel, and the background at the same place."""
 
 import math
 from typing import NamedTuple
@@ -7,48 +7,44 @@ import cv2
 import numpy as np
 
 from a2u.data.sampling.lazy_layer import View, Window
-from a2u.data.sampling.trimaps import UNKNOWN, is_unknown, trimap_from_alpha
+from a2u.data.sampling.trimaps import is_unknown, trimap_from_alpha
+from a2u.network_input import UNKNOWN
 
-# A crop has to be among this many unknown pixels, or it is taken anywhere (released program).
-FEWEST_CENTRES = 10
-# A picture too small for the crop is enlarged until its shorter side is this many crops long.
-ENLARGED_SIDE = 1.1
-# Trying a place takes about as long as so many pixels of a trimap.
-PIXELS_OF_A_TRY = 2000
-# Pixels beside a point that cubic interpolation reads.
-CUBIC_REACH = 2
-# Enlarged beyond this a background is a few flat blocks, which are looked up: interpolating them would fill any memory.
-LARGEST_FACTOR = 256
+FEWEST_CENTRES = 10  # with fewer unknown pixels to centre a crop on, it is placed anywhere (released program)
+ENLARGED_SIDE = 1.1  # crops; an image too small for a crop is enlarged until its shorter side has this length
+PIXELS_PER_TRY = 2000  # testing one pixel takes about as long as computing this many pixels of a trimap
+CUBIC_REACH = 2  # pixels on each side that cubic interpolation reads
+LARGEST_FACTOR = 256  # a background enlarged further becomes a few flat blocks; interpolating would fill the memory
 
 
 class Crop(NamedTuple):
-    """What is cut out of a picture, and where."""
+    """A crop, and where it lies."""
 
     foreground: np.ndarray  # (crop, crop, 3) uint8 RGB
     alpha: np.ndarray  # (crop, crop) uint8
     trimap: np.ndarray  # (crop, crop) uint8 of 0, 128, 255
     window: Window
-    size: tuple[int, int]  # height and width of the picture, as it was cropped
+    size: tuple[int, int]  # height and width of the image it was cut from
 
 
 def random_crop(view: View, trimap_sizes: tuple[int, int], crop: int, rng: np.random.Generator) -> Crop:
-    """Crop a picture as `crop_corner` says, once it has the size that `crop_source_size` says.
+    """Resize an image as `crop_source_size` says and crop it as `crop_corner` says.
 
-    Of a picture that is large enough no more is made than it takes to find the place.
+    Where no resizing is needed, only the parts that finding the place takes are computed, not the whole image.
 
     Args:
-        view: the picture.
-        trimap_sizes: ellipses that erode the foreground and the background of its trimap, see `trimap_from_alpha`.
+        view: the image.
+        trimap_sizes: diameters of the ellipses that erode foreground and background, see `trimap_from_alpha`.
         crop: side in pixels, even.
         rng: draws the place.
     """
-    inner = Window(crop // 2, crop // 2, view.height - crop, view.width - crop)  # centres of crops that fit
+    inner = Window(crop // 2, crop // 2, view.height - crop, view.width - crop)  # where a crop can be centred
     if min(inner.height, inner.width) < 1:
         return _crop_of_whole(view, trimap_sizes, crop, rng)
     corner = _corner_by_trial(view, trimap_sizes, inner, rng)
     if corner is not None:
         found = _cut(view, trimap_sizes, Window(*corner, crop, crop))
-        # The crop alone shows, as a rule, that there are not too few.
+        # Usually the crop alone shows that there are enough centres.
         if np.count_nonzero(found.trimap[found.window.shared(inner)] == UNKNOWN) >= FEWEST_CENTRES:
             return found
     around, inside = view.around(inner, max(trimap_sizes) // 2)
@@ -62,12 +58,12 @@ def random_crop(view: View, trimap_sizes: tuple[int, int], crop: int, rng: np.ra
 def _corner_by_trial(
     view: View, trimap_sizes: tuple[int, int], inner: Window, rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """Top and left of the crop about the first unknown pixel of `inner` among random ones: each is as likely.
+    """Test random pixels of `inner` and return top and left of the crop around the first unknown one.
 
-    None where none turned up until making the trimap of `inner` had been as cheap.
+    Every unknown pixel is equally likely. None if none was found in the time that the trimap of `inner` takes.
     """
     reach = max(trimap_sizes) // 2
-    tries = inner.height * inner.width // PIXELS_OF_A_TRY
+    tries = inner.height * inner.width // PIXELS_PER_TRY
     rows, columns = (rng.integers(side, size=tries).tolist() for side in inner[2:])
     for row, column in zip(rows, columns, strict=True):
         around, pixel = view.around(Window(inner.top + row, inner.left + column, 1, 1), reach)
@@ -77,14 +73,14 @@ def _corner_by_trial(
 
 
 def _cut(view: View, trimap_sizes: tuple[int, int], window: Window) -> Crop:
-    """A window of a picture that is cropped in its own size."""
+    """Crop an image without resizing it."""
     return Crop(*_pixels_and_trimap(view, trimap_sizes, window), window, (view.height, view.width))
 
 
 def _pixels_and_trimap(
     view: View, trimap_sizes: tuple[int, int], window: Window
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colours, alpha and trimap of a window, the trimap as the whole picture has it."""
+    """Return colours, alpha and trimap of a window, the trimap as in the whole image."""
     around, inside = view.around(window, max(trimap_sizes) // 2)
     foreground, alpha = view.pixels(around)
     trimap = trimap_from_alpha(alpha, *trimap_sizes)
@@ -92,7 +88,7 @@ def _pixels_and_trimap(
 
 
 def _crop_of_whole(view: View, trimap_sizes: tuple[int, int], crop: int, rng: np.random.Generator) -> Crop:
-    """Make the whole picture and its trimap, then crop them."""
+    """Compute the whole image and its trimap, resize them if needed, then crop them."""
     parts = _pixels_and_trimap(view, trimap_sizes, view.whole)
     height, width = crop_source_size(parts[2], crop)
     foreground, alpha, trimap = (resize_nearest(array, height, width) for array in parts)
@@ -102,17 +98,17 @@ def _crop_of_whole(view: View, trimap_sizes: tuple[int, int], crop: int, rng: np
 
 
 def resize_nearest(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(H, W[, 3]) -> (height, width[, 3]) by nearest neighbour."""
+    """Resize (H, W[, 3]) to (height, width[, 3]) by nearest neighbour."""
     if array.shape[:2] == (height, width):
         return array
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def crop_source_size(trimap: np.ndarray, crop: int) -> tuple[int, int]:
-    """Height and width a picture is resized to before it is cropped.
+    """Return the height and width to resize an image to before cropping (released program).
 
-    Without an unknown pixel: the crop itself. Too small (a side up to `crop`): enlarged, keeping
-    its proportions, until the shorter side is 1.1 crops (released program). Else: as it is.
+    Without an unknown pixel: the size of the crop. With a side up to `crop`: enlarged in proportion until the shorter
+    side is 1.1 crops. Otherwise unchanged.
     """
     height, width = trimap.shape
     if not (trimap == UNKNOWN).any():
@@ -125,10 +121,10 @@ def crop_source_size(trimap: np.ndarray, crop: int) -> tuple[int, int]:
 
 
 def crop_corner(trimap: np.ndarray, crop: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Top and left of a crop centred on a random unknown pixel.
+    """Return top and left of a crop centred on a random unknown pixel.
 
-    Only pixels at least crop / 2 from every border serve, so that the crop fits; where there are
-    fewer than 10 of them, the crop lies anywhere in the picture.
+    Only pixels at least crop / 2 away from every border count, so that the crop fits; with fewer than 10 of them the
+    crop is placed anywhere in the image.
     """
     height, width = trimap.shape
     half = crop // 2
@@ -136,15 +132,15 @@ def crop_corner(trimap: np.ndarray, crop: int, rng: np.random.Generator) -> tupl
     centres = np.flatnonzero(inner == UNKNOWN)
     if centres.size < FEWEST_CENTRES:
         return int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
-    # A position in the inner part is the corner of the crop centred there.
+    # A pixel's position in `inner` is the top left corner of the crop centred on it.
     top, left = divmod(int(rng.choice(centres)), inner.shape[1])
     return top, left
 
 
 def background_crop(background: np.ndarray, size: tuple[int, int], window: Window) -> np.ndarray:
-    """A window of a background, which is enlarged (cubic, proportions kept) where it is below `size` (height, width).
+    """Crop a background, enlarged (cubic, in proportion) if it is smaller than `size` (height, width).
 
-    Only what the window needs is enlarged; it may lie off by less than a pixel.
+    Only the part that the window needs is enlarged, which may shift it by less than a pixel.
     """
     factor = max(side / old for side, old in zip(size, background.shape[:2], strict=True))
     if factor <= 1:
@@ -162,7 +158,7 @@ def background_crop(background: np.ndarray, size: tuple[int, int], window: Windo
 
 
 def _enlarged(old: int, factor: float, start: int, length: int) -> tuple[slice, float, int]:
-    """Of one side, `old` pixels long: what is enlarged, by how much exactly, and where in it the window starts."""
+    """Return, for a side of `old` pixels: the slice to enlarge, its exact scale, and the window's start in it."""
     scale = math.ceil(old * factor) / old
     first = max(math.floor(start / scale) - CUBIC_REACH, 0)
     end = min(math.ceil((start + length) / scale) + CUBIC_REACH, old)

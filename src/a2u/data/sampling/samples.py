@@ -1,4 +1,4 @@
-"""Training samples for PyTorch: stateless, so that workers, processes and resumes change nothing."""
+"""Training samples for PyTorch: stateless, so that workers, processes and resuming do not change them."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from a2u.config import SampleConfig
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import MattingData
 from a2u.errors import DataError
@@ -15,24 +15,26 @@ from a2u.errors import DataError
 # kinds would be taken for the same.
 SAMPLES_VERSION = 2
 
-# What a generator is for: streams of one seed never meet.
-_SAMPLE, _ORDER = 0, 1
+_SAMPLE, _ORDER = 0, 1  # independent random streams of one seed
 
 
 class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
-    """Samples by (epoch, index): all that is random in one depends on (seed, epoch, index) alone.
+    """Samples by (epoch, index), random by (seed, epoch, index) alone.
 
-    Index i shows foreground number i mod n of a permutation that is drawn anew every n samples,
-    so every foreground is seen equally often. A sample is a dict of the parts of
-    `a2u.data.sampling.transforms.Sample`, as tensors, the `name` of its foreground, and its `origin` in words, with
-    every picture's name; `a2u.data.sampling.compose_batch` makes of a batch of them what a network is trained on.
+    Index i shows foreground i mod n of a permutation that is drawn anew every n samples, so every foreground is seen
+    equally often. A sample is a dict: the parts of `a2u.data.sampling.transforms.Sample` as tensors, the `name` of its
+    foreground, and its `origin`, which names all its images. `a2u.data.sampling.compose_batch` turns a batch of samples
+    into network input and targets.
+
+    Raises:
+        DataError: the dataset has no training part.
     """
 
     def __init__(self, data: MattingData, cfg: SampleConfig, seed: int, samples_per_epoch: int) -> None:
         if not data.layers or not data.backgrounds:
             raise DataError(
-                "this dataset has no training part (foregrounds with alpha, and backgrounds): "
-                "it serves for evaluation only; train on another, or complete its folder"
+                "this dataset has no training part (foregrounds with alpha, and backgrounds), "
+                "so it can only be evaluated on: train on another, or complete its folder"
             )
         self._layers = data.layers
         self._backgrounds = data.backgrounds
@@ -61,7 +63,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
 
     def _foreground(self, epoch: int, index: int) -> int:
         round_, position = divmod(index, len(self._layers))
-        # Drawn once a round, not once a sample.
+        # Drawn once per round, not per sample.
         if self._order is None or self._order[0] != (epoch, round_):
             rng = self._generator(_ORDER, epoch, round_)
             self._order = (epoch, round_), rng.permutation(len(self._layers))
@@ -75,14 +77,13 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
 class EpochSampler(Sampler[tuple[int, int]]):
     """The keys (epoch, index) of one epoch, from `start` on.
 
-    Set `epoch` and `start` before each pass: a data loader with persistent workers keeps its
-    sampler. Of several processes each takes every `processes`-th index, so that their batches
-    together are the batch that one process would have.
+    Set `epoch` and `start` before each pass: a data loader with persistent workers keeps its sampler. Each rank takes
+    every `processes`-th index, so that their batches together are the batch of a single process.
     """
 
     def __init__(self, length: int, epoch: int = 0, start: int = 0, rank: int = 0, processes: int = 1) -> None:
         if length % processes:
-            raise ValueError(f"{length} samples an epoch cannot be shared equally by {processes} processes")
+            raise ValueError(f"{length} samples per epoch cannot be shared equally by {processes} processes")
         self.length = length
         self.epoch = epoch
         self.start = start  # first index of the epoch to yield, over all processes

@@ -1,33 +1,33 @@
-"""How one training sample is made from layers: Sec. 6.3, details from the released program.
+"""Make one training sample from layers: Sec. 6.3, details from the released program.
 
-Here all that is drawn is drawn, and what has to be looked up in pictures is: the crop alone, in 8 bits.
-What follows from these is computed for whole batches, on whatever device: see finish.py.
+Everything random is drawn here, and the pixels of the crop are read, in 8 bits. `compose_batch` computes the rest for
+whole batches, on any device.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from a2u.config import SampleConfig
 from a2u.data.sampling.affine import after, inverse, mirror, random_affine, resizing
 from a2u.data.sampling.crops import background_crop, random_crop
 from a2u.data.sampling.lazy_layer import Placed, View, opaque_together
+from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Layer
 from a2u.errors import DataError
 
 
 class Sample(NamedTuple):
-    """One training sample, all pictures crop x crop, before jitter and composition."""
+    """One training sample before jitter and composition."""
 
     foreground: np.ndarray  # (crop, crop, 3) uint8 RGB
     background: np.ndarray  # (crop, crop, 3) uint8 RGB
     alpha: np.ndarray  # (crop, crop) uint8
     trimap: np.ndarray  # (crop, crop) uint8 of 0, 128, 255
     shifts: np.ndarray | None  # (3,) float32, see `random_shifts`; None: no jitter
-    noise: np.ndarray | None  # (crop, crop, 3) float32, added to the composite, in 8-bit units; None: no noise
+    noise: np.ndarray | None  # (crop, crop, 3) float32 in 8-bit units, added to the composite; None: no noise
 
     def parts(self) -> dict[str, np.ndarray]:
-        """What there is of it, by name."""
+        """Return its parts by name, without those that are None."""
         return {key: part for key, part in self._asdict().items() if part is not None}
 
 
@@ -42,12 +42,13 @@ def make_sample(
 
     Args:
         layer: the foreground.
-        second: a foreground to lay under the first, or None. Left out where the two would be opaque everywhere.
+        second: a foreground to lay under the first, or None; ignored if the two would be opaque everywhere.
         background: (H, W, 3) uint8 RGB, of any size.
-        rng: draws everything that is random here.
+        rng: draws everything random.
         cfg: sizes and ranges.
 
-    Raises DataError when colours and alpha of a layer differ in size.
+    Raises:
+        DataError: colours and alpha of a layer differ in size.
     """
     view = random_view(layer, second, rng, cfg)
     fg_size, bg_size = rng.integers(1, cfg.trimap_max, size=2, endpoint=True).tolist()
@@ -59,7 +60,7 @@ def make_sample(
 
 
 def random_view(layer: Layer, second: Layer | None, rng: np.random.Generator, cfg: SampleConfig) -> View:
-    """The picture that is cropped: the second foreground takes the first one's size, then both move together."""
+    """Return the image to crop: the second foreground is resized to the first, then both are transformed together."""
     size = _size(layer)
     placed = [Placed(layer, resizing(size, size))]
     if second is not None:
@@ -74,20 +75,20 @@ def random_view(layer: Layer, second: Layer | None, rng: np.random.Generator, cf
 
 
 def random_shifts(rng: np.random.Generator) -> np.ndarray:
-    """What `a2u.data.sampling.compose_batch.jitter` shifts hue, saturation and value by, (3,) float32.
+    """Draw the shifts of `compose_batch.jitter`, (3,) float32.
 
-    Whole degrees in -40..39, and two shares, -1..1, of the furthest that jitter may shift the others.
+    Hue: whole degrees in -40..39. Saturation and value: shares in -1..1 of the largest shift.
     """
     return np.array([rng.integers(-40, 40), rng.uniform(-1, 1), rng.uniform(-1, 1)], np.float32)
 
 
 def random_noise(rng: np.random.Generator, cfg: SampleConfig) -> np.ndarray:
-    """Of a camera's sensor: (crop, crop, 3) float32 of a deviation between 0 and cfg.noise."""
+    """Draw sensor noise, (crop, crop, 3) float32, with a standard deviation between 0 and cfg.noise."""
     return rng.uniform(0, cfg.noise) * rng.standard_normal((cfg.crop, cfg.crop, 3), np.float32)
 
 
 def _size(layer: Layer) -> tuple[int, int]:
-    """Height and width."""
+    """Return height and width; raise DataError if colours and alpha differ in size."""
     height, width = layer.alpha.shape
     if layer.foreground.shape[:2] != (height, width):
         raise DataError(

@@ -11,11 +11,13 @@ root/Test_set/fg                  likewise; needed by split=all and to compose
 Source: Xu et al., "Deep image matting", CVPR 2017.
 """
 
-from a2u.config import AdobeConfig
-from a2u.data.files import layout
-from a2u.data.types import MattingData
+from dataclasses import dataclass
+from typing import ClassVar
 
-LAYOUT = layout.Layout(
+from a2u.data.files.layout import Layout, TwoPartConfig
+from a2u.settings import schema
+
+LAYOUT = Layout(
     training="Training_set",
     test="Test_set",
     foregrounds=("fg", "*/fg"),
@@ -32,6 +34,10 @@ LAYOUT = layout.Layout(
 )
 
 
-def build(cfg: AdobeConfig) -> MattingData:
-    """See `layout.build`."""
-    return layout.build(cfg, LAYOUT)
+@schema("dataset/adobe")
+@dataclass
+class AdobeConfig(TwoPartConfig):
+    """Adobe Image Matting / Composition-1k in the released folder layout."""
+
+    name: str = "adobe"
+    layout: ClassVar = LAYOUT

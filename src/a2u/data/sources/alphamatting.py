@@ -10,12 +10,12 @@ root/trimap_lowres/Trimap1             the same names; also Trimap2, Trimap3
 Source: Rhemann et al., "A perceptually motivated online benchmark for image matting", CVPR 2009.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from a2u.config import AlphamattingConfig
 from a2u.data.files.folders import (
     CompositeFile,
     CompositeFiles,
@@ -29,37 +29,46 @@ from a2u.data.files.folders import (
     require,
 )
 from a2u.data.files.images import read_colour, read_header, read_trimap
-from a2u.data.types import MattingData
+from a2u.data.types import MattingData, MattingDatasetConfig
 from a2u.errors import DataError
 from a2u.files import user_path
+from a2u.settings import field, schema
 
 IMAGES, ALPHAS, TRIMAPS = "input_training_lowres", "gt_training_lowres", "trimap_training_lowres"
 BENCHMARK, BENCHMARK_TRIMAPS = "input_lowres", "trimap_lowres"
 
 
-def build(cfg: AlphamattingConfig) -> MattingData:
-    """Find the files; names and sizes are checked here. There is no training part.
+@schema("dataset/alphamatting")
+@dataclass
+class AlphamattingConfig(MattingDatasetConfig):
+    """The alphamatting.com photographs with true alpha: evaluation only."""
 
-    Raises DataError that names the folder or files at fault.
-    """
-    root = dataset_root(cfg, f"holds {IMAGES}")
-    images = find_images(root / IMAGES, (".png",))
-    others = []
-    for folder in (root / TRIMAPS / cfg.trimap, root / ALPHAS):
-        found = find_images(folder, (".png",))
-        require(images, found, folder, IMAGES)
-        others.append(found)
-    trimaps, alphas = others
-    files = [CompositeFile(name, images[name], trimaps[name], alphas[name]) for name in images]
-    files = limited(files, cfg.limit_test)
-    return MattingData(
-        layers=None,
-        layer_names=(),
-        backgrounds=None,
-        test=CompositeFiles(files),
-        test_names=[file.name for file in files],
-        checksum=partial(checksum, root, files),
-    )
+    name: str = "alphamatting"
+    trimap: str = field("Trimap1", "folder of the trimaps: Trimap1 or Trimap2")
+
+    def build(self) -> MattingData:
+        """Find the files; names and sizes are checked here. There is no training part.
+
+        Raises DataError that names the folder or files at fault.
+        """
+        root = dataset_root(self, f"holds {IMAGES}")
+        images = find_images(root / IMAGES, (".png",))
+        others = []
+        for folder in (root / TRIMAPS / self.trimap, root / ALPHAS):
+            found = find_images(folder, (".png",))
+            require(images, found, folder, IMAGES)
+            others.append(found)
+        trimaps, alphas = others
+        files = [CompositeFile(name, images[name], trimaps[name], alphas[name]) for name in images]
+        files = limited(files, self.limit_test)
+        return MattingData(
+            layers=None,
+            layer_names=(),
+            backgrounds=None,
+            test=CompositeFiles(files),
+            test_names=[file.name for file in files],
+            checksum=partial(checksum, root, files),
+        )
 
 
 class BenchmarkPhotographs:

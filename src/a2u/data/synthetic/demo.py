@@ -1,4 +1,4 @@
-"""The picture of `make demo`: hair and leaves before a cluttered background, with its exact alpha."""
+"""Generate the picture of `make demo`: hair and leaves over a cluttered background, with exact alpha."""
 
 from pathlib import Path
 
@@ -11,17 +11,17 @@ from a2u.data.synthetic.generate import generate_background, generate_layer
 from a2u.data.types import Composite
 from a2u.files import replacing
 
-SEED, SPLIT = 10, "demo"  # of the generator; no other picture is drawn from this split
+SEED, SPLIT = 10, "demo"  # of the generator; the split is used for nothing else
 HEIGHT, WIDTH = 800, 600
-HAIR, LEAF, CLUTTER = 0, 2, 1  # indices of `generate_layer` and `generate_background`
-ERODED = 25  # pixels, diameter of the ellipse that erodes both known regions
+HAIR, LEAF, CLUTTER = 0, 2, 1  # indices for `generate_layer` and `generate_background`
+ERODED = 25  # pixels; diameter of the ellipse that erodes both known regions
 QUALITY = 88  # of the JPEG
 
 
 def demo_picture() -> Composite:
-    """A branch of leaves and a head of hair in front of it, 600 pixels wide and 800 high.
+    """Return a head of hair in front of a branch of leaves, 600 pixels wide and 800 high.
 
-    Both layers are mixed in float64, so that the alpha is 1 - (1 - hair) (1 - leaf), rounded to 8 bits.
+    The layers are composed in float64; the alpha is 1 - (1 - hair) (1 - leaf), rounded to 8 bits.
     """
     left = (HEIGHT - WIDTH) // 2
     part = np.s_[:, left : left + WIDTH]
@@ -37,7 +37,7 @@ def demo_picture() -> Composite:
 
 
 def write_demo(folder: Path) -> None:
-    """Write photo.jpg, trimap.png and alpha.png. Raises OSError where a file cannot be written."""
+    """Write photo.jpg, trimap.png and alpha.png. Raises OSError if a file cannot be written."""
     picture = demo_picture()
     write_png(folder / "trimap.png", picture.trimap)
     write_png(folder / "alpha.png", picture.alpha)

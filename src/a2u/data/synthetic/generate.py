@@ -1,4 +1,4 @@
-"""One item from a seed: layers, backgrounds and test composites."""
+"""Generate layers, backgrounds and test composites from a seed."""
 
 import zlib
 
@@ -10,27 +10,28 @@ from a2u.data.synthetic.foregrounds import FAMILIES
 from a2u.data.synthetic.raster import SAMPLES
 from a2u.data.types import Composite, Layer
 
-# Names the output: raise it with every change that alters a pixel, so that no cache mixes two generators.
-GENERATOR_VERSION = 1
-
-MINIMUM_SIZE = 32  # pixels; below, the fixed widths of threads and frames leave no room
+GENERATOR_VERSION = 1  # to be raised with every change of a pixel, so that no cache mixes two generators
+MINIMUM_SIZE = 32  # pixels; smaller pictures have no room for the fixed widths of threads and frames
 
 
 def layer_family(index: int) -> str:
-    """Families take turns."""
+    """Return the family of a layer; families take turns."""
     return list(FAMILIES)[index % len(FAMILIES)]
 
 
 def layer_name(index: int, split: str) -> str:
-    """Split, family and index, such as "train_hair_0010"; no two splits share a name."""
+    """Return a name of split, family and index, such as "train_hair_0010"."""
     return f"{split}_{layer_family(index)}_{index:04d}"
 
 
 def generate_layer(seed: int, index: int, size: int, split: str) -> Layer:
-    """The layer of this index: colours defined everywhere, and exact alpha, both (size, size) and 8-bit.
+    """Generate the layer of an index: colours (size, size, 3), defined everywhere, and exact alpha (size, size), uint8.
 
-    The result depends on the arguments alone, and layers of different splits ("train", "validation", "test",
-    any other name) are drawn independently. Raises ValueError for a size below 32.
+    The result depends on the arguments alone; different splits ("train", "validation", "test" or any other name) are
+    independent.
+
+    Raises:
+        ValueError: size is below 32.
     """
     rng = _generator(seed, index, size, split, "layer")
     colours, alpha = FAMILIES[layer_family(index)](rng, size, SAMPLES)
@@ -38,18 +39,18 @@ def generate_layer(seed: int, index: int, size: int, split: str) -> Layer:
 
 
 def generate_background(seed: int, index: int, size: int, split: str) -> np.ndarray:
-    """The background of this index, (size, size, 3) uint8 RGB; arguments and errors as `generate_layer`."""
+    """Generate the background of an index, (size, size, 3) uint8 RGB; arguments and errors as for `generate_layer`."""
     rng = _generator(seed, index, size, split, "background")
     return _bytes(SCENES[index % len(SCENES)](rng, size))
 
 
 def generate_composite(seed: int, index: int, size: int) -> Composite:
-    """The test case of this index: the layer of split "test" over the background of split "test".
+    """Generate the test case of an index: the layer of split "test" over the background of split "test".
 
-    image = round(alpha foreground + (1 - alpha) background) with alpha in 255ths, computed in float64. Every
-    eighth case is not square: 19 rows and 6 columns are cut off. The trimap erodes the known regions by ellipses
-    of independent sizes 3..11 (at most an eleventh of the side); from 64 pixels a side on, every case has unknown
-    and known background pixels and, smoke apart, known foreground. Arguments and errors as `generate_layer`.
+    image = round(a foreground + (1 - a) background) in float64, a = alpha / 255. Every eighth case lacks the last 19
+    rows and 6 columns, so that it is not square. The known regions of the trimap are eroded by ellipses of independent
+    diameters 3..11 (at most an eleventh of the side). From 64 pixels a side on, every case has unknown pixels, known
+    background and, except for smoke, known foreground. Arguments and errors as for `generate_layer`.
     """
     layer = generate_layer(seed, index, size, "test")
     background = generate_background(seed, index, size, "test")

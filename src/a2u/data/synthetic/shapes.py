@@ -1,4 +1,4 @@
-"""Outlines and curves, in pixels: what foregrounds and cluttered backgrounds are drawn from."""
+"""Outlines and curves, in pixels, from which foregrounds and cluttered backgrounds are drawn."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ Warp = Callable[[np.ndarray], np.ndarray]
 
 
 def ring(angles: np.ndarray) -> np.ndarray:
-    """Points (N, 2) of the unit circle at angles (N,)."""
+    """Return points (N, 2) of the unit circle at angles (N,)."""
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def disc(centre: np.ndarray, radius: float, corners: int = 96) -> np.ndarray:
-    """Regular polygon (corners, 2)."""
+    """Return a regular polygon (corners, 2)."""
     angles = np.arange(corners) / corners * TURN
     return solid(centre + radius * ring(angles))
 
@@ -24,7 +24,7 @@ def disc(centre: np.ndarray, radius: float, corners: int = 96) -> np.ndarray:
 def blob(
     rng: np.random.Generator, centre: np.ndarray, radius: float, roughness: float = 0.25, corners: int = 160
 ) -> np.ndarray:
-    """Closed smooth outline (corners, 2): a circle whose radius varies by a random Fourier series."""
+    """Draw a closed smooth outline (corners, 2): a circle whose radius varies by a random Fourier series."""
     angles = np.arange(corners) / corners * TURN
     orders = np.arange(2, 8)[:, None]
     amplitudes = rng.normal(0, roughness, (6, 1)) / orders**1.2
@@ -42,9 +42,9 @@ def grow(
     curl: float,
     points: int = 20,
 ) -> np.ndarray:
-    """Curved strands (P, points, 2) from roots (P, 2), setting out at angles (P,), of lengths (P,) pixels.
+    """Draw curved strands (P, points, 2) from roots (P, 2), starting at angles (P,), of lengths (P,) pixels.
 
-    bend: change of heading from root to tip, radians (P,); curl: size of a wave in the heading, radians.
+    bend: change of heading from root to tip, (P,) radians; curl: amplitude of a wave in the heading, radians.
     """
     t = np.linspace(0, 1, points)
     count = len(roots)
@@ -56,7 +56,7 @@ def grow(
 
 
 def waves(rng: np.random.Generator, size: int, amplitude: float, count: int = 4) -> Warp:
-    """A smooth random displacement of points (..., 2) by about `amplitude` pixels."""
+    """Draw a smooth displacement of points (..., 2) by about `amplitude` pixels."""
     vectors = rng.normal(0, 1.2, (count, 2)) * TURN / size
     phases = rng.uniform(0, TURN, (2, count))
     directions = rng.normal(0, amplitude / np.sqrt(count), (2, count))
@@ -70,9 +70,9 @@ def waves(rng: np.random.Generator, size: int, amplitude: float, count: int = 4)
 
 
 def mesh(rng: np.random.Generator, size: int, spacing: float, zigzag: bool, points: int = 0) -> np.ndarray:
-    """Threads of a net over the whole image and beyond: paths (P, N, 2).
+    """Draw the threads of a net over the whole image and beyond: paths (P, N, 2).
 
-    zigzag: neighbouring threads swing towards each other and meet (fishing net); otherwise two families of
+    zigzag: neighbouring threads swing towards each other and meet, as in a fishing net; otherwise two families of
     straight threads cross.
     """
     reach = 0.8 * size
@@ -92,7 +92,7 @@ def mesh(rng: np.random.Generator, size: int, spacing: float, zigzag: bool, poin
 
 
 def blade(path: np.ndarray, width: float, teeth: int = 0, depth: float = 0.0) -> np.ndarray:
-    """Outline (2N, 2) of a leaf along a path (N, 2): pointed at both ends, `teeth` cut `depth` of the way in."""
+    """Return the outline (2N, 2) of a leaf along a path (N, 2), pointed at both ends; `depth` of teeth: a share."""
     t = np.linspace(0, 1, len(path))
     widths = width * np.sin(np.pi * t**0.8) ** 0.8 * (1 - depth * (1 - (teeth * t) % 1.0))
     return strips(path[None], widths)[0]

@@ -1,11 +1,10 @@
-"""Pictures of the generated dataset for the documentation."""
+"""Draw contact sheets of the generated dataset for the documentation."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from a2u.config import SyntheticConfig
 from a2u.data.synthetic.foregrounds import FAMILIES
 from a2u.data.synthetic.generate import generate_background, generate_composite, generate_layer
 from a2u.errors import DataError
@@ -16,18 +15,18 @@ TEST_CASES = (0, 1, 2, 14, 8, 9)  # hair, net, leaf, smoke, motion, glass
 GAP = 4
 
 
-def contact_sheet(path: Path, cfg: SyntheticConfig) -> None:
+def contact_sheet(path: Path, seed: int) -> None:
     """Write `synthetic_training.png` and `synthetic_test.png` into the folder `path`.
 
     The first shows a layer of each family over a background, with its alpha below; the second test cases: image,
-    trimap and alpha. Only `cfg.seed` is used: the sheets have sizes of their own. Raises DataError where a picture
+    trimap and alpha. `seed` is the generator's. Raises DataError where a picture
     cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    cells = [_training_cell(cfg.seed, index) for index in range(len(FAMILIES), 2 * len(FAMILIES))]
+    cells = [_training_cell(seed, index) for index in range(len(FAMILIES), 2 * len(FAMILIES))]
     half = len(cells) // 2
     _write(path / "synthetic_training.png", _grid([cells[:half], cells[half:]]))
-    cases = [generate_composite(cfg.seed, index, TEST_SIZE) for index in TEST_CASES]
+    cases = [generate_composite(seed, index, TEST_SIZE) for index in TEST_CASES]
     _write(
         path / "synthetic_test.png",
         _grid([[c.image for c in cases], [_rgb(c.trimap) for c in cases], [_rgb(c.alpha) for c in cases]]),
@@ -53,6 +52,6 @@ def _grid(rows: list[list[np.ndarray]]) -> np.ndarray:
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
-    few = picture // 8 * 8 + picture // 32  # 5 bits a channel halve the file and are not seen
+    few = picture // 8 * 8 + picture // 32  # 5 bits per channel halve the file invisibly
     if not cv2.imwrite(str(path), few[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9]):
         raise DataError(f"The picture {path} cannot be written: check that its folder can be written.")

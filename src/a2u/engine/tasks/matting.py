@@ -12,24 +12,17 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.utils.data import DataLoader
 
-from a2u.config import (
-    MattingDatasetConfig,
-    MattingEvaluationConfig,
-    MattingNetworkConfig,
-    MattingTrainerConfig,
-    Precision,
-    SampleConfig,
-)
+from a2u.config import MattingNetworkConfig
 from a2u.data import EpochSampler, TrainingSamples, build_data
 from a2u.data.sampling.compose_batch import finish
-from a2u.data.sampling.samples import SAMPLES_VERSION
-from a2u.data.sampling.trimaps import UNKNOWN
-from a2u.data.types import Composite, MattingData
+from a2u.data.sampling.settings import SampleConfig
+from a2u.data.types import Composite, MattingData, MattingDatasetConfig
 from a2u.engine import distributed
 from a2u.engine.evaluate import evaluate, seen_in_training
 from a2u.engine.kernels import kernel_picture
 from a2u.engine.prefetch import mapping
 from a2u.engine.provenance import available_cores
+from a2u.engine.settings import MattingEvaluationConfig, MattingTrainerConfig, Precision
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError, DataError
 from a2u.losses import matting_loss
@@ -39,6 +32,7 @@ from a2u.models.layers import NormActivation
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.networks.classic import ClassicMatting
 from a2u.models.weights.encoder_weights import load_encoder_weights
+from a2u.network_input import UNKNOWN
 
 STRIPS = 4  # test images shown in TensorBoard
 STRIP_SIDE = 320  # pixels at most, so that event files stay small
@@ -98,11 +92,6 @@ class Matting(Task):
             one_sample = f"trainer.batch_size={batch} with trainer.accumulate={accumulate}, one sample a part,"
         if distributed.count() > 1:
             one_sample = f"trainer.batch_size={batch} by {shares} processes and parts, one sample each,"
-        if cfg.sample.version != SAMPLES_VERSION:
-            raise ConfigError(
-                f"sample.version is {cfg.sample.version}, and this program draws samples of version {SAMPLES_VERSION}; "
-                "check out the commit that a result of that version names."
-            )
         if batch % accumulate:
             raise ConfigError(
                 f"trainer.accumulate must divide trainer.batch_size, so that parts are of one size; got {accumulate} "

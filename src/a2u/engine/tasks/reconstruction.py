@@ -9,18 +9,14 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from a2u.config import (
-    DigitsConfig,
-    ImageEvaluationConfig,
-    NoSamplingConfig,
-    ReconstructionModelConfig,
-    ReconstructionTrainerConfig,
-)
+from a2u.config import ReconstructionModelConfig
 from a2u.data import build_data
 from a2u.data.files.images import write_png
-from a2u.data.sources.digits import PictureData
+from a2u.data.sampling.settings import NoSamplingConfig
+from a2u.data.sources.digits import DigitsConfig, PictureData
 from a2u.engine import distributed
 from a2u.engine.cuda_graph import CapturedStep
+from a2u.engine.settings import ImageEvaluationConfig, ReconstructionTrainerConfig
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError
 from a2u.metrics import ImageMetrics
@@ -52,8 +48,7 @@ class Reconstruction(Task):
 
     @staticmethod
     def check(cfg: DictConfig, model: nn.Module) -> None:
-        if cfg.trainer.momentum >= 1:
-            raise ConfigError(f"trainer.momentum must be below 1, or steps grow for ever; got {cfg.trainer.momentum}.")
+        """Nothing beyond what its settings check."""
 
     def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
         self.steps_per_epoch = len(self.train) // cfg.trainer.batch_size

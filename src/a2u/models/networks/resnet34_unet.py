@@ -25,6 +25,9 @@ class MattingUNet(MattingNetwork):
         options: the operator's options.
         encoder: "resnet34" (the paper's), or another of a2u.models.encoders, which keeps torchvision's widths, blocks
             and norms; width, encoder_blocks and norm then are the decoder's alone.
+        downsampling: of operators that are not paired. "strided": the encoder's own, and the guide is the shortcut's
+            output; "max_pool": FADE's released network, which has A2U's "d" with 2x2 max-pooling in the operator's
+            place, and the features before it as guides.
         width: multiplies every channel count; 32 * width must be a whole number.
         encoder_blocks: residual blocks of layer1, layer2, layer3.
         decoder_blocks: residual blocks of a decoder stage.
@@ -45,6 +48,7 @@ class MattingUNet(MattingNetwork):
         upsampler: str = "nearest",
         options: dict[str, Any] | None = None,
         encoder: str = "resnet34",
+        downsampling: Literal["strided", "max_pool"] = "strided",
         width: float = 1.0,
         encoder_blocks: Sequence[int] = (3, 4, 4),
         decoder_blocks: int = 2,
@@ -65,7 +69,13 @@ class MattingUNet(MattingNetwork):
         stages = [(c256, c128), (c128, c64), (c64, c64), (c64, c32)]  # deepest first: channels in, out
         operators = build_operators(upsampler, options, [channels for channels, _ in stages])
 
-        self.encoder = build_encoder(encoder, width, encoder_blocks, make_norm, operators[0].paired)
+        paired = operators[0].paired
+        if paired and downsampling != "strided":
+            raise ValueError(
+                f"{upsampler} downsamples by itself, so model.downsampling={downsampling} would have no effect: "
+                "leave it at strided."
+            )
+        self.encoder = build_encoder(encoder, width, encoder_blocks, make_norm, paired or downsampling == "max_pool")
         half, quarter, eighth, sixteenth = self.encoder.channels
         skips = [eighth, quarter, half, 4]
         if aspp:

@@ -1,4 +1,4 @@
-"""The model in the package: a2u.safetensors and its manifest a2u.json, as scripts/export.py writes them."""
+"""The model in the package: a2u.safetensors, as scripts/export.py writes it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from a2u.models.weights.files import WeightsError
 
 
 def shipped_weights() -> Path:
-    """The weights file of the model in the package. Raises WeightsError where the package was installed without it."""
+    """Return the weights file of the model in the package. Raises WeightsError where the package lacks it."""
     path = Path(__file__).with_name("a2u.safetensors")
     if not path.is_file():
         raise WeightsError(

@@ -1,8 +1,10 @@
-"""A network as an ONNX file, for batches and images of any size; its manifest beside it, as of other exported files.
+"""Write a network as an ONNX file, for batches and images of any size.
 
-The manifest says besides, under `onnx`: opset, and name, type, shape and meaning of input and output.
+The file's metadata has an entry `a2u`: the manifest of exported weights in JSON (exported.py, without sha256), and
+under `onnx` the opset, and name, type, shape and meaning of input and output.
 """
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from a2u.errors import A2UError
 from a2u.files import replacing
 from a2u.models.networks.base import MattingNetwork
-from a2u.models.weights.exported import check_place, write_manifest
+from a2u.models.weights.exported import METADATA
 from a2u.models.weights.files import check_finite
 from a2u.upsampling import MaxUnpool
 
@@ -29,32 +31,33 @@ _MISSING = 'exporting as ONNX needs packages of its own ({}); install them with 
 
 
 def write_onnx(path: Path, model: nn.Module, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a network as ONNX and, when it is there whole, its manifest; return that.
+    """Write a network as ONNX with its manifest in the metadata; return the manifest.
 
-    The file is run by onnxruntime, at sizes other than the traced one, and compared with the network before it gets
-    its name.
+    Before the file gets its name, onnxruntime runs it at sizes other than the traced one, and the outputs are compared
+    with the network's.
 
     Args:
-        path: the file; the manifest comes to lie beside it.
+        path: the file.
         model: in evaluation mode, on the CPU.
-        about: the manifest but for file, sha256 and onnx.
+        about: the manifest without onnx.
 
     Raises:
-        A2UError: onnx, onnxscript or onnxruntime is missing, the network has nothing to export or no form in ONNX, or
-            onnxruntime does not run the file, or it does not give what the network gives.
-        WeightsError: NaN or infinite values, or another file has the manifest's place.
-        OSError: something cannot be written.
+        A2UError: onnx, onnxscript or onnxruntime is missing; the network has nothing to export or no form in ONNX;
+            onnxruntime does not run the file, or gives other values than the network.
+        WeightsError: NaN or infinite values.
+        OSError: the file cannot be written.
     """
-    check_place(path)
     check_finite(model.state_dict(), path)
     if not any(True for _ in model.parameters()):
         raise A2UError(f"{type(model).__name__} is no trained network, so there is nothing to export as ONNX.")
     description = _description(model)
+    manifest = {**about, "onnx": description}
     program = _traced(model, description)
+    program.model.metadata_props[METADATA] = json.dumps(manifest)
     with replacing(path) as temporary:
         program.save(str(temporary))
         _compare(temporary, model, description)
-    return write_manifest(path, {**about, "onnx": description})
+    return manifest
 
 
 def _description(model: nn.Module) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from a2u.config import AlphamattingConfig
 from a2u.data.files.folders import some
-from a2u.data.sampling.trimaps import UNKNOWN
 from a2u.data.sources import alphamatting
+from a2u.data.sources.alphamatting import AlphamattingConfig
 from a2u.data.types import Composites
 from a2u.errors import ConfigError
+from a2u.network_input import UNKNOWN
 
 TRANSLUCENT = (0.1, 0.9)  # alpha strictly between
 PHOTOGRAPHS = 4  # of each kind

@@ -1,5 +1,6 @@
 """Which rows the figures show, and their networks with learned weights."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,13 +8,28 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from a2u.apply.systems import load_network
-from a2u.config import FiguresConfig, TableConfig
 from a2u.data.files.folders import file_sha256
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
-from a2u.engine.run import choose_device, make_model
+from a2u.engine.prepare import choose_device, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.settings import LauncherConfig, TableConfig
+from a2u.settings import field, schema
+
+
+@schema("figures")
+@dataclass
+class FiguresConfig:
+    """configs/figures.yaml: which figures, of what; what the rows run on is said as for train.py."""
+
+    figures: list[int] = field([], "empty: 1, 4, 5, 7, and 6 where its photographs are given")
+    systems: list[str] = field([], "rows shown side by side in Figures 4, 6, 7; empty: all")
+    images: list[str] = field([], "test images of Figures 1, 4, 5; empty: evenly spaced ones")
+    photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Figure 6")
+    folder: str | None = field(None, "where the figures go; null: <runtime.outputs>/figures/<dataset>/<scale>")
+    jobs: int | None = field(None, "rows at a time, as for a table; of rows that are not done yet")
+    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)
 
 
 class Wanted(NamedTuple):

@@ -6,18 +6,19 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from a2u.config import FiguresConfig, TableConfig
 from a2u.data import build_data
 from a2u.data.types import MattingData
 from a2u.engine.evaluate import seen_in_training
 from a2u.errors import A2UError, ConfigError
 from a2u.reproduce.figures.cases import TRIMAP, Case, evenly, most_translucent, named, photographs
-from a2u.reproduce.figures.columns import FEATURES, KERNELS, Column, chosen, runs_of
+from a2u.reproduce.figures.columns import FEATURES, KERNELS, Column, FiguresConfig, chosen, runs_of
 from a2u.reproduce.figures.features import figure_1
 from a2u.reproduce.figures.kernels import figure_5
 from a2u.reproduce.figures.qualitative import side_by_side
 from a2u.reproduce.figures.sheet import Sheet, require_matplotlib, save, save_pictures
-from a2u.reproduce.table import report_failures, run_missing, write
+from a2u.reproduce.launch import report_failures, run_missing
+from a2u.reproduce.settings import TableConfig
+from a2u.reproduce.table import write
 
 NUMBERS = (1, 4, 5, 6, 7)
 SIDE_BY_SIDE = (4, 6, 7)

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from a2u.config import TableConfig, quoted
-from a2u.engine.identity import finished, identity, read_result
+from a2u.config import quoted
+from a2u.engine.identity import RUNS, finished, identity, read_result
 from a2u.errors import A2UError
 from a2u.reproduce.published import lines_of, published, rows_of
 from a2u.reproduce.render import Results
 from a2u.reproduce.rows import other_operators, row_runs
+from a2u.reproduce.settings import TableConfig
 
 
 class Group(NamedTuple):
@@ -28,7 +29,7 @@ def committed(root: Path) -> dict[Group, Results]:
     Files that are not results, and tables or rows that the paper does not have, are passed over.
     """
     found: dict[Group, Results] = {}
-    for group, runs in _by_group(root).items():
+    for group, runs in _by_group(root, "*/*/*/*/seed*.json").items():
         results: Results = {line: [] for line in lines_of(group.table)}
         for row, run in runs:
             if row in rows_of(group.table):
@@ -50,7 +51,7 @@ def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
         alike.setdefault(_variant(run), []).append(run)
     found: dict[Group, Results] = {}
     left_out = []
-    for group, runs in _by_group(outputs).items():
+    for group, runs in _by_group(outputs, RUNS).items():
         if group.table == "table6":
             continue
         results: Results = {line: [] for line in lines_of(group.table)}
@@ -64,10 +65,10 @@ def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
     return found, left_out
 
 
-def _by_group(root: Path) -> dict[Group, list[tuple[str, dict[str, Any]]]]:
-    """Rows and results in <table>/<dataset>/<scale>/<row>/seed*.json, of the paper's tables."""
+def _by_group(root: Path, files: str) -> dict[Group, list[tuple[str, dict[str, Any]]]]:
+    """Rows and results of the paper's tables; `files`: a pattern, <table>/<dataset>/<scale>/<row>/..."""
     found: dict[Group, list[tuple[str, dict[str, Any]]]] = {}
-    for path in sorted(root.glob("*/*/*/*/seed*.json")):
+    for path in sorted(root.glob(files)):
         table, dataset, scale, row = path.relative_to(root).parts[:4]
         run = read_result(path) if table in published() else None
         if run is not None:

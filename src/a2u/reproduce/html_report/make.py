@@ -1,10 +1,11 @@
 """Write the page."""
 
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from a2u.config import ReportConfig, ReportSource
 from a2u.errors import A2UError
 from a2u.files import user_path
 from a2u.reproduce.html_report.gather import committed, own
@@ -12,6 +13,24 @@ from a2u.reproduce.html_report.pictures import galleries
 from a2u.reproduce.html_report.study import study_sections
 from a2u.reproduce.html_report.tables import sections
 from a2u.reproduce.table import RESULTS, write
+from a2u.settings import field, schema
+
+
+class ReportSource(Enum):
+    """Whose results a report shows: the committed ones of results/, or those of one's own runs."""
+
+    results = 1
+    outputs = 2
+
+
+@schema("report")
+@dataclass
+class ReportConfig:
+    """configs/report.yaml: every table's results on one page."""
+
+    source: ReportSource = field(ReportSource.results)
+    outputs: str = field("outputs", "folder of runs and figures")
+    folder: str | None = field(None, "where index.html goes; null: <outputs>/report")
 
 
 class ReportError(A2UError):

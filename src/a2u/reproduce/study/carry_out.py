@@ -1,23 +1,22 @@
 """Train everything, then, once, measure everything."""
 
 import sys
-from contextlib import closing
-from functools import partial
+from concurrent.futures import Future
 
 from tqdm import tqdm
 
 from a2u.apply.evaluate_weights import evaluate_weights
-from a2u.config import Launcher, LauncherConfig
 from a2u.engine.identity import finished
 from a2u.engine.provenance import commit
 from a2u.files import BUSY
-from a2u.reproduce.launch import Failures, Job, OwnProcess, at_once_here, ended_with, log_of, side_by_side, work_here
+from a2u.reproduce.executors import InlineExecutor, ProcessExecutor
+from a2u.reproduce.launch import Failures, as_ended, at_once_here, fill_caches, report_failures, run_missing
 from a2u.reproduce.rows import RowRun
+from a2u.reproduce.settings import Launcher, LauncherConfig
 from a2u.reproduce.study.failures import note
 from a2u.reproduce.study.protocol import TEST, Evaluation, Study, seeds_of_the_protocol
 from a2u.reproduce.study.records import by_row, gather, measured_already
 from a2u.reproduce.study.report import as_terminal
-from a2u.reproduce.table import fill_caches, report_failures, run_missing
 
 
 def carry_out(study: Study) -> int:
@@ -81,21 +80,19 @@ def _measure(study: Study, evaluations: list[Evaluation]) -> Failures:
     at_once = 1 if inline else at_once_here(study.how.jobs)
     hidden = not sys.stderr.isatty()
     # smoothing 0: the time left is by the mean of all, not by the last ones, which end several at a time
-    with tqdm(total=len(missing), unit="evaluation", smoothing=0, disable=hidden, dynamic_ncols=True) as bar:
-        start = partial(_start, inline)
-        with closing(side_by_side(missing, at_once, start, lambda running: bar.refresh())) as ended:
-            for each, job in ended:
-                reason = job.result()
-                if reason is not None:
-                    failures[each.title] = reason
-                    note(study.failures, each.run, each.dataset, reason)
-                bar.update(1)
-                tqdm.write(f"{'measured ' if reason is None else 'FAILED   '} {each.title}", file=sys.stderr)
+    with (
+        tqdm(total=len(missing), unit="evaluation", smoothing=0, disable=hidden, dynamic_ncols=True) as bar,
+        InlineExecutor() if inline else ProcessExecutor(at_once, missing[0].cfg.runtime.threads or 1) as executor,
+    ):
+
+        def submit(each: Evaluation) -> "Future[str | None]":
+            return executor.submit(evaluate_weights, each.cfg, each.run.places.log)
+
+        for each, future in as_ended(missing, at_once, submit, lambda running: bar.refresh()):
+            reason = future.result()
+            if reason is not None:
+                failures[each.title] = reason
+                note(study.failures, each.run, each.dataset, reason)
+            bar.update(1)
+            tqdm.write(f"{'measured ' if reason is None else 'FAILED   '} {each.title}", file=sys.stderr)
     return failures
-
-
-def _start(inline: bool, each: Evaluation) -> Job:
-    log = log_of(each.run.cfg)
-    if inline:
-        return ended_with(work_here(evaluate_weights, each.cfg, log))
-    return OwnProcess(evaluate_weights, each.cfg, log, each.cfg.runtime.threads or 1)

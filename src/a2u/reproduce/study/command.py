@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from a2u.config import StudyConfig
 from a2u.reproduce.study.carry_out import carry_out
 from a2u.reproduce.study.pilots import pilots
-from a2u.reproduce.study.protocol import parse_request, scale_of
+from a2u.reproduce.study.protocol import StudyConfig, parse_request, scale_of
 from a2u.reproduce.study.publish import publish
 from a2u.reproduce.study.report import write_report
 

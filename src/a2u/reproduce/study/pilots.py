@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from a2u.config import StudyConfig, TableConfig
 from a2u.engine.identity import finished
 from a2u.engine.provenance import REPOSITORY
 from a2u.errors import ConfigError
 from a2u.files import write_json
+from a2u.reproduce.launch import report_failures, run_missing
 from a2u.reproduce.paired import LEVEL, mean
 from a2u.reproduce.render import Results, as_markdown, as_text
 from a2u.reproduce.rows import RowRun
-from a2u.reproduce.study.protocol import BASELINE, METRIC, SCALES, TABLE, runs_of_the_protocol, scale_of
+from a2u.reproduce.settings import TableConfig
+from a2u.reproduce.study.protocol import BASELINE, METRIC, SCALES, TABLE, StudyConfig, runs_of_the_protocol, scale_of
 from a2u.reproduce.study.publish import AGAIN
 from a2u.reproduce.study.records import without_folders
 from a2u.reproduce.study.report import show
 from a2u.reproduce.study.tables import Lines, StudyError
-from a2u.reproduce.table import RESULTS, refuse_unfit, report_failures, run_missing, write
+from a2u.reproduce.table import RESULTS, refuse_unfit, write
 
 SCALE = SCALES[0]
 ROWS = (BASELINE, "bilinear", "indexnet", "a2u_dynamic_cs_d_norm")

@@ -1,19 +1,42 @@
 """What docs/study.md fixes, and what a command line may choose of it."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from a2u.config import StudyConfig, TableConfig, compose
+from a2u.config import compose
 from a2u.data import build_data
 from a2u.data.sources.alphamatting import photographs_folder
 from a2u.errors import ConfigError, did_you_mean
 from a2u.reproduce.benchmark_sets import Done, weights_of
 from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.settings import LauncherConfig, TableConfig
+from a2u.settings import field, schema
+
+
+@schema("study")
+@dataclass
+class StudyConfig:
+    """configs/study.yaml: how the study of docs/study.md is carried out; what it is, its protocol fixes."""
+
+    seeds: int = field(
+        MISSING,
+        "seeds 0 .. seeds-1; with another number than the protocol's nothing is measured on the test images",
+    )
+    jobs: int | None = field(None, "rows at a time, as for a table")
+    photographs: str | None = field(
+        None, "folder of the alphamatting.com photographs, measured as well where it is given"
+    )
+    pilots: bool = field(False, "the pilot runs, which say how many seeds are needed, instead of the study")
+    publish: bool = field(False, "copy the finished study to results/ instead of running")
+    report: bool = field(False, "write table, pictures and conclusion from results/ instead of running")
+    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)
+
 
 TABLE, BASELINE, METRIC = "table2", "nearest", "sad"
 MATTERS = 2.2  # percent of the baseline's mean: half of the paper's gain of a2u_dynamic_cs

@@ -11,11 +11,11 @@ from a2u.data.synthetic.foregrounds.strands import feather, fur, hair
 from a2u.data.synthetic.foregrounds.translucent import glass, smoke
 from a2u.data.synthetic.raster import Drawn
 
-# (rng, size, samples) to colours (size, size, 3) float32 in 0..255, defined where alpha is 0 too, and alpha
-# (size, size) float32 in 0..1. `samples` is the fineness of the coverage (raster.py); it changes no draw.
+# (rng, size, samples) -> colours (size, size, 3) float32 in 0..255, also where alpha is 0, and alpha (size, size)
+# float32 in 0..1. `samples` sets the accuracy of the coverage (raster.py) and does not affect random draws.
 Family = Callable[[np.random.Generator, int, int], Drawn]
 
-# Neighbours differ in kind, so that any five in a row hold strands, holes, blades, blur and translucency.
+# Ordered so that any five in a row contain strands, holes, blades, blur and translucency.
 FAMILIES: dict[str, Family] = {
     "hair": hair,
     "net": net,

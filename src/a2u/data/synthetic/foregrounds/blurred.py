@@ -1,4 +1,4 @@
-"""Blurred edges: out of focus and in motion. Alpha and premultiplied colour go through one filter."""
+"""Foregrounds with blurred edges, out of focus and in motion: one filter blurs alpha and premultiplied colour."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from a2u.data.synthetic.textures import foreground_palette, fractal_noise, surfa
 
 
 def silhouette(rng: np.random.Generator, size: int) -> list[np.ndarray]:
-    """A solid body with spikes, bars or petals: the sharp shape that a lens or a movement blurs."""
+    """Draw a solid body with spikes, bars or petals: the sharp shape to be blurred."""
     centre = size * rng.uniform(0.35, 0.65, 2)
     radius = size * rng.uniform(0.18, 0.28)
     parts = [blob(rng, centre, radius, 0.3)]
@@ -29,7 +29,7 @@ def silhouette(rng: np.random.Generator, size: int) -> list[np.ndarray]:
 
 
 def defocus(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A silhouette out of focus, more so towards one side."""
+    """Draw a silhouette out of focus, more so towards one side."""
     alpha = coverage(silhouette(rng, size), size, samples)
     colours = surface(rng, size, foreground_palette(rng))
     near, far = (
@@ -45,7 +45,7 @@ def defocus(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Draw
 
 
 def motion(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A silhouette or a leaf that moved during the exposure, along a straight line or a slight arc."""
+    """Draw a silhouette or a leaf that moved during the exposure, along a straight line or a slight arc."""
     if rng.random() < 0.6:
         alpha = coverage(silhouette(rng, size), size, samples)
         colours = surface(rng, size, foreground_palette(rng))
@@ -57,10 +57,10 @@ def motion(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn
 
 
 def filtered(colours: np.ndarray, alpha: np.ndarray, kernel: np.ndarray) -> Drawn:
-    """Layer blurred by a kernel that sums to 1: alpha and premultiplied colour through the same filter.
+    """Blur a layer by a kernel that sums to 1.
 
-    Over any still background, the result is the mean, weighted by the kernel, of the composites of the layer as
-    it moves about. The layer is mirrored at the image's border.
+    Over a still background the result is the mean, weighted by the kernel, of the composites of the shifted layer.
+    The layer is mirrored at the image border.
     """
     blurred = cv2.filter2D(alpha, -1, kernel, borderType=cv2.BORDER_REFLECT)
     premultiplied = cv2.filter2D(colours * alpha[..., None], -1, kernel, borderType=cv2.BORDER_REFLECT)
@@ -68,20 +68,20 @@ def filtered(colours: np.ndarray, alpha: np.ndarray, kernel: np.ndarray) -> Draw
 
 
 def _divided(premultiplied: np.ndarray, alpha: np.ndarray, elsewhere: np.ndarray) -> np.ndarray:
-    """Colour from premultiplied colour; where alpha rounds to 0 of 255, the colours given for elsewhere."""
+    """Divide premultiplied colour by alpha; where alpha rounds to 0 of 255, return `elsewhere`."""
     seen = (alpha > 0.5 / 255)[..., None]
     return np.where(seen, premultiplied / np.maximum(alpha, 0.5 / 255)[..., None], elsewhere)
 
 
 def _lens(radius: float) -> np.ndarray:
-    """Disc kernel that sums to 1."""
+    """Return a disc kernel that sums to 1."""
     side = 2 * int(np.ceil(radius)) + 1
     kernel = coverage([disc(np.array([side / 2, side / 2]), radius)], side, 16)
     return kernel / kernel.sum()
 
 
 def _track_kernel(track: np.ndarray) -> np.ndarray:
-    """Kernel of a movement along points (N, 2), each instant split among the four pixels about it."""
+    """Return the kernel of a movement along points (N, 2), each shared bilinearly among four pixels."""
     track = track - track.mean(axis=0)
     reach = int(np.ceil(np.abs(track).max())) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), dtype=np.float32)

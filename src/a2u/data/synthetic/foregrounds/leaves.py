@@ -1,4 +1,4 @@
-"""Blades: branches of serrated leaves and fronds of narrow ones."""
+"""Foregrounds with blades: branches of serrated leaves and fronds of narrow ones."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from a2u.data.synthetic.textures import foreground_palette, soft, streaks, surfa
 
 
 def leaf(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A branch of serrated leaves, some eaten into, or a frond of narrow ones, rising from a bulb."""
+    """Draw a branch of serrated leaves, some with holes, or a frond of narrow ones, rising from a bulb."""
     foot = size * np.array([rng.uniform(0.2, 0.8), rng.uniform(0.88, 0.95)])
     bulb = blob(rng, foot, size * rng.uniform(0.11, 0.15), 0.15)
     heading = -np.pi / 2 + 0.6 * (0.5 - foot[0] / size)
@@ -43,7 +43,7 @@ def leaf(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
 
 
 def _serrated(rng: np.random.Generator, rib: np.ndarray, width: float) -> list[np.ndarray]:
-    """A broad leaf with a toothed edge along a rib (120, 2), and the holes that insects left in it."""
+    """Draw a broad leaf with a toothed edge along a rib (120, 2), with holes left by insects."""
     parts = [blade(rib, width, int(rng.integers(8, 22)), rng.uniform(0.05, 0.25))]
     for _ in range(int(rng.integers(0, 5))):
         spot = rib[int(rng.integers(40, 90))] + rng.normal(0, 0.14 * width, 2)

@@ -1,4 +1,4 @@
-"""Thin meshes with holes: nets and lace."""
+"""Foregrounds with thin meshes: nets and lace."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from a2u.data.synthetic.textures import foreground_palette, soft, surface
 
 
 def net(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A warped net of thin threads in a solid frame."""
+    """Draw a warped net of thin threads in a solid frame."""
     warp = waves(rng, size, size * rng.uniform(0.01, 0.04))
     outline = warp(blob(rng, size * rng.uniform(0.4, 0.6, 2), size * rng.uniform(0.3, 0.42), 0.2))
     spacing = rng.uniform(5, 14)
@@ -25,7 +25,7 @@ def net(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
 
 
 def lace(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A hanging of fine tulle with flowers, a solid hem above and a scalloped edge below."""
+    """Draw a hanging of fine tulle with flowers, a solid hem at the top and a scalloped edge at the bottom."""
     warp = waves(rng, size, size * rng.uniform(0.01, 0.03))
     top, bottom = size * rng.uniform(0.12, 0.2), size * rng.uniform(0.6, 0.8)
     slope = size * rng.uniform(-0.12, 0.12)
@@ -51,7 +51,7 @@ def lace(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
 
 
 def _flower(rng: np.random.Generator, centre: np.ndarray, radius: float) -> list[np.ndarray]:
-    """Petals round an eyelet: solid polygons, with a hole in each petal."""
+    """Draw petals around an eyelet: solid polygons, with a hole in each petal."""
     petals = int(rng.integers(4, 8))
     parts = []
     for angle in np.arange(petals) / petals * TURN + rng.uniform(0, TURN):

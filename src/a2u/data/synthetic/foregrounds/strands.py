@@ -1,4 +1,4 @@
-"""Strands: hair, fur and feathers."""
+"""Foregrounds with strands: hair, fur and feathers."""
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from a2u.data.synthetic.textures import (
 
 
 def hair(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A head with locks and stray hairs, from over a pixel wide to a tenth of one."""
+    """Draw a head with locks and stray hairs, whose widths taper from over a pixel to a tenth of one."""
     centre = size * np.array([rng.uniform(0.38, 0.62), rng.uniform(0.4, 0.52)])
     radius = size * rng.uniform(0.17, 0.25)
     head = blob(rng, centre, radius, 0.06) * [0.85, 1] + centre * [0.15, 0]
     shoulders = _bust(centre, radius, radius * rng.uniform(1.3, 2.0))
 
-    # Locks set out from the upper head and turn, by a share g, towards where weight or wind pulls them.
+    # Locks start at the upper head and turn, by a share g, in the direction in which gravity or wind pulls them.
     locks, each = int(rng.integers(30, 60)), int(rng.integers(8, 16))
     pull, g, reach = rng.normal(np.pi / 2, 0.7), rng.uniform(0, 1), rng.uniform(0.7, 2.0)
     side = rng.normal(-np.pi / 2, 1.1, locks)
@@ -66,7 +66,7 @@ def hair(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
 
 
 def _bust(centre: np.ndarray, radius: float, half: float) -> np.ndarray:
-    """Neck and shoulders below a head: polygon that leaves the image at the bottom."""
+    """Return neck and shoulders below a head: a polygon that leaves the image at the bottom."""
     t = np.linspace(0, 1, 40)
     widths = 0.4 * radius + (half - 0.4 * radius) * (t * t * (3 - 2 * t)) ** 0.6
     right = centre + np.stack([widths, radius * (0.6 + 1.1 * t)], axis=1)
@@ -76,7 +76,7 @@ def _bust(centre: np.ndarray, radius: float, half: float) -> np.ndarray:
 
 
 def fur(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A body covered in short combed tapering hairs."""
+    """Draw a body covered in short combed tapering hairs."""
     centre = size * rng.uniform(0.38, 0.62, 2)
     outline = blob(rng, centre, size * rng.uniform(0.26, 0.38), 0.35)
     count = int(size * rng.uniform(6, 10))
@@ -97,7 +97,7 @@ def fur(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
 
 
 def feather(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A bunch of feathers: shafts with barbs that part into gaps and with down at the base."""
+    """Draw a bunch of feathers: shafts with barbs that leave gaps, and down at the base."""
     foot = size * np.array([rng.uniform(0.3, 0.7), rng.uniform(0.85, 0.95)])
     holder = blob(rng, foot, size * rng.uniform(0.1, 0.15), 0.2)
     count = int(rng.integers(1, 5))
@@ -118,13 +118,13 @@ def feather(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Draw
 
 
 def _barbs(rng: np.random.Generator, shaft: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
-    """Barbs (P, 12, 2) on both sides of a shaft (200, 2) and their widths (P, 12)."""
+    """Draw barbs (P, 12, 2) on both sides of a shaft (200, 2); return them and their widths (P, 12)."""
     count = int(length / 0.9)
     t = np.tile(np.linspace(0.12, 0.995, count), 2)
     side = np.repeat([-1.0, 1.0], count)
     place = (t * 199).astype(int)
     along = shaft[np.minimum(place + 1, 199)] - shaft[place - 1]
-    # Barbs cling together in bunches: each bunch leans its own way, which opens gaps in the vane.
+    # Barbs cling together in bunches that lean differently, which opens gaps in the vane.
     bunch = np.cumsum(rng.random(2 * count) < 0.08)
     lean = rng.normal(0, 0.13, bunch[-1] + 1)[bunch]
     down = np.clip((0.35 - t) / 0.25, 0, 1)

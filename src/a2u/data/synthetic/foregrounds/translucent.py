@@ -1,4 +1,4 @@
-"""Large half-transparent regions: glass and smoke."""
+"""Foregrounds with large translucent regions: glass and smoke."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from a2u.data.synthetic.textures import foreground_palette, fractal_noise, grid,
 
 
 def glass(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """A vessel: a clear wall, denser towards its rim, with reflections, a liquid and an opaque label or foot."""
+    """Draw a vessel: a clear wall, denser towards its rim, with reflections, a liquid, and an opaque label and foot."""
     t = np.linspace(0, 1, 120)
     middle, top, height = size * np.array([rng.uniform(0.4, 0.6), rng.uniform(0.06, 0.15), rng.uniform(0.7, 0.85)])
     knots = rng.uniform(0.1, 0.34, 5) * size
@@ -53,7 +53,7 @@ def glass(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
 
 
 def smoke(rng: np.random.Generator, size: int, samples: int = SAMPLES) -> Drawn:
-    """Drifting smoke or cloud: smooth fractal alpha without any edge."""
+    """Draw drifting smoke or cloud: smooth fractal alpha without any edge."""
     x, y = grid(size)
     bent = [(fractal_noise(rng, size, 2, 0.45) - 0.5) * size * rng.uniform(0.15, 0.45) for _ in range(2)]
     noise = fractal_noise(rng, size, rng.uniform(2, 5), 0.5)

@@ -1,12 +1,13 @@
 """The embedded default dataset: generated on demand, kept in memory, cached on disk."""
 
+import dataclasses
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,6 @@ from uuid import uuid4
 
 import numpy as np
 
-from a2u.config import SyntheticConfig
 from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.synthetic.generate import (
     GENERATOR_VERSION,
@@ -25,9 +25,10 @@ from a2u.data.synthetic.generate import (
     generate_layer,
     layer_name,
 )
-from a2u.data.types import Composite, Composites, Layer, MattingData
+from a2u.data.types import Composite, Composites, Layer, MattingData, MattingDatasetConfig
 from a2u.errors import ConfigError, DataError
 from a2u.files import reason
+from a2u.settings import field, schema
 
 log = logging.getLogger(__name__)
 
@@ -37,47 +38,85 @@ Item = TypeVar("Item", Layer, Composite, np.ndarray)
 Arrays = dict[str, np.ndarray]
 
 
-def build(cfg: SyntheticConfig) -> MattingData:
-    """The dataset of a configuration. Nothing is generated before it is asked for.
+@schema("dataset/synthetic", "dataset/study_test")
+@dataclass
+class SyntheticConfig(MattingDatasetConfig):
+    """The embedded default: generated foregrounds with exact alpha. Nothing is generated before it is asked for.
 
-    With `cfg.cache` every item is kept as one file below
-    `<cache>/synthetic-v<version>-seed<seed>-size<size>/<split>/`; processes may share the folder. Items handed out
-    are kept in memory and read-only. `limit_train` limits both layers and backgrounds; without any of them there is
-    no training part. Raises ConfigError for a count or a size that cannot be, and DataError on use where the cache
-    cannot be written.
+    With `cache` every item is kept as one file below `<cache>/synthetic-v<version>-seed<seed>-size<size>/<split>/`;
+    processes may share the folder. Items handed out are kept in memory and read-only. `limit_train` limits both layers
+    and backgrounds; without any of them there is no training part.
     """
-    _check(cfg)
-    layers, backgrounds, drawn = _items(cfg)
-    composites = drawn if cfg.trimap is None else EvenTrimaps(drawn, cfg.trimap)
-    return MattingData(
-        layers=layers if len(layers) else None,
-        layer_names=[layer_name(index, "train") for index in range(len(layers))],
-        backgrounds=backgrounds if len(backgrounds) else None,
-        test=composites,
-        test_names=[layer_name(index, "test") for index in range(len(composites))],
-        checksum=partial(_checksum, composites),
+
+    name: str = "synthetic"
+    cache: str | None = field("data", "folder for generated layers; null: generate again every time", identity=False)
+    train_layers: int = field(256, "0: no training part, for evaluation alone", least=0)
+    train_backgrounds: int = field(128, least=0)
+    train_size: int = field(160, "side of the square training layers, pixels", least=MINIMUM_SIZE)
+    test_images: int = field(64, least=1)
+    test_size: int = field(256, "side of the square test images, pixels", least=MINIMUM_SIZE)
+    seed: int = field(2021, "of the generator, not of the run", least=0)
+    trimap: int | None = field(
+        None,
+        "every test trimap eroded by ellipses of so many pixels; null: by sizes drawn for each",
+        least=1,
+        added_later=True,
     )
+    version: int = field(GENERATOR_VERSION, "of the generator; part of a run's identity, since its pictures are")
 
+    def check(self) -> None:
+        if self.root is not None:
+            raise ConfigError(
+                f"The synthetic dataset is generated and has no folder, but its root is set to {self.root}; "
+                "did you mean dataset=adobe (make: DATASET=adobe)?"
+            )
+        if self.version != GENERATOR_VERSION:
+            raise ConfigError(
+                f"The synthetic dataset's version is set to {self.version}, and this program generates "
+                f"{GENERATOR_VERSION}; check out the commit that a result of that version names."
+            )
 
-def prepare(cfg: SyntheticConfig, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
-    """Fill the disk cache with every item that `build(cfg)` could hand out; nothing to do without a cache.
+    def build(self) -> MattingData:
+        """Return the dataset.
 
-    Call it once before several processes train side by side. `progress(done, total)` is told after each item.
-    Where there is much to do, so many `processes` do it. Raises what `build` does.
-    """
-    _check(cfg)
-    if cfg.cache is None:
-        return
-    items = [(group, index) for group in _items(cfg) for index in range(len(group))]
-    absent = sum(not group.path(index).exists() for group, index in items)
-    with ExitStack() as stack:
-        fill: Callable[..., Iterable[None]] = map
-        if processes > 1 and absent > WORTH_PROCESSES:
-            pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("forkserver")))
-            fill = partial(pool.map, chunksize=CHUNK)
-        for done, _ in enumerate(fill(_fill, *zip(*items, strict=True)), start=1):
-            if progress is not None:
-                progress(done, len(items))
+        Raises:
+            DataError: on use, where the cache cannot be written.
+        """
+        layers, backgrounds, drawn = _items(self)
+        composites = drawn if self.trimap is None else EvenTrimaps(drawn, self.trimap)
+        return MattingData(
+            layers=layers if len(layers) else None,
+            layer_names=[layer_name(index, "train") for index in range(len(layers))],
+            backgrounds=backgrounds if len(backgrounds) else None,
+            test=composites,
+            test_names=[layer_name(index, "test") for index in range(len(composites))],
+            checksum=partial(_checksum, composites),
+        )
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
+        """Fill the disk cache with every item that `build` could hand out; nothing to do without a cache.
+
+        Call it once before several processes train side by side.
+
+        Args:
+            progress: called with (items done, items) after each item.
+            processes: so many do it where there is much to do.
+
+        Raises:
+            DataError: the cache cannot be written.
+        """
+        if self.cache is None:
+            return
+        items = [(group, index) for group in _items(self) for index in range(len(group))]
+        absent = sum(not group.path(index).exists() for group, index in items)
+        with ExitStack() as stack:
+            fill: Callable[..., Iterable[None]] = map
+            if processes > 1 and absent > WORTH_PROCESSES:
+                pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("forkserver")))
+                fill = partial(pool.map, chunksize=CHUNK)
+            for done, _ in enumerate(fill(_fill, *zip(*items, strict=True)), start=1):
+                if progress is not None:
+                    progress(done, len(items))
 
 
 def _fill(group: "Items[Any]", index: int) -> None:
@@ -97,7 +136,7 @@ class Items(Generic[Item]):
     make: Callable[[int], Item]
     restore: Callable[[int, Arrays], Item]
     folder: Path | None
-    memory: dict[int, Item] = field(default_factory=dict)
+    memory: dict[int, Item] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.count
@@ -233,31 +272,3 @@ def _checksum(composites: Composites) -> str:
         for array in arrays:
             digest.update(repr(array.shape).encode() + array.tobytes())
     return digest.hexdigest()
-
-
-def _check(cfg: SyntheticConfig) -> None:
-    if cfg.root is not None:
-        raise ConfigError(
-            f"The synthetic dataset is generated and has no folder, but its root is set to {cfg.root}; "
-            "did you mean dataset=adobe (make: DATASET=adobe)?"
-        )
-    if cfg.version != GENERATOR_VERSION:
-        raise ConfigError(
-            f"The synthetic dataset's version is set to {cfg.version}, and this program generates {GENERATOR_VERSION}; "
-            "check out the commit that a result of that version names."
-        )
-    least = {
-        "train_layers": 0,
-        "train_backgrounds": 0,
-        "test_images": 1,
-        "train_size": MINIMUM_SIZE,
-        "test_size": MINIMUM_SIZE,
-        "trimap": 1,
-        "limit_train": 1,
-        "limit_test": 1,
-        "seed": 0,
-    }
-    for key, lowest in least.items():
-        value = getattr(cfg, key)
-        if value is not None and value < lowest:
-            raise ConfigError(f"The synthetic dataset's {key} is {value}; it has to be at least {lowest}.")

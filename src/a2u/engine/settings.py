@@ -1,0 +1,143 @@
+"""How a run trains, measures and uses the machine: the nodes `trainer`, `metrics` and `runtime` of a configuration."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from a2u.errors import ConfigError
+from a2u.settings import field, schema
+
+
+class Schedule(Enum):
+    """How the learning rate changes over the steps of a run."""
+
+    multistep = 1
+    one_cycle = 2
+    constant = 3
+
+
+class Precision(Enum):
+    """Of a training step's maps: single precision, or autocast to bfloat16 (weights and loss stay single)."""
+
+    float32 = 1
+    bfloat16 = 2
+
+
+@dataclass
+class TrainerConfig:
+    """What every training has."""
+
+    epochs: int = field(30, "0 where there is nothing to train", least=0)
+    batch_size: int = field(16, least=1)
+    lr: float = field(0.01, "of new layers", above=0)
+    schedule: Schedule = field(Schedule.multistep)
+    milestones: list[int] = field([20, 26], "epochs after which lr is multiplied by gamma")
+    gamma: float = field(0.1, least=0, most=1)
+    clip_norm: float | None = field(
+        None,
+        "gradients are scaled down to this norm, all of them together, where it is larger",
+        above=0,
+        added_later=True,
+    )
+    evaluate_every: int = field(
+        1, "epochs; also before the rate falls and after the last epoch. 0: the last one alone", least=0
+    )
+
+    def check(self) -> None:
+        if any(epoch < 1 for epoch in self.milestones):
+            raise ConfigError(f"trainer.milestones must be epochs, each at least 1; got {self.milestones}.")
+
+
+@schema("trainer/matting")
+@dataclass
+class MattingTrainerConfig(TrainerConfig):
+    """Adam on the matting loss (Sec. 6.3; defaults: the paper's for the Adobe dataset)."""
+
+    iterations: int = field(6000, "of an epoch", least=1)
+    encoder_lr_ratio: float = field(100.0, "a pretrained encoder learns at lr / encoder_lr_ratio", above=0)
+    freeze_encoder_norm: bool | None = field(None, "null: where encoder weights are loaded, as the paper says")
+    accumulate: int = field(
+        1, "parts a batch is taken in, gradients added up; norms see a part at a time", least=1, added_later=True
+    )
+    precision: Precision = field(Precision.float32, added_later=True)
+
+
+@schema("trainer/reconstruction")
+@dataclass
+class ReconstructionTrainerConfig(TrainerConfig):
+    """SGD on the L1 loss (Appendix A). An epoch is one pass over the training pictures; a rest is left out."""
+
+    epochs: int = 100
+    batch_size: int = 100
+    milestones: list[int] = field([50, 70, 85])
+    evaluate_every: int = 10
+    momentum: float = field(0.9, "not stated in the paper", least=0)
+    weight_decay: float = field(5e-4, "not stated in the paper", least=0)
+
+    def check(self) -> None:
+        super().check()
+        if self.momentum >= 1:
+            raise ConfigError(f"trainer.momentum must be below 1, or steps grow for ever; got {self.momentum}.")
+
+
+class MetricProgram(Enum):
+    """Whose figures: the MATLAB program's (those of record), or those the authors' Python prints in its logs."""
+
+    matlab = 1
+    released_python = 2
+
+
+class Rounding(Enum):
+    """From a prediction in 0..1 to 8 bits: to the nearest value, or cut off as the released program does."""
+
+    nearest = 1
+    truncate = 2
+
+
+@dataclass
+class EvaluationConfig:
+    """How predictions become the numbers of a table."""
+
+
+@schema("metrics/matting")
+@dataclass
+class MattingEvaluationConfig(EvaluationConfig):
+    """SAD, MSE, Grad, Conn."""
+
+    program: MetricProgram = field(MetricProgram.matlab, "those of record, or the authors' own")
+    rounding: Rounding = field(Rounding.nearest, "of predictions to 8 bits")
+
+
+@schema("metrics/image")
+@dataclass
+class ImageEvaluationConfig(EvaluationConfig):
+    """PSNR, SSIM, RMSE, MAE over the whole test set."""
+
+    clamp: bool = field(False, "predictions to 0..1 first; the paper does not say")
+
+
+@dataclass
+class RuntimeConfig:
+    """Where and how fast, never what: nothing here is part of a run's identity."""
+
+    outputs: str = field("outputs", "folder of runs and their results")
+    device: str = field("auto", "auto, cpu, cuda, cuda:1, ...")
+    threads: int | None = field(None, "of PyTorch; null: its own choice", least=1)
+    channels_last: bool = field(True, "memory layout of maps: faster on a CPU (docs/performance.md)")
+    recompute: bool = field(
+        False, "batch norms of the U-Net keep their output alone for the backward pass: memory for time"
+    )
+    compile: bool = field(
+        False, "the training step by torch.compile: needs a C++ compiler on a CPU, and a minute to start"
+    )
+    evaluation_threads: int | None = field(
+        None, "reading and measuring beside the network; null: as many as PyTorch has", least=1
+    )
+    workers: int | None = field(None, "data-loading processes; null: none on a CPU, up to 8 beside a GPU", least=0)
+    log_every: int = field(20, "steps between TensorBoard scalars", least=1)
+    checkpoint_seconds: float = field(60.0, "a checkpoint at least this often, besides one after every epoch", least=0)
+    progress: bool = field(True, "a bar with the time left, where stderr is a terminal")
+    tile: int | None = field(
+        None, "side in pixels of the tiles that test images are computed in; null: whole images", least=1
+    )
+    save_predictions: bool = field(False, "8-bit PNGs of the last evaluation")
+    force: bool = field(False, "run again where a finished result exists, which is put aside; one not finished goes on")

@@ -1,0 +1,121 @@
+"""Run each call on another machine: as a job of SLURM through submitit, or as a task of Ray."""
+
+import os
+import signal
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from omegaconf import DictConfig
+
+from a2u.errors import ConfigError
+from a2u.reproduce.executors import RowExecutor, Work, work_here
+from a2u.reproduce.settings import RayConfig, SubmititConfig
+
+
+@dataclass(frozen=True)
+class _There:
+    """A call as it is sent: relative paths there are those of `folder` here."""
+
+    work: Work
+    folder: Path
+
+    def __call__(self, cfg: DictConfig, log: Path) -> str | None:
+        os.chdir(self.folder)
+        return work_here(self.work, cfg, log)
+
+    def checkpoint(self, cfg: DictConfig, log: Path) -> Any:
+        """What submitit puts into the queue again when the time is up: the same, which resumes from its checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, cfg, log)
+
+
+class SubmititExecutor(RowExecutor):
+    """A job per call, which goes on when this program ends.
+
+    Args:
+        settings: what a job is given.
+        folder: for what submitit writes; all machines see it.
+
+    Raises:
+        ConfigError: submitit is not installed, or finds no SLURM.
+    """
+
+    def __init__(self, settings: SubmititConfig, folder: Path) -> None:
+        try:
+            import submitit
+        except ImportError as error:
+            raise _not_installed(settings.name.name) from error
+        cluster = settings.cluster.name
+        # The name is a pattern: %j is the number of the job.
+        place = Path(str(folder.absolute()).replace("%", "%%")) / "%j"
+        try:
+            self._executor = submitit.AutoExecutor(place, cluster, slurm_max_num_timeout=settings.max_num_timeout)
+        except RuntimeError as error:
+            raise ConfigError(f"launcher={settings.name.name}: {error}.") from error
+        self._executor.update_parameters(
+            name="a2u",
+            timeout_min=settings.timeout_min,
+            cpus_per_task=settings.cpus_per_task,
+            gpus_per_node=settings.gpus_per_node,
+            mem_gb=settings.mem_gb,
+            slurm_partition=settings.partition,
+            slurm_signal_delay_s=120,  # a row saves a checkpoint every minute
+            slurm_additional_parameters=dict(settings.additional_parameters),
+        )
+
+    def submit(self, work: Work, cfg: DictConfig, log: Path) -> "Future[str | None]":  # type: ignore[override]
+        there, ended = _There(work, Path.cwd()), Future[str | None]()
+        ended.set_running_or_notify_cancel()
+
+        def wait() -> None:
+            try:
+                ended.set_result(self._executor.submit(there, cfg, log).result())
+            except Exception as error:  # of the queue, the machine, the process there
+                ended.set_exception(error)
+
+        Thread(target=wait, daemon=True).start()  # a daemon does not hold up the end of an interrupted program
+        return ended
+
+
+class RayExecutor(RowExecutor):
+    """A task of Ray per call. Closed early, it ends them.
+
+    Raises:
+        ConfigError: Ray is not installed.
+    """
+
+    def __init__(self, settings: RayConfig) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise _not_installed(settings.name.name) from error
+        if not ray.is_initialized():
+            handler = signal.getsignal(signal.SIGTERM)
+            ray.init(address=settings.address, log_to_driver=False)
+            signal.signal(signal.SIGTERM, handler)  # which Ray has taken
+        self._cancel = ray.cancel
+        of_row = {key: getattr(settings, key) for key in ("num_cpus", "num_gpus", "memory", "max_retries")}
+        self._task: Any = ray.remote(max_calls=1, **of_row)(_There.__call__)  # a process per row
+        self._sent: list[tuple[Any, Future[str | None]]] = []
+
+    def submit(self, work: Work, cfg: DictConfig, log: Path) -> "Future[str | None]":  # type: ignore[override]
+        sent = self._task.remote(_There(work, Path.cwd()), cfg, log)
+        ended: Future[str | None] = sent.future()
+        self._sent.append((sent, ended))
+        return ended
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for sent, ended in self._sent:
+            if not ended.done():
+                self._cancel(sent, force=True)
+
+
+def _not_installed(launcher: str) -> ConfigError:
+    return ConfigError(
+        f"launcher={launcher} needs a package that is not installed; "
+        f"pip install -e '.[{launcher}]' in the checkout installs it."
+    )

@@ -1,0 +1,78 @@
+"""Which rows of a table run, and where: configs/table.yaml and configs/launcher."""
+
+import dataclasses
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from a2u.settings import field, schema
+
+
+class Launcher(Enum):
+    """Where the rows of a table run: processes of this machine, this process, jobs of submitit, tasks of Ray."""
+
+    local = 1
+    inline = 2
+    submitit = 3
+    ray = 4
+
+
+class Cluster(Enum):
+    """What submitit starts jobs on: SLURM, or this machine."""
+
+    slurm = 1
+    local = 2
+
+
+@schema("launcher/launcher")
+@dataclass
+class LauncherConfig:
+    """Where the rows of a table are run."""
+
+    name: Launcher = Launcher.local
+
+
+@schema("launcher/submitit")
+@dataclass
+class SubmititConfig(LauncherConfig):
+    """A job per row."""
+
+    name: Launcher = Launcher.submitit
+    cluster: Cluster = field(Cluster.slurm)
+    partition: str | None = field(None)
+    timeout_min: int = field(1440, "minutes of a job", least=1)
+    cpus_per_task: int | None = field(None, least=1)
+    gpus_per_node: int | None = field(None, least=0)
+    mem_gb: float | None = field(None, above=0)
+    max_num_timeout: int = field(0, "how often a row that reached timeout_min is put into the queue again", least=0)
+    additional_parameters: dict[str, Any] = field({}, "of sbatch by name, such as {account: NAME}")
+
+
+@schema("launcher/ray")
+@dataclass
+class RayConfig(LauncherConfig):
+    """A task per row."""
+
+    name: Launcher = Launcher.ray
+    address: str | None = field(None, "null: this machine's cluster; where it belongs to none, a new one of it alone")
+    num_cpus: float = field(1.0, "of a row", least=0)
+    num_gpus: float = field(0.0, least=0)
+    memory: float | None = field(None, "bytes of a row", above=0)
+    max_retries: int = field(0, "of a row whose process was killed or whose machine went down", least=0)
+
+
+@schema("table")
+@dataclass
+class TableConfig:
+    """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
+
+    table: str = field("table2", "table1 ... table7")
+    rows: list[str] = field([], "empty: every row")
+    seeds: int = field(1, "seeds 0 .. seeds-1", least=1)
+    baseline: str | None = field(
+        None, "row that the others' differences are from, of several seeds; null: the first trained"
+    )
+    jobs: int | None = field(None, "rows at a time; null: one per CPU core, one on a GPU, all on a cluster", least=1)
+    publish: bool = field(False, "copy finished results to results/ instead of running")
+    photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Table 6")
+    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)

@@ -1,0 +1,125 @@
+"""Declare configuration keys: everything about a key stands where the key is declared.
+
+>>> @schema("dataset/example")
+... @dataclass
+... class ExampleConfig:
+...     size: int = field(256, "side of the test images, pixels", least=16)
+...     cache: str | None = field(None, "folder for decoded images; null: none", identity=False)
+
+types configs/dataset/example.yaml, which says `defaults: [example_schema, _self_]`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from a2u.errors import ConfigError
+
+SCHEMAS: dict[str, type] = {}  # dataclasses by the file of configs/ that they type: "table", "dataset/adobe"
+
+LARGEST = 2**32 - 1  # of any whole number ...
+LARGEST_SIZE = 1024  # ... and of those that a network is built from: ranks, kernel sizes, numbers of blocks
+
+Value = TypeVar("Value")
+Kind = TypeVar("Kind", bound=type)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a key means, what its value may be, and whether it makes a run another one."""
+
+    help: str = ""
+    least: float = -math.inf  # the smallest value allowed
+    most: float = math.inf
+    above: float = -math.inf  # every value has to be larger
+    # Whether the value is part of a run's identity, or a function that returns the part of it that is.
+    identity: bool | Callable[[Any], Any] = True
+    added_later: bool = False  # newer than published results: part of the identity unless it has its default
+
+    def problem(self, value: Any) -> str | None:
+        """What a value has to be and is not, such as "at least 1"; None where it is allowed."""
+        if isinstance(value, list):
+            return next(filter(None, map(self.problem, value)), None)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        if not math.isfinite(value):
+            return "a finite number"
+        if value <= self.above:
+            return "positive" if self.above == 0 else f"above {self.above}"
+        if value < self.least:
+            return f"at least {self.least}"
+        return f"at most {self.most}" if value > self.most else None
+
+
+def field(default: Value, help: str = "", **about: Any) -> Value:
+    """Declare a key with its default; `help` and `about` are the fields of `Key`. A list or a dict is copied."""
+    metadata = {"key": Key(help, **about)}
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=lambda: copy(default), metadata=metadata)  # type: ignore[return-value]
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def schema(*names: str) -> Callable[[Kind], Kind]:
+    """Let a dataclass type the files configs/<name>.yaml, which load it as <name>_schema."""
+
+    def register(kind: Kind) -> Kind:
+        SCHEMAS.update(dict.fromkeys(names, kind))
+        return kind
+
+    return register
+
+
+def keys_of(kind: type) -> dict[str, Key]:
+    """Return the keys of a settings dataclass by name; one that only gets another default stays as declared above."""
+    found: dict[str, Key] = {}
+    for base in filter(is_dataclass, reversed(kind.__mro__)):
+        for entry in fields(base):
+            key = entry.metadata.get("key", Key())
+            if entry.name not in found or key != Key():
+                found[entry.name] = key
+    return found
+
+
+def default_of(kind: type, name: str) -> Any:
+    """Return the default of a key as a plain value, None where it has none."""
+    default = next(entry.default for entry in fields(kind) if entry.name == name)
+    if isinstance(default, Enum):
+        return default.name
+    return None if default is dataclasses.MISSING else default
+
+
+def validate(settings: Any, path: str = "") -> None:
+    """Check every number of a settings object or typed configuration, and what its `check()` says of several keys.
+
+    path: of the object in the configuration, such as "trainer.", for messages.
+
+    Raises:
+        ConfigError: a value that cannot be.
+    """
+    if isinstance(settings, DictConfig):
+        settings = OmegaConf.to_object(settings)
+    largest = LARGEST_SIZE if path in ("model.", "upsampler.") else LARGEST
+    for name, key in keys_of(type(settings)).items():
+        value = getattr(settings, name)
+        if is_dataclass(value):
+            validate(value, f"{path}{name}.")
+        elif problem := _too_large(value, largest) or key.problem(value):
+            raise ConfigError(f"{path}{name} must be {problem}; got {value}.")
+    if hasattr(settings, "check"):
+        settings.check()
+
+
+def _too_large(value: Any, largest: int) -> str | None:
+    numbers = value if isinstance(value, list) else [value]
+    return f"at most {largest}" if any(isinstance(n, int) and n > largest for n in numbers) else None
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Return a resolved configuration as plain values (JSON)."""
+    return OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)  # type: ignore[return-value]
