@@ -5,14 +5,14 @@ from itertools import chain
 import pytest
 from omegaconf import OmegaConf
 
-from a2u.config import CONFIG_DIR, MattingModelConfig, ReconstructionModelConfig, compose, options_of
+from a2u.config import CONFIG_DIR, compose, options_of
 from a2u.data.sampling.settings import SampleConfig
 from a2u.engine.identity import identity
 from a2u.engine.prepare import check
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
 from a2u.reproduce.published import published, rows_of
-from a2u.settings import plain
+from a2u.settings import SCHEMAS, plain
 from a2u.upsampling import operators, option_names
 
 EXPERIMENTS = options_of("experiment")
@@ -70,7 +70,7 @@ def test_paper_scale_of_reconstruction_is_the_papers_setting():
     assert (list(cfg.trainer.milestones), cfg.trainer.gamma) == ([50, 70, 85], 0.1)
     assert (cfg.trainer.momentum, cfg.trainer.weight_decay) == (0.9, 5e-4)
     assert (cfg.dataset.size, cfg.dataset.limit_train, cfg.dataset.limit_test) == (32, None, None)
-    assert OmegaConf.to_object(cfg.model) == ReconstructionModelConfig()
+    assert OmegaConf.to_object(cfg.model) == SCHEMAS["model/reconstruction"]()
 
 
 def test_a_scale_keeps_the_papers_shares_of_the_epochs():
@@ -93,7 +93,7 @@ def test_paper_scale_is_the_papers_setting():
     assert cfg.model.encoder_weights == "imagenet"
     assert OmegaConf.to_object(cfg.sample) == SampleConfig()
     assert OmegaConf.to_object(cfg.trainer) == MattingTrainerConfig()
-    assert OmegaConf.to_object(cfg.model) == MattingModelConfig(encoder_weights="imagenet")
+    assert OmegaConf.to_object(cfg.model) == SCHEMAS["model/resnet34_unet"](encoder_weights="imagenet")
 
 
 def test_the_study_is_lite_scale_with_more_steps_and_layers():

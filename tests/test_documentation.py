@@ -18,17 +18,16 @@ from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
 from a2u.apply.export import export
-from a2u.config import CONFIG_DIR, compose, split_command_line
+from a2u.config import CONFIG_DIR, compose
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places
 from a2u.files import sha256
 from a2u.models.weights.exported import load_exported
-from a2u.reproduce.study.protocol import StudyConfig, scale_of, seeds_of_the_protocol
 from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ("new_operator.md", "new_network.md", "new_dataset.md")  # whose commands need what the page adds
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(language):
@@ -119,8 +118,6 @@ def check_make(as_typed, here, tmp_path, monkeypatch, capsys, request):
         check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request)
     elif target == "bench":
         check_bench(tmp_path, monkeypatch, capsys)
-    elif target in ("study", "study-report"):
-        check_study(target, variables, tmp_path)
     elif target in ("test", "tensorboard"):  # this very run; a server
         (words,) = called_by_make([target], tmp_path)
         assert words[:2] == {"test": ["-m", "pytest"], "tensorboard": ["-m", "tensorboard.main"]}[target]
@@ -221,16 +218,6 @@ def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys,
         assert re.search(r"\na2u .*\nclosed_form .*\nknn ", printed)
 
 
-def check_study(target, variables, tmp_path):
-    """What the command asks for; tests/reproduce/study carries smaller ones out."""
-    ((_, *words),) = called_by_make([target, *variables], tmp_path)
-    settings, overrides = split_command_line(words, StudyConfig, "study")
-    assert settings.report == (target == "study-report")
-    assert settings.publish == ("ARGS=publish=true" in variables)
-    assert settings.pilots == ("ARGS=pilots=true" in variables)
-    assert (scale_of(overrides), settings.seeds) == ("study", seeds_of_the_protocol())
-
-
 def check_bench(tmp_path, monkeypatch, capsys):
     """A line that was measured before; tests/bench measures, and whether it is fast enough is not for tests to say."""
     line = Line("start-up", "scripts/train.py --help", "s", ours=2.5, target=3)
@@ -252,23 +239,23 @@ def check_export(tmp_path, monkeypatch, capsys):
 
 def check_unpack(folder, tmp_path, monkeypatch, capsys):
     archive = shutil.make_archive(str(tmp_path / "data"), "zip", folder)
-    run_here(["scripts/data.py", "unpack", archive, "--into", str(tmp_path / "into")], monkeypatch)
+    run_here(["scripts/data.py", "unpack", f"archive={archive}", f"into={tmp_path / 'into'}"], monkeypatch)
     assert f"{sum(path.is_file() for path in Path(folder).rglob('*'))} files" in capsys.readouterr().out
 
 
 def check_data_command(words, tmp_path, monkeypatch, capsys):
     """scripts/data.py on a copy of the small data set, whose counts are not the released one's."""
     if words[0] == "unpack":
-        check_unpack(words[words.index("--into") + 1], tmp_path, monkeypatch, capsys)
+        (into,) = [word.removeprefix("into=") for word in words if word.startswith("into=")]
+        check_unpack(into, tmp_path, monkeypatch, capsys)
         return
-    root = words.index("--root") + 1
     copy = tmp_path / "data"
-    shutil.copytree(words[root], copy, copy_function=shutil.copyfile)
-    words[root] = str(copy)
+    (root,) = [word.partition("root=")[2] for word in words if "root=" in word]
+    shutil.copytree(root, copy, copy_function=shutil.copyfile)
+    words = [re.sub("root=.*", f"root={copy}", word) for word in words]
     if words[0] == "compose":
         shutil.rmtree(copy / "Test_set" / "merged")
-        if "--bg" in words:
-            words[words.index("--bg") + 1] = str(copy / "Test_set" / "bg")
+        words = [re.sub("backgrounds=.*", f"backgrounds={copy / 'Test_set' / 'bg'}", word) for word in words]
     run_here(["scripts/data.py", *words], monkeypatch, status={"compose": 0, "verify": 1}[words[0]])
     assert ("20 made" if words[0] == "compose" else "431") in capsys.readouterr().out
 
@@ -307,6 +294,7 @@ def test_python_blocks(page, block):
     assert str(tuple(names["y"].shape)) == f"({said})"
 
 
+@pytest.mark.onnx
 def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
     """As the network itself gives it, at a size that is no multiple; known pixels are the trimap's."""
     pytest.importorskip("onnxruntime")

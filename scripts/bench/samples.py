@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from a2u.data.sampling.affine import random_affine
-from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.crops import crop_corner, crop_source_size, resize_nearest
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
@@ -58,12 +58,12 @@ class Case:
     cfg: SampleConfig
 
     def crops(self, step: int) -> Parts:
-        """What is handed to the device, see `a2u.data.sampling.compose_batch.finish`."""
+        """What is handed to the device, see `a2u.data.sampling.compose_batch`."""
         samples = (make_sample(*draws, self.cfg).parts() for draws in self._draws(step))
         return default_collate([{key: torch.from_numpy(part) for key, part in sample.items()} for sample in samples])
 
     def finished(self, step: int) -> Parts:
-        return finish(self.crops(step))
+        return compose_batch(self.crops(step))
 
     def plain(self, step: int) -> Parts:
         return default_collate([plain_sample(*draws, self.cfg) for draws in self._draws(step)])
@@ -82,7 +82,7 @@ class Case:
 def plain_sample(
     layer: Layer, second: Layer | None, background: np.ndarray, rng: np.random.Generator, cfg: SampleConfig
 ) -> Parts:
-    """The straightforward pipeline: the parts that `finish` returns, of one sample, without the axis of the batch."""
+    """Make one sample by the straightforward pipeline: the parts of `compose_batch`, without the batch axis."""
     foreground, alpha = layer.foreground, layer.alpha
     if second is not None:
         foreground, alpha = _laid_over(foreground, alpha, second)

@@ -2,7 +2,7 @@
 
 configs/train.yaml shows how a run is composed. An unknown key, a wrong type or a value outside an enumeration
 fails at composition, with the key and the allowed values in the message. A key stands beside what it configures
-(a2u.settings); the options of an upsampling operator are its constructor's arguments.
+(a2u.settings); the options of an operator or a network are its constructor's arguments.
 """
 
 import dataclasses
@@ -28,6 +28,8 @@ from a2u.data.sampling.settings import SamplingConfig
 from a2u.data.types import DatasetConfig
 from a2u.engine.settings import EvaluationConfig, RuntimeConfig, TrainerConfig
 from a2u.errors import ConfigError, did_you_mean
+from a2u.models.networks import networks
+from a2u.models.networks.base import ModelConfig, Network
 from a2u.settings import SCHEMAS, Key, field, schema
 from a2u.upsampling import Upsampler, operators
 
@@ -40,141 +42,6 @@ class Task(Enum):
 
     matting = 1
     reconstruction = 2
-
-
-class Network(Enum):
-    """Whole networks, and what needs no training."""
-
-    resnet34_unet = 1
-    trimap_only = 2
-    reconstruction = 3
-    closed_form = 4
-    knn = 5
-    dim = 6
-    indexnet_matting = 7
-    gca = 8
-    context_aware = 9
-
-
-class Norm(Enum):
-    """Norm + activation of the network: batch norm + leaky ReLU, or the released program's in-place ABN."""
-
-    batch = 1
-    inplace_abn = 2
-
-
-class Downsampling(Enum):
-    """How the reconstruction network downsamples, where the operator does not."""
-
-    max_pool = 1
-    conv = 2
-
-
-class EncoderDownsampling(Enum):
-    """How the matting network's encoder downsamples, where the operator does not."""
-
-    strided = 1
-    max_pool = 2
-
-
-class InitialValues(Enum):
-    """Of convolutions: as PyTorch's layers start, or Xavier-normal as in the matting network."""
-
-    pytorch = 1
-    xavier = 2
-
-
-@dataclass
-class ModelConfig:
-    """What every network has."""
-
-    name: Network = Network.resnet34_unet
-
-
-@dataclass
-class MattingNetworkConfig(ModelConfig):
-    """What networks for mattes have; `width`, block counts and so on shrink them for small scales."""
-
-    encoder_weights: str = "none"  # none, imagenet (fetched by torchvision) or a file (.pth, .safetensors)
-
-
-@schema("model/matting")
-@dataclass
-class MattingModelConfig(MattingNetworkConfig):
-    """The matting network of Sec. 6.1, with a place for an upsampling operator."""
-
-    encoder: str = field("resnet34", "or another of a2u.models.encoders", added_later=True)
-    downsampling: EncoderDownsampling = field(
-        EncoderDownsampling.strided, "max_pool: as in FADE's released network", added_later=True
-    )
-    width: float = 1.0  # multiplies every channel count
-    encoder_blocks: list[int] = dataclasses.field(default_factory=lambda: [3, 4, 4])  # of layer1, layer2, layer3
-    decoder_blocks: int = 2  # of each of the four stages
-    norm: Norm = Norm.batch
-    aspp: bool = True
-    dropout: float = field(0.5, "of the pyramid pooling", least=0, most=1)
-
-
-@schema("model/untrained")
-@dataclass
-class UntrainedConfig(MattingNetworkConfig):
-    """What has nothing to learn: the trimap alone, closed-form and KNN matting."""
-
-    name: Network = Network.trimap_only
-
-
-@schema("model/dim")
-@dataclass
-class DIMConfig(MattingNetworkConfig):
-    """Deep Image Matting."""
-
-    name: Network = Network.dim
-    width: float = 1.0  # multiplies every channel count
-
-
-@schema("model/indexnet_matting")
-@dataclass
-class IndexNetMattingConfig(MattingNetworkConfig):
-    """IndexNet Matting."""
-
-    name: Network = Network.indexnet_matting
-    width: float = 1.0  # multiplies every channel count
-    hidden: int = 2  # width of the index blocks in units of their channels; 1 in the released program
-    aspp: bool = True  # pyramid pooling; false: a 1x1 convolution
-
-
-@schema("model/gca")
-@dataclass
-class GCAConfig(MattingNetworkConfig):
-    """GCA Matting."""
-
-    name: Network = Network.gca
-    width: float = 1.0  # multiplies every channel count
-    attention: bool = True  # false: the authors' baseline
-
-
-@schema("model/context_aware")
-@dataclass
-class ContextAwareConfig(MattingNetworkConfig):
-    """Context-Aware Matting."""
-
-    name: Network = Network.context_aware
-    upsampler_slot: bool = False  # the operator in both x2 steps of the alpha decoder; false: bilinear, as released
-    colour: bool = False  # the decoder of foreground colours too, which is not trained here
-    width: float = 1.0  # multiplies every channel count
-    middle_units: int = field(16, "residual modules of the encoders' middle flow", least=1)
-    aspp: bool = True  # pyramid pooling; false: a 1x1 convolution
-
-
-@schema("model/reconstruction")
-@dataclass
-class ReconstructionModelConfig(ModelConfig):
-    """The reconstruction network of Table 1."""
-
-    name: Network = Network.reconstruction
-    downsampling: Downsampling = Downsampling.max_pool
-    last_activation: bool = True  # the last C(1) ends in batch norm and ReLU, as written
-    initial_values: InitialValues = InitialValues.pytorch  # not stated in the paper
 
 
 @dataclass
@@ -212,24 +79,26 @@ class Config:
                 )
 
 
-def operator_schema(operator: type[Upsampler]) -> type:
-    """Return a dataclass with an operator's options: its constructor's arguments after `channels`.
+def constructor_schema(kind: type[Upsampler | Network], base: type, skip: Collection[str]) -> type:
+    """Return a dataclass, derived from `base`, with the arguments of a constructor except those in `skip`.
 
-    What a key means is taken from the section "Args" of the operator's docstring.
+    What a key means is taken from the section "Args" of the class's docstring.
     """
-    hints = get_type_hints(operator.__init__)
-    meanings = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(operator) or "", re.MULTILINE))
-    options: list[tuple[str, Any, Any]] = [("name", str, operator.name)]
-    for key, parameter in inspect.signature(operator).parameters.items():
-        if key == "channels":
+    hints = get_type_hints(kind.__init__)
+    meanings = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(kind) or "", re.MULTILINE))
+    options: list[tuple[str, Any, Any]] = [("name", str, kind.name)]
+    for key, parameter in inspect.signature(kind).parameters.items():
+        if key in skip:
             continue
-        kind, default = hints[key], parameter.default
-        if get_origin(kind) is Literal:
-            choices = Enum(f"{operator.name}_{key}", {value: value for value in get_args(kind)})  # type: ignore[misc]
-            kind, default = _importable(choices), choices[default]
-        later = key in operator.later_options
-        options.append((key, kind, field(default, " ".join(meanings.get(key, "").split()), added_later=later)))
-    return _importable(make_dataclass(f"{operator.__name__}Options", options, bases=(UpsamplerConfig,)))
+        hint, default = hints[key], parameter.default
+        if get_origin(hint) is Literal:
+            choices = Enum(f"{kind.name}_{key}", {value: value for value in get_args(hint)})  # type: ignore[misc]
+            hint, default = _importable(choices), choices[default]
+        elif get_origin(hint) is Sequence:
+            hint, default = list[get_args(hint)[0]], list(default)  # type: ignore[misc]
+        later = key in kind.later_options
+        options.append((key, hint, field(default, " ".join(meanings.get(key, "").split()), added_later=later)))
+    return _importable(make_dataclass(f"{kind.__name__}Options", options, bases=(base,)))
 
 
 def _importable(kind: type) -> type:
@@ -240,7 +109,9 @@ def _importable(kind: type) -> type:
 
 
 for _name, _operator in operators().items():
-    schema(f"upsampler/{_name}")(operator_schema(_operator))
+    schema(f"upsampler/{_name}")(constructor_schema(_operator, UpsamplerConfig, skip=["channels"]))
+for _name, _network in networks().items():
+    schema(f"model/{_name}")(constructor_schema(_network, _network.settings, skip=["upsampler", "options"]))
 
 
 def store_schemas() -> None:

@@ -61,7 +61,7 @@ def field(default: Value, help: str = "", **about: Any) -> Value:
     """Declare a key with its default; `help` and `about` are the fields of `Key`. A list or a dict is copied."""
     metadata = {"key": Key(help, **about)}
     if isinstance(default, list | dict):
-        return dataclasses.field(default_factory=lambda: copy(default), metadata=metadata)  # type: ignore[return-value]
+        return dataclasses.field(default_factory=lambda: copy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -1,4 +1,4 @@
-"""Samples made of the crop alone are distributed as those of the straightforward pipeline, which crops last."""
+"""Samples computed from the crop alone have the distribution of the straightforward pipeline, which crops last."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import Layer
@@ -20,13 +20,13 @@ ERRORS = 4.5  # standard errors of a difference; of all the comparisons one in a
 
 
 def coordinates(height: int, width: int) -> np.ndarray:
-    """A background that tells by its colours where a crop lies: red = column, green = row."""
+    """Return a background whose colours encode the position: red = column, green = row."""
     red, green = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return np.dstack([red, green, np.zeros_like(red)]).astype(np.uint8)
 
 
 def clear_with_specks(height: int, width: int) -> Layer:
-    """Hardly anything unknown, and nearly opaque together with another of its kind."""
+    """Return a layer with few unknown pixels, nearly opaque over another of its kind."""
     rng = np.random.default_rng(3)
     alpha = np.full((height, width), 255, np.uint8)
     alpha[rng.integers(height, size=4), rng.integers(width, size=4)] = 120
@@ -47,7 +47,7 @@ def crops(*arguments) -> dict[str, np.ndarray]:
 
 
 def moments(parts: dict[str, torch.Tensor]) -> np.ndarray:
-    """First and second powers of what describes a sample, (COUNT, quantities)."""
+    """Return first and second powers of what describes a sample, (COUNT, quantities)."""
     alpha, unknown, trimap = parts["alpha"], parts["unknown"], parts["input"][:, 3:]
     soft = ((alpha > 0) & (alpha < 1)).float()
     opaque = (alpha == 1).float()
@@ -76,7 +76,7 @@ def moments(parts: dict[str, torch.Tensor]) -> np.ndarray:
 )
 def test_moments_are_those_of_the_straightforward_pipeline(layers, background):
     behind = coordinates(*background)
-    new = moments(finish(samples(crops, layers, behind, 0)))
+    new = moments(compose_batch(samples(crops, layers, behind, 0)))
     plain = moments(samples(plain_sample, layers, behind, 1))
     error = np.sqrt((new.var(axis=0) + plain.var(axis=0)) / COUNT)
     difference = np.abs(new.mean(axis=0) - plain.mean(axis=0))

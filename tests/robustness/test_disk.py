@@ -10,7 +10,7 @@ from helpers.matting_folders import noise, save
 from helpers.runs import smoke
 
 from a2u.cli.main import user_errors
-from a2u.data.files.disk_cache import Decoded
+from a2u.data.files.disk_cache import DiskCache
 from a2u.data.files.images import read_colour, write_png
 from a2u.data.sources.alphamatting import AlphamattingConfig
 from a2u.data.sources.synthetic import SyntheticConfig
@@ -130,7 +130,7 @@ def test_a_full_disk_under_decoded_layers(tmp_path, monkeypatch):
     save(tmp_path / "a.png", noise(8, 9, 3))
     monkeypatch.setattr(np, "save", raise_full)
     with pytest.raises(DataError, match=r"decoded cannot keep decoded images \(the disk is full\)"):
-        Decoded(tmp_path / "decoded", 1)(tmp_path / "a.png", read_colour)
+        DiskCache(tmp_path / "decoded", 1)(tmp_path / "a.png", read_colour)
     assert not list((tmp_path / "decoded").iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What datasets are: settings that build layers to compose for training, and composites to evaluate on.
+"""Datasets: settings that build layers to compose for training and composites to evaluate on.
 
 All images are uint8 NumPy arrays, colours in RGB order.
 """
@@ -73,7 +73,7 @@ class MattingData:
 
 
 def absolute_path(path: str | None) -> str | None:
-    """Return where a path leads, however it is spelled."""
+    """Return a path as absolute, with ~ expanded."""
     return path and os.path.abspath(os.path.expanduser(path))
 
 
@@ -90,17 +90,17 @@ class DatasetConfig:
         """Return the dataset.
 
         Raises:
-            DataError: its folder is missing or not what it has to be; nothing was written.
-            ConfigError: its settings do not go together.
+            DataError: its folder is missing or its files cannot be used; nothing was written.
+            ConfigError: its settings contradict each other.
         """
         raise NotImplementedError
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
-        """Do once what several runs on this dataset would otherwise each do, such as filling a cache.
+        """Do once what several runs would otherwise each do, such as filling a cache.
 
         Args:
             progress: called with (items done, items).
-            processes: how many may share the work.
+            processes: number of processes to use.
         """
 
 

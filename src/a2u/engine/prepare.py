@@ -8,7 +8,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from a2u.config import Norm
 from a2u.data import prepare_data
 from a2u.engine import distributed
 from a2u.engine.distributed import from_rank_zero
@@ -21,7 +20,7 @@ from a2u.errors import ConfigError
 from a2u.models import build_model, tiled
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.norms.synchronised import synchronise
-from a2u.settings import validate
+from a2u.settings import plain, validate
 
 TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
 
@@ -111,7 +110,7 @@ def _check_shared(cfg: DictConfig) -> None:
     distributed.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
     if cfg.runtime.recompute:
         raise ConfigError("runtime.recompute=true has no meaning for several processes: leave it out.")
-    if OmegaConf.select(cfg, "model.norm") is Norm.inplace_abn:
+    if plain(cfg.model).get("norm") == "inplace_abn":
         raise ConfigError("model.norm=inplace_abn knows its own process alone: set model.norm=batch.")
 
 

@@ -1,30 +1,17 @@
 """From a configuration to a network."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Mapping
 
 import torch
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
-from a2u.models.networks.classic import KNN, ClosedForm
-from a2u.models.networks.context_aware import ContextAware
-from a2u.models.networks.dim import DIM
-from a2u.models.networks.gca import GCA
-from a2u.models.networks.indexnet_matting import IndexNetMatting
-from a2u.models.networks.reconstruction import ReconstructionNet
-from a2u.models.networks.resnet34_unet import MattingUNet
-from a2u.models.networks.trimap_only import TrimapOnly
+from a2u.models.networks import networks
+from a2u.models.networks.base import Network
 from a2u.models.weights.files import differences
 from a2u.settings import plain
-
-WITH_A_SLOT: dict[str, Callable[..., nn.Module]] = {  # for an upsampling operator
-    "resnet34_unet": MattingUNet,
-    "reconstruction": ReconstructionNet,
-    "context_aware": ContextAware,
-}
-COMPLETE: dict[str, Callable[..., nn.Module]] = {"dim": DIM, "indexnet_matting": IndexNetMatting, "gca": GCA}
-UNTRAINED: dict[str, Callable[[], nn.Module]] = {"trimap_only": TrimapOnly, "closed_form": ClosedForm, "knn": KNN}
 
 
 def build_model(cfg: DictConfig) -> nn.Module:
@@ -39,16 +26,24 @@ def build_model(cfg: DictConfig) -> nn.Module:
         ValueError: an impossible combination of options.
     """
     options, operator = plain(cfg.model), plain(cfg.upsampler)
-    network, upsampler = options.pop("name"), operator.pop("name")
-    options.pop("encoder_weights", None)
-    if network in WITH_A_SLOT:
-        return WITH_A_SLOT[network](upsampler, operator, **options)
+    name, upsampler = options.pop("name"), operator.pop("name")
+    options.pop("encoder_weights", None)  # read afterwards, by a2u.models.weights
+    known = networks()
+    if name not in known:
+        raise ValueError(f"there is no network {name!r}; known: {', '.join(known)}.")
+    if takes_operator(known[name]):
+        return known[name](upsampler, operator, **options)
     if upsampler != "nearest":  # the default, which need not be taken back
         raise ValueError(
-            f"model={network} has no place for an upsampling operator, so upsampler={upsampler} would have no effect: "
-            f"leave it out, or choose model={' or '.join(WITH_A_SLOT)}."
+            f"model={name} has no place for an upsampling operator, so upsampler={upsampler} would have no effect: "
+            f"leave it out, or choose model={' or '.join(each for each in known if takes_operator(known[each]))}."
         )
-    return UNTRAINED[network]() if network in UNTRAINED else COMPLETE[network](**options)
+    return known[name](**options)
+
+
+def takes_operator(network: type[Network]) -> bool:
+    """Whether a network's constructor takes an upsampling operator."""
+    return "upsampler" in inspect.signature(network).parameters
 
 
 def build_trained(cfg: DictConfig, tensors: Mapping[str, Tensor]) -> nn.Module:

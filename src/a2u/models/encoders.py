@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
@@ -142,9 +141,11 @@ class Torchvision(Encoder):
 
     def __init__(self, name: str) -> None:
         super().__init__()
+        from torchvision.models import get_model  # here, as it takes a second to import
+
         self.torchvision = name
         trunk = TORCHVISION[name]
-        classifier: nn.Module = torchvision.models.get_model(name, weights=None)
+        classifier: nn.Module = get_model(name, weights=None)
         layers = iter(classifier.get_submodule(trunk.within).named_children())
         self.parts = nn.ModuleList()
         for end in trunk.ends:

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from a2u.config import MattingModelConfig, Task, UntrainedConfig, compose, options_of
+from a2u.config import Task, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.build import count_parameters
+from a2u.models.networks import networks
 from a2u.reproduce.published import metrics_of, published, rows_of
 from a2u.reproduce.settings import TableConfig
-from a2u.settings import validate
+from a2u.settings import SCHEMAS, validate
 
 # What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
@@ -103,8 +104,6 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | 
 
 def other_operators(table: str) -> list[str]:
     """Operators of configs/upsampler that may be rows of a table and are none of the paper's, such as one's own."""
-    if table == "table6":  # whose test sets and page are of its own rows alone
-        return []
     return [name for name in options_of("upsampler") if name not in rows_of(table)]
 
 
@@ -118,13 +117,13 @@ def _choice(table: str, row: str) -> list[str]:
 
 def learns(cfg: DictConfig) -> bool:
     """Whether there is anything to train."""
-    return OmegaConf.get_type(cfg, "model") is not UntrainedConfig
+    return networks()[cfg.model.name].trained
 
 
 def paper_parameters(cfg: DictConfig) -> int:
     """Parameters of a row's network as the paper has it, whatever the scale it was run at."""
     full = cfg.copy()
     for key in SCALED & set(cfg.model):
-        full.model[key] = getattr(MattingModelConfig(), key)
+        full.model[key] = getattr(SCHEMAS[f"model/{cfg.model.name}"](), key)
     with torch.device("meta"):
         return count_parameters(make_model(full))

@@ -9,7 +9,7 @@ import pkgutil
 from typing import Any
 
 from a2u.upsampling.affinity import A2U
-from a2u.upsampling.base import Upsampler
+from a2u.upsampling.base import Upsampler, named_subclasses
 from a2u.upsampling.carafe import Carafe
 from a2u.upsampling.deconv import Deconv
 from a2u.upsampling.fixed import Bicubic, Bilinear, Nearest
@@ -19,14 +19,8 @@ from a2u.upsampling.pixel_shuffle import PixelShuffle
 
 
 def operators() -> dict[str, type[Upsampler]]:
-    """Every operator by name: the subclasses of `Upsampler` in this folder, and any the caller defined."""
-    found, queue = {}, [Upsampler]
-    while queue:
-        operator = queue.pop()
-        queue.extend(operator.__subclasses__())
-        if operator.name:
-            found[operator.name] = operator
-    return dict(sorted(found.items()))
+    """Return every operator by name: the subclasses of `Upsampler` in this folder, and any the caller defined."""
+    return named_subclasses(Upsampler)
 
 
 def build_upsampler(name: str, channels: int, **options: Any) -> Upsampler:

@@ -1,9 +1,11 @@
 """The contract every upsampling operator keeps (and the network relies on)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
+
+Named = TypeVar("Named", bound=nn.Module)
 
 
 class Upsampler(nn.Module):
@@ -82,3 +84,14 @@ class Upsampler(nn.Module):
                 f"{self.name} downsamples (N, {self.channels}, H, W) with H and W multiples of {self.ratio}; "
                 f"got {tuple(feature.shape)}."
             )
+
+
+def named_subclasses(base: type[Named]) -> dict[str, type[Named]]:
+    """Return the subclasses of `base` that have a `name`, by it, in alphabetical order."""
+    found, queue = {}, [base]
+    while queue:
+        kind = queue.pop()
+        queue.extend(kind.__subclasses__())
+        if kind.name:  # type: ignore[attr-defined]
+            found[kind.name] = kind  # type: ignore[attr-defined]
+    return dict(sorted(found.items()))

@@ -1,4 +1,4 @@
-"""Composing a test set: the rule to the pixel, a run that is interrupted, and what is refused."""
+"""Composing a test set: the rule to the pixel, interrupted runs, and refusals."""
 
 import hashlib
 import json
@@ -178,7 +178,7 @@ def test_the_released_archive_as_it_is_unpacked(root):
 
 
 def test_photographs(shared, tmp_path):
-    """All of the composites that were made elsewhere, pixel for pixel."""
+    """Composites made by another program, pixel for pixel."""
     root = shared / "data" / "adobe-mini"
     assert make(plan(root, merged=tmp_path / "merged")).made == 20
     expected = sorted((root / "Test_set" / "merged").glob("*.png"))
@@ -189,7 +189,7 @@ def test_photographs(shared, tmp_path):
         )
 
 
-# Going on
+# Continuing
 
 
 def test_nothing_is_made_twice(root):
@@ -302,7 +302,7 @@ def test_trimaps_on_request(root):
     ("change", "message"),
     [
         (lambda test: shutil.rmtree(test), "has neither Test_set nor Test; it holds nothing"),
-        (lambda test: (test / "fg_names.txt").unlink(), r"neither test_fg_names.txt nor fg_names.txt.*with --fg-names"),
+        (lambda test: (test / "fg_names.txt").unlink(), r"neither test_fg_names.txt nor .*foreground_list=FILE"),
         (lambda test: (test / "bg_names.txt").write_text("p0\np1\np2\n"), r"names 3 background\(s\), .* 2 foreground"),
         (lambda test: (test / "bg_names.txt").write_text("p0\n"), r"names 1 background\(s\), .*same number"),
         (lambda test: (test / "fg_names.txt").write_text("b\nc\n"), r"Test_set/fg has no image for 1 name.*: c;"),
@@ -310,12 +310,12 @@ def test_trimaps_on_request(root):
         (lambda test: (test / "fg/a_1.png").unlink(), r"Test_set/fg has no image for 1 .*fg_names.txt: a_1;"),
         (lambda test: (test / "alpha/b.png").unlink(), r"Test_set/alpha has no image for 1 .*fg_names.txt: b;"),
         (lambda test: (test / "bg/p3.png").unlink(), r"Test_set/bg has no image for 1 .*bg_names.txt: p3; it holds p0"),
-        (lambda test: shutil.rmtree(test / "bg"), r"no folder .*bg; .*\(Pascal VOC\) with --bg"),
+        (lambda test: shutil.rmtree(test / "bg"), r"no folder .*bg; .*Pascal VOC with backgrounds=DIR"),
         (lambda test: save(test / "alpha/b.png", matte(30, 41)), r"fg/b.png is 40 x 30, .*alpha/b.png is 41 x 30 pix"),
-        (lambda test: save(test / "merged/b_0.png", noise(3, 3)), r"holds 1 image\(s\) and no manifest.*--out"),
+        (lambda test: save(test / "merged/b_0.png", noise(3, 3)), r"holds 1 image\(s\) and no manifest.*merged=DIR"),
     ],
 )
-def test_what_does_not_go_together_is_told_before_anything_is_made(root, change, message):
+def test_sources_that_do_not_match_are_refused_before_anything_is_made(root, change, message):
     change(root / "Test_set")
     before = sorted(root.rglob("*"))
     with pytest.raises(DataError, match=message):
@@ -323,9 +323,9 @@ def test_what_does_not_go_together_is_told_before_anything_is_made(root, change,
     assert sorted(root.rglob("*")) == before
 
 
-def test_numbers_that_cannot_be(root):
+def test_invalid_numbers_are_refused(root):
     for given in (0, 4):
-        with pytest.raises(DataError, match=f"--per-foreground is {given}; give 1 to 3"):
+        with pytest.raises(DataError, match=f"per_foreground is {given}; give 1 to 3"):
             plan(root, per_foreground=given)
     with pytest.raises(DataError, match="trimaps is 0"):
         plan(root, trimaps=0)
@@ -344,7 +344,7 @@ def test_a_damaged_background_is_named_by_every_number_of_processes(root):
             make(plan(root), jobs)
 
 
-def test_pictures_of_others_stay(root):
+def test_images_of_other_programs_are_kept(root):
     make(plan(root))
     save(root / "Test_set/merged/c_0.png", noise(3, 3))
     with pytest.raises(DataError, match=r"images that the lists do not name, c_0: remove them"):

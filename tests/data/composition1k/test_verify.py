@@ -1,4 +1,4 @@
-"""What verify tells of a dataset's folder: all that is wrong with it, and nothing where it is whole."""
+"""Verifying the folder of a dataset: everything that is wrong is reported, and nothing for a complete one."""
 
 import runpy
 import shutil
@@ -21,7 +21,7 @@ FEW = {"training_foregrounds": 2, "test_foregrounds": 2, "composites": 6}
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A whole dataset, if the released one had as few files."""
+    """A complete dataset, as if the released one had as few files."""
     monkeypatch.setattr(AdobeConfig, "layout", replace(AdobeConfig.layout, **FEW))
     monkeypatch.setattr(Distinctions646Config, "layout", replace(Distinctions646Config.layout, **FEW))
     root = tmp_path / "data"
@@ -55,10 +55,10 @@ def test_distinctions(root):
         (root / new / "alpha").rename(root / new / "GT")
     assert found(root, True, "distinctions646").problems == []
     shutil.rmtree(root / "Test/trimaps")
-    assert [problem for problem in found(root, False, "distinctions646").problems if "--trimaps` makes" in problem]
+    assert [problem for problem in found(root, False, "distinctions646").problems if "trimaps=29` makes" in problem]
 
 
-def test_everything_that_is_wrong_is_told(root):
+def test_every_fault_is_reported(root):
     test = root / "Test_set"
     (root / "Training_set/fg/y.jpg").unlink()
     save(root / "Training_set/alpha/x.jpg", matte(20, 31))
@@ -166,26 +166,26 @@ def command(monkeypatch, capsys, *arguments):
 
 
 def test_the_commands(root, monkeypatch, capsys):
-    status, out, err = command(monkeypatch, capsys, "verify", "--dataset", "adobe", "--root", root)
+    status, out, err = command(monkeypatch, capsys, "verify", "dataset=adobe", f"dataset.root={root}")
     assert (status, err) == (0, "")
-    assert out.startswith("adobe is whole: 2 training foregrounds, 1 backgrounds")
+    assert out.startswith("adobe is complete: 2 training foregrounds, 1 backgrounds")
     assert out.count("\n") == 1
 
     (root / "Test_set/merged/b_0.png").unlink()
     (root / "Training_set/fg/y.jpg").unlink()
-    status, out, _ = command(monkeypatch, capsys, "verify", "--dataset", "adobe", "--root", root)
+    status, out, _ = command(monkeypatch, capsys, "verify", "dataset=adobe", f"dataset.root={root}")
     assert status == 1
     assert out.count("\n") == 5
 
-    status, out, err = command(monkeypatch, capsys, "compose", "--root", root, "--jobs", 1)
+    status, out, err = command(monkeypatch, capsys, "compose", f"root={root}", "jobs=1")
     assert (status, err) == (0, "")
     assert "6 composites, 1 made and 5 there already" in out
 
-    status, out, err = command(monkeypatch, capsys, "compose", "--root", root, "--bg", root / "nothing")
+    status, out, err = command(monkeypatch, capsys, "compose", f"root={root}", f"backgrounds={root}/nothing")
     assert (status, out) == (2, "")
     assert err.startswith("error: there is no folder")
     assert err.count("\n") == 1
 
-    status, _, err = command(monkeypatch, capsys, "verify", "--dataset", "adobe", "--root", root, "dataset.nothing=1")
+    status, _, err = command(monkeypatch, capsys, "verify", f"dataset.root={root}", "dataset.nothing=1")
     assert status == 2
     assert "unknown configuration key dataset.nothing" in err

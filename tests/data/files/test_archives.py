@@ -145,7 +145,7 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, mon
     monkeypatch.setattr(archives, "LEAST_LIMIT", 2**20)
     archive = pack(tmp_path / f"bomb.{kind}", {"zeros": bytes(2**23)})
     assert archive.stat().st_size < 2**14
-    refused(archive, "unpacks to more than 0.000977 GB.*allow more GB with --limit")
+    refused(archive, "unpacks to more than 0.000977 GB.*allow more GB with limit_gb")
     assert unpack(archive, tmp_path / "allowed", 2**23) == (1, 2**23)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from a2u.data.sampling.compose_batch import finish, jitter
+from a2u.data.sampling.compose_batch import compose_batch, jitter
 from a2u.data.sampling.transforms import random_shifts
 from a2u.network_input import network_input
 
@@ -25,7 +25,7 @@ def random_crops(count: int = 3, height: int = 12, width: int = 10) -> dict[str,
 
 def test_what_a_batch_holds():
     crops = random_crops()
-    batch = finish(crops)
+    batch = compose_batch(crops)
     assert {key: tuple(part.shape) for key, part in batch.items()} == {
         "input": (3, 4, 12, 10),
         "alpha": (3, 1, 12, 10),
@@ -48,7 +48,7 @@ def test_what_a_batch_holds():
 def test_noise_is_seen_and_not_asked_for():
     crops = random_crops()
     noise = torch.randn(3, 12, 10, 3) * 100
-    still, noisy = finish(crops), finish(crops | {"noise": noise})
+    still, noisy = compose_batch(crops), compose_batch(crops | {"noise": noise})
     for index in range(3):
         image = still["image"][index].permute(1, 2, 0).numpy()
         expected = np.clip(255 * image + noise[index].numpy(), 0, 255) / 255
@@ -62,14 +62,14 @@ def test_noise_is_seen_and_not_asked_for():
 def test_foregrounds_stay_as_they_are_without_shifts():
     crops = random_crops()
     del crops["shifts"]
-    np.testing.assert_allclose(finish(crops)["fg"].permute(0, 2, 3, 1), crops["foreground"] / 255, atol=1e-7)
+    np.testing.assert_allclose(compose_batch(crops)["fg"].permute(0, 2, 3, 1), crops["foreground"] / 255, atol=1e-7)
 
 
 def test_samples_of_a_batch_do_not_mix():
     crops = random_crops()
-    together = finish(crops)
+    together = compose_batch(crops)
     for index in range(3):
-        alone = finish({key: part[index : index + 1] for key, part in crops.items()})
+        alone = compose_batch({key: part[index : index + 1] for key, part in crops.items()})
         for key, part in alone.items():
             torch.testing.assert_close(together[key][index], part[0], atol=1e-6, rtol=0)
 
@@ -77,7 +77,7 @@ def test_samples_of_a_batch_do_not_mix():
 def test_an_invisible_foreground_shows_nothing():
     crops = random_crops()
     crops["alpha"][1] = 0
-    batch = finish(crops)
+    batch = compose_batch(crops)
     torch.testing.assert_close(batch["image"][1], batch["bg"][1], atol=0, rtol=0)
     assert all(part.isfinite().all() for part in batch.values())
 

@@ -7,6 +7,7 @@ from torch import nn
 from a2u.config import compose
 from a2u.errors import A2UError
 from a2u.models.build import build_model
+from a2u.models.encoders import TORCHVISION
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.weights.exported_onnx import write_onnx
 from a2u.reproduce.published import rows_of
@@ -18,6 +19,11 @@ NETWORKS = {
     "indexnet, paired": ["upsampler=indexnet", "upsampler.paired=true"],
     "pyramid pooling": ["upsampler=nearest", "model.aspp=true"],
     **{row: [f"experiment=table5/{row}"] for row in ("gca", "indexnet_matting", "dim")},
+    **{
+        f"{encoder}, {row}": [f"experiment=table2/{row}", f"model.encoder={encoder}"]
+        for encoder in TORCHVISION
+        for row in ("nearest", "a2u_dynamic_cs")
+    },
     "gca, baseline": ["experiment=table5/gca", "model.attention=false"],
     **{row: [f"experiment=table1/{row}"] for row in ("maxpool_maxunpool", "maxpool_a2u", "pixel_shuffle")},
 }
@@ -34,6 +40,7 @@ def network(*overrides):
     return model
 
 
+@pytest.mark.onnx
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_a_network_gives_the_same_at_another_size(name, tmp_path):
@@ -71,6 +78,7 @@ class Otherwise(MattingNetwork):
         return self.conv(x) if torch.compiler.is_exporting() else 2 * self.conv(x)
 
 
+@pytest.mark.onnx
 def test_a_file_that_gives_something_else_is_not_kept(tmp_path):
     pytest.importorskip("onnxruntime")
     with pytest.raises(A2UError, match=r"ONNX file of Otherwise is wrong by .* so it was not kept"):
@@ -100,6 +108,7 @@ class Fails(Otherwise):
         return self.conv(x) + x[:, :1, self.row] if torch.compiler.is_exporting() else self.conv(x)
 
 
+@pytest.mark.onnx
 @pytest.mark.parametrize("kind", [Refused, Fails])
 def test_a_file_that_onnxruntime_cannot_run_is_a_sentence(kind, tmp_path):
     pytest.importorskip("onnxruntime")

@@ -34,8 +34,8 @@ from a2u.data.files.folders import (
     file_sha256,
     find_images,
     first_folder,
+    matching_folders,
     missing_folder,
-    places,
     read_names,
     require,
     some,
@@ -106,8 +106,8 @@ def plan(
     test = root / layout.test
     if trimaps is not None and trimaps < 1:
         raise DataError(f"trimaps is {trimaps}: give at least 1 pixel, such as 29 as in training")
-    foreground_list = foreground_list or _first_file(test, layout.foreground_list, "--fg-names")
-    background_list = background_list or _first_file(test, layout.background_list, "--bg-names")
+    foreground_list = foreground_list or _first_file(test, layout.foreground_list, "foreground_list=FILE")
+    background_list = background_list or _first_file(test, layout.background_list, "background_list=FILE")
     foregrounds = foregrounds or first_folder(test, layout.foregrounds)
     alphas = alphas or first_folder(test, layout.alphas)
     backgrounds = backgrounds or first_folder(test, layout.test_backgrounds)
@@ -120,9 +120,9 @@ def plan(
         f"{background_list} names {len(background_names)} background(s), {foreground_list} {len(names)} foreground(s)",
     )
     background_names = background_names[: each * len(names)]
-    found = find_images(foregrounds, otherwise="name the folder of the foregrounds with --fg")
-    found_alphas = find_images(alphas, otherwise="name the folder of the alphas with --alpha")
-    pictures = find_images(backgrounds, otherwise="name the folder of the backgrounds (Pascal VOC) with --bg")
+    found = find_images(foregrounds, otherwise="name the folder of the foregrounds with foregrounds=DIR")
+    found_alphas = find_images(alphas, otherwise="name the folder of the alphas with alphas=DIR")
+    pictures = find_images(backgrounds, otherwise="name the pictures of Pascal VOC with backgrounds=DIR")
     require(names, found, foregrounds, f"the list {foreground_list}")
     require(names, found_alphas, alphas, f"the list {foreground_list}")
     require(dict.fromkeys(background_names), pictures, backgrounds, f"the list {background_list}")
@@ -138,7 +138,7 @@ def plan(
     manifest = read_manifest(merged)
     largest = manifest["trimaps"] if manifest and trimaps is None else trimaps
     result = Plan(cases, merged, merged.parent / layout.trimaps[0], largest)
-    _refuse_others_work(result, layout, manifest)
+    _refuse_foreign_files(result, layout, manifest)
     return result
 
 
@@ -197,7 +197,7 @@ def _finished(work: list[tuple[Plan, Case, Record | None]], jobs: int) -> Iterat
     except BrokenProcessPool as error:
         raise DataError(
             "a worker process was killed, as happens when memory runs out: "
-            f"continue with the same command and --jobs less than {jobs}"
+            f"continue with the same command and jobs less than {jobs}"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -275,21 +275,21 @@ def _per_foreground(given: int | None, foregrounds: int, backgrounds: int, found
         if rest or not each:
             raise DataError(
                 f"{found}, but every foreground takes the same number of backgrounds: complete the lists, "
-                "or give --per-foreground to leave out the last backgrounds"
+                "or give per_foreground to leave out the last backgrounds"
             )
         return each
     if given < 1 or given * foregrounds > backgrounds:
-        raise DataError(f"{found}: --per-foreground is {given}; give 1 to {backgrounds // foregrounds}")
+        raise DataError(f"{found}: per_foreground is {given}; give 1 to {backgrounds // foregrounds}")
     return given
 
 
-def _refuse_others_work(plan: Plan, layout: Layout, manifest: Manifest | None) -> None:
+def _refuse_foreign_files(plan: Plan, layout: Layout, manifest: Manifest | None) -> None:
     """Raise DataError for images that this program did not make: they are never replaced, but would be evaluated."""
     ours, images = {case.name for case in plan.cases}, _pictures(plan.merged)
     if images and manifest is None:
         raise DataError(
             f"{plan.merged} holds {len(images)} image(s) and no {MANIFEST}, so this program did not make them: "
-            "move them, or name another folder with --out"
+            "move them, or name another folder with merged=DIR"
         )
     others = sorted(images - ours)
     if others:
@@ -298,11 +298,12 @@ def _refuse_others_work(plan: Plan, layout: Layout, manifest: Manifest | None) -
     others = sorted(_pictures(folder) - (ours if manifest and manifest["trimaps"] else set()))
     if plan.largest is not None and others:
         raise DataError(
-            f"{folder} holds trimaps that this program did not make, {some(others)}: use them and leave out "
-            "--trimaps, or move them"
+            f"{folder} holds trimaps that this program did not make, {some(others)}: use them and leave "
+            "trimaps=29 out, or move them"
         )
 
 
 def _pictures(folder: Path) -> set[str]:
     """Return the names of the PNG files in a folder; none if it does not exist."""
-    return {path.stem for place in places(folder) for path in place.glob("*.png") if not path.name.startswith(".")}
+    paths = (path for place in matching_folders(folder) for path in place.glob("*.png"))
+    return {path.stem for path in paths if not path.name.startswith(".")}

@@ -21,8 +21,8 @@ from a2u.data.files.folders import (
     dataset_root,
     find_images,
     first_folder,
+    matching_folders,
     missing_folder,
-    places,
     require,
     some,
 )
@@ -57,7 +57,7 @@ def verify(cfg: DictConfig, deep: bool = False, threads: int = 1) -> Findings:
         threads: to read and decode images in.
     """
     typed, inspection = OmegaConf.to_object(cfg), _Inspection()
-    with inspection.keeping():
+    with inspection.recording():
         if isinstance(typed, TwoPartConfig):
             inspection.two_parts(typed, typed.layout)
         elif isinstance(typed, alphamatting.AlphamattingConfig):
@@ -65,7 +65,7 @@ def verify(cfg: DictConfig, deep: bool = False, threads: int = 1) -> Findings:
     inspection.read(deep, threads)
     findings = inspection.findings
     if not findings.problems:
-        with inspection.keeping():  # lastly, what a run would report
+        with inspection.recording():  # lastly, what a run would report
             data = build_data(cfg)
             findings.checksum = data.checksum()
             if isinstance(data, PictureData):
@@ -82,7 +82,7 @@ class _Inspection:
         self.groups: list[tuple[Path, ...]] = []
 
     @contextmanager
-    def keeping(self) -> Iterator[None]:
+    def recording(self) -> Iterator[None]:
         """Record a DataError of the block as a problem, and continue after it."""
         try:
             yield
@@ -96,7 +96,7 @@ class _Inspection:
         if training.is_dir():
             layers = self.layers(root, training, layout, read_colour)
             self.count(len(layers), "training foregrounds", layout.training_foregrounds)
-            with self.keeping():
+            with self.recording():
                 pictures = two_parts.backgrounds(root, layout, cfg.backgrounds)
                 self.readers |= dict.fromkeys(pictures.values(), read_colour)
                 self.count(len(pictures), "backgrounds")
@@ -106,7 +106,7 @@ class _Inspection:
             self.findings.problems.append(f"{missing_folder(test)}: without it nothing can be evaluated")
             return
         everything = cfg.split is Split.all
-        if everything or places(first_folder(test, layout.foregrounds)):
+        if everything or matching_folders(first_folder(test, layout.foregrounds)):
             self.layers(root, test, layout, read_colour if everything else read_picture)
         self.composites(root, test, layout)
 
@@ -120,15 +120,15 @@ class _Inspection:
         images: dict[str, Path] = {}
         trimaps: dict[str, Path] = {}
         folder, trimap_folder = (first_folder(test, names) for names in (layout.merged, layout.trimaps))
-        with self.keeping():
+        with self.recording():
             folder, images = two_parts.merged(root, layout)
-        with self.keeping():
+        with self.recording():
             trimap_folder, trimaps = two_parts.trimaps(root, layout)
         self.readers |= dict.fromkeys(images.values(), read_colour) | dict.fromkeys(trimaps.values(), read_trimap)
         self.same_names(root, {folder: images, trimap_folder: trimaps})
         self.count(len(images), "test composites", layout.composites)
         if images:
-            with self.keeping():
+            with self.recording():
                 self.findings.problems += check_manifest(folder, trimaps)
         alpha_folder = first_folder(test, layout.alphas)
         alphas = self.images(alpha_folder, read_grey, (".png",))
@@ -136,7 +136,7 @@ class _Inspection:
             return
         alpha_of = two_parts.alpha_names(images, alphas)
         foregrounds = dict.fromkeys(alpha_of.values())
-        with self.keeping():
+        with self.recording():
             require(foregrounds, alphas, alpha_folder, str(folder.relative_to(root)))
         self.groups += [(images[name], alphas[alpha]) for name, alpha in alpha_of.items() if alpha in alphas]
         if len(foregrounds) < len(images):  # else every composite has an alpha of its own
@@ -158,7 +158,7 @@ class _Inspection:
         self, folder: Path, reader: Callable[[Path], Any], suffixes: tuple[str, ...] = SUFFIXES
     ) -> dict[str, Path]:
         """Return the images of a folder, to be read with `reader`; record a problem and return none if that fails."""
-        with self.keeping():
+        with self.recording():
             images = find_images(folder, suffixes)
             self.readers |= dict.fromkeys(images.values(), reader)
             return images
@@ -170,7 +170,7 @@ class _Inspection:
             return
         (one, first), (other, second) = folders.items()
         for names, present, folder, origin in ((first, second, other, one), (second, first, one, other)):
-            with self.keeping():
+            with self.recording():
                 require(names, present, folder, str(origin.relative_to(root)))
         self.groups += [(first[name], second[name]) for name in first if name in second]
 
@@ -199,7 +199,7 @@ class _Inspection:
             headers = dict(results(read_header, self.readers))
             for group in dict.fromkeys(self.groups):
                 if all(path in headers for path in group):
-                    with self.keeping():
+                    with self.recording():
                         check_together({path: headers[path] for path in group})
             if deep:
                 list(results(self.decode, headers))

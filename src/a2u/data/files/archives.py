@@ -87,7 +87,7 @@ def _unpack(archive: Path, folder: Path, limit: int) -> tuple[int, int]:
             if size > limit or max(number, len(taken)) > MOST_ENTRIES:
                 raise DataError(
                     f"it unpacks to more than {limit / GB:.3g} GB or {MOST_ENTRIES:,} entries, like an archive that is "
-                    "made to fill disks; if it is a real dataset, allow more GB with --limit"
+                    "made to fill disks; if it is a real dataset, allow more GB with limit_gb"
                 )
             entry.extract(folder, _safe_name(entry, taken))
             files += entry.kind == "file"

@@ -10,7 +10,7 @@ from a2u.errors import DataError
 from a2u.files import reason, replacing
 
 
-class Decoded:
+class DiskCache:
     """A folder of decoded images as .npy files, at most `room_mb` MB (2**20 bytes) together.
 
     An image file whose size or time changed is decoded again and its old copy replaced. When the room is used up,

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from a2u.data.files.disk_cache import Decoded
+from a2u.data.files.disk_cache import DiskCache
 from a2u.data.files.images import SUFFIXES, Header, read_colour, read_grey, read_header, read_trimap
 from a2u.data.types import Composite, DatasetConfig, Layer
 from a2u.errors import DataError
@@ -47,7 +47,7 @@ class LayerFiles:
         DataError: foreground and alpha differ in size, or are too narrow to crop; the message names both files.
     """
 
-    def __init__(self, files: Sequence[LayerFile], cache_mb: int, decoded: Decoded | None = None) -> None:
+    def __init__(self, files: Sequence[LayerFile], cache_mb: int, decoded: DiskCache | None = None) -> None:
         for file in files:
             headers = {path: read_header(path) for path in file[1:]}
             check_together(headers)
@@ -142,7 +142,7 @@ def dataset_root(cfg: DatasetConfig, expected: str) -> Path:
     return root
 
 
-def places(folder: Path) -> list[Path]:
+def matching_folders(folder: Path) -> list[Path]:
     """Return the existing folders that match a path, in which a part `*` matches every folder."""
     if "*" not in folder.parts:
         return [folder] if folder.is_dir() else []
@@ -151,13 +151,13 @@ def places(folder: Path) -> list[Path]:
 
 
 def first_folder(parent: Path, names: Sequence[str]) -> Path:
-    """Return the first of `names` below `parent` that exists (see `places`); the first of all if none does."""
+    """Return the first of `names` below `parent` that `matching_folders` finds; the very first if none."""
     folders = [parent / name for name in names]
-    return next((folder for folder in folders if places(folder)), folders[0])
+    return next((folder for folder in folders if matching_folders(folder)), folders[0])
 
 
 def find_images(folder: Path, suffixes: Collection[str] = SUFFIXES, otherwise: str = "") -> dict[str, Path]:
-    """Return the images of a folder (see `places`) by name without suffix, sorted by name.
+    """Return the images of a folder (see `matching_folders`) by name without suffix, sorted by name.
 
     Args:
         otherwise: advice that ends the message if there is none.
@@ -166,7 +166,7 @@ def find_images(folder: Path, suffixes: Collection[str] = SUFFIXES, otherwise: s
         DataError: the folder is missing, holds no image, or two of the same name.
     """
     advice = f": {otherwise}" if otherwise else ""
-    found = places(folder)
+    found = matching_folders(folder)
     if not found:
         raise DataError(missing_folder(folder) + advice)
     images: dict[str, Path] = {}
@@ -257,8 +257,8 @@ def missing_folder(folder: Path) -> str:
 
 
 def contents(folder: Path) -> str:
-    """List what a folder (see `places`) holds."""
-    return some(sorted(path.name for place in places(folder) for path in place.iterdir()))
+    """List what a folder (see `matching_folders`) holds."""
+    return some(sorted(path.name for place in matching_folders(folder) for path in place.iterdir()))
 
 
 def some(names: Sequence[str], shown: int = 8) -> str:

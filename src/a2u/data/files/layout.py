@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from a2u.data.files.disk_cache import Decoded
+from a2u.data.files.disk_cache import DiskCache
 from a2u.data.files.folders import (
     CompositeFile,
     CompositeFiles,
@@ -22,8 +22,8 @@ from a2u.data.files.folders import (
     find_images,
     first_folder,
     limited,
+    matching_folders,
     missing_folder,
-    places,
     read_names,
     require,
 )
@@ -59,7 +59,7 @@ class Layout:
 
 
 class Split(Enum):
-    """Whose foregrounds are trained on: those of the training part, or of the test part as well (Table 6)."""
+    """Which foregrounds to train on: those of the training part, or also those of the test part (Table 6)."""
 
     train = 1
     all = 2
@@ -67,7 +67,7 @@ class Split(Enum):
 
 @dataclass
 class TwoPartConfig(MattingDatasetConfig):
-    """Layers to train on and composites to test on, in folders. Paths are taken from root, or are absolute."""
+    """Settings of training layers and test composites in folders; paths are relative to root or absolute."""
 
     train_list: str | None = field(
         None, "text file with the foregrounds of the training part, one name per line; null: all, sorted"
@@ -90,10 +90,12 @@ class TwoPartConfig(MattingDatasetConfig):
     layout: ClassVar[Layout]
 
     def build(self) -> MattingData:
-        """Find the files; folders, names and the sizes of test cases are checked here, before any use.
+        """Find the files, and check folders, names and sizes.
 
-        A root without the training part evaluates only: its layers and backgrounds are None.
-        Raises DataError that names the folder or files at fault.
+        Without the training part the dataset is for evaluation only: its layers and backgrounds are None.
+
+        Raises:
+            DataError: names the folder or files at fault.
         """
         return _build(self, self.layout)
 
@@ -113,7 +115,7 @@ def _build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
         if cfg.split is Split.all:
             layers += layers_of_test_part(root, layout)
         layers = limited(layers, cfg.limit_train)
-    decoded = Decoded(user_path(cfg.decoded), cfg.decoded_mb) if cfg.decoded is not None else None
+    decoded = DiskCache(user_path(cfg.decoded), cfg.decoded_mb) if cfg.decoded is not None else None
     return MattingData(
         layers=LayerFiles(layers, cfg.cache_mb, decoded) if layers else None,
         layer_names=_distinct_names(layers, composites, layout.training),
@@ -127,7 +129,7 @@ def _build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
 def layers_of_test_part(root: Path, layout: Layout) -> list[LayerFile]:
     """Return the layers of the test part, for training on all data. Raises DataError if they are missing."""
     folder = first_folder(root / layout.test, layout.foregrounds)
-    if not places(folder):
+    if not matching_folders(folder):
         raise DataError(
             f"dataset.split=all trains on the test foregrounds too, but {missing_folder(folder)}: "
             "put the foregrounds there, or leave dataset.split at train"
@@ -141,7 +143,7 @@ def backgrounds(root: Path, layout: Layout, folder: str | None) -> dict[str, Pat
         return find_images(root / user_path(folder))
     training = root / layout.training
     found = first_folder(training, layout.backgrounds)
-    if not places(found):
+    if not matching_folders(found):
         raise DataError(
             f"{training} has neither {' nor '.join(layout.backgrounds)}, the background pictures; it holds "
             f"{contents(training)}: put them there, or name their folder in `backgrounds`"
@@ -158,7 +160,7 @@ def merged(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
 def trimaps(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
     """Return the folder of the trimaps and its images. Raises DataError if there are none."""
     folder = first_folder(root / layout.test, layout.trimaps)
-    advice = "where none were released, `python scripts/data.py compose --trimaps` makes them"
+    advice = "where none were released, `python scripts/data.py compose trimaps=29` makes them"
     return folder, find_images(folder, (".png",), advice)
 
 

@@ -25,7 +25,7 @@ ENDINGS = tuple(
 )
 
 
-def find_together(given: Mapping[str, str]) -> dict[str, dict[str, Path]]:
+def match_files(given: Mapping[str, str]) -> dict[str, dict[str, Path]]:
     """Return the files that belong together, by the name of the first kind's file without suffix.
 
     Single files belong together whatever their names; in folders and patterns, files of the same name do.
@@ -47,7 +47,7 @@ def find_together(given: Mapping[str, str]) -> dict[str, dict[str, Path]]:
 
 
 def _files(kind: str, text: str) -> dict[str, Path]:
-    """Return image files by name without suffix, sorted; warn about other files. Raises as `find_together` does."""
+    """Return image files by name without suffix, sorted; warn about other files. Raises as `match_files` does."""
     path = user_path(text)
     if path.is_dir():
         images = find_images(path, ENDINGS, "convert pictures of other kinds to PNG or JPEG")

@@ -23,7 +23,7 @@ def inverse(matrix: np.ndarray) -> np.ndarray:
     return cv2.invertAffineTransform(matrix)
 
 
-def resizing(old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
+def resize_map(old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
     """Map the pixels of an image resized from `old` to `new` (height, width) back to those of the old one.
 
     OpenCV's nearest neighbour reads pixel floor(x * scale), scale = p/q in lowest terms, which equals
@@ -35,7 +35,7 @@ def resizing(old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
     return np.array([[old_width / width, 0, x_offset], [0, old_height / height, y_offset]])
 
 
-def mirror(width: int) -> np.ndarray:
+def flip_map(width: int) -> np.ndarray:
     """Flip an image of this width horizontally; its own inverse."""
     return np.array([[-1.0, 0, width - 1], [0, 1, 0]])
 

@@ -12,7 +12,7 @@ JITTER_REACH = 1.1  # saturation and value shift by at most (1.1 - mean) / 10
 EPSILON = 1e-12  # replaces 0 in divisors, for pixels without colour or light; far below 1/255
 
 
-def finish(crops: dict[str, Tensor]) -> dict[str, Tensor]:
+def compose_batch(crops: dict[str, Tensor]) -> dict[str, Tensor]:
     """Compose a batch.
 
     Args:

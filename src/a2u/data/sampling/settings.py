@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from a2u.errors import ConfigError
 from a2u.settings import field, schema
 
-# Names how samples are drawn: raise it with every change after which a seed gives others, or finished runs of both
-# kinds would be taken for the same.
+# To be raised with every change of the samples that a seed gives, so that finished runs are not mistaken for others.
 SAMPLES_VERSION = 2
 
 
@@ -18,7 +17,7 @@ class SamplingConfig:
 @schema("sample/none")
 @dataclass
 class NoSamplingConfig(SamplingConfig):
-    """Pictures to reconstruct are taken as they are: nothing to choose."""
+    """No settings: pictures to reconstruct are used as they are."""
 
 
 @schema("sample/matting")

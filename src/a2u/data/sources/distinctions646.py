@@ -1,14 +1,14 @@
 """Distinctions-646 in the released folder layout; test set and backgrounds as for Adobe's dataset.
 
-root/Train/FG, GT            one foreground and its alpha under one name
-root/Train/train2014         background pictures (else Train/bg)
-root/Test/FG, GT             as for training; GT is read in evaluation
-root/Test/merged             <foreground>_<k>.png, made by scripts/data.py compose (else Test/Image, where the dataset
-                             authors' own program writes them)
+root/Train/FG, GT            a foreground and its alpha under the same name
+root/Train/train2014         background images (or Train/bg)
+root/Test/FG, GT             as for training; evaluation reads GT
+root/Test/merged             <foreground>_<k>.png, made by scripts/data.py compose (or Test/Image, where the authors'
+                             own program writes them)
 root/Test/trimaps            the same names
 
-Neither composites nor trimaps are released. The authors' lists of names (fg_test.txt and bg_test.txt, with 20 pictures
-of Pascal VOC 2012 a foreground) lie beside their program; they belong into root/Test.
+Neither composites nor trimaps are released. The authors' lists of names come with their program and belong in
+root/Test: fg_test.txt, and bg_test.txt with 20 images of Pascal VOC 2012 per foreground.
 
 Source: Qiao et al., "Attention-guided hierarchical structure aggregation for image matting", CVPR 2020.
 """

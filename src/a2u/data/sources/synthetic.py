@@ -32,7 +32,8 @@ from a2u.settings import field, schema
 
 log = logging.getLogger(__name__)
 
-WORTH_PROCESSES, CHUNK = 64, 8  # items: starting processes takes as long as making so many; handed over at a time
+WORTH_PROCESSES = 64  # items; for fewer, starting processes takes longer than generating them
+CHUNK = 8  # items handed to a process at a time
 
 Item = TypeVar("Item", Layer, Composite, np.ndarray)
 Arrays = dict[str, np.ndarray]
@@ -41,11 +42,11 @@ Arrays = dict[str, np.ndarray]
 @schema("dataset/synthetic", "dataset/study_test")
 @dataclass
 class SyntheticConfig(MattingDatasetConfig):
-    """The embedded default: generated foregrounds with exact alpha. Nothing is generated before it is asked for.
+    """The embedded default: foregrounds with exact alpha, generated when they are first used.
 
-    With `cache` every item is kept as one file below `<cache>/synthetic-v<version>-seed<seed>-size<size>/<split>/`;
-    processes may share the folder. Items handed out are kept in memory and read-only. `limit_train` limits both layers
-    and backgrounds; without any of them there is no training part.
+    With `cache`, each item is a file below `<cache>/synthetic-v<version>-seed<seed>-size<size>/<split>/`, which several
+    processes may share. Items are read-only and stay in memory. `limit_train` applies to layers and to backgrounds;
+    if either is empty, there is no training part.
     """
 
     name: str = "synthetic"
@@ -77,13 +78,9 @@ class SyntheticConfig(MattingDatasetConfig):
             )
 
     def build(self) -> MattingData:
-        """Return the dataset.
-
-        Raises:
-            DataError: on use, where the cache cannot be written.
-        """
+        """Return the dataset. Using it raises DataError if the cache cannot be written."""
         layers, backgrounds, drawn = _items(self)
-        composites = drawn if self.trimap is None else EvenTrimaps(drawn, self.trimap)
+        composites = drawn if self.trimap is None else UniformTrimaps(drawn, self.trimap)
         return MattingData(
             layers=layers if len(layers) else None,
             layer_names=[layer_name(index, "train") for index in range(len(layers))],
@@ -94,13 +91,11 @@ class SyntheticConfig(MattingDatasetConfig):
         )
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
-        """Fill the disk cache with every item that `build` could hand out; nothing to do without a cache.
-
-        Call it once before several processes train side by side.
+        """Generate all items into the disk cache, if there is one, before several processes train in parallel.
 
         Args:
             progress: called with (items done, items) after each item.
-            processes: so many do it where there is much to do.
+            processes: number of processes, used if there is enough to generate.
 
         Raises:
             DataError: the cache cannot be written.
@@ -125,10 +120,12 @@ def _fill(group: "Items[Any]", index: int) -> None:
 
 @dataclass
 class Items(Generic[Item]):
-    """Items by index: from memory, else from the disk cache, else made by `make(index)`.
+    """Items by index: from memory, or else from the disk cache, or else generated.
 
-    folder: the cache (None: no cache), in which `<kind>_<index>.npz` holds one item; restore(index, arrays) gives
-    the item of such a file.
+    Args:
+        make: generates the item of an index.
+        restore: returns the item of an index and the arrays in its file.
+        folder: the cache, with a file `<kind>_<index>.npz` per item; None: no cache.
     """
 
     kind: str
@@ -155,13 +152,13 @@ class Items(Generic[Item]):
         return f"{self.kind}_{index:04d}"
 
     def path(self, index: int) -> Path:
-        """Its file in the cache. Raises ValueError without a cache."""
+        """Return an item's file in the cache. Raises ValueError without a cache."""
         if self.folder is None:
             raise ValueError("there is no cache")
         return self.folder / f"{self.name(index)}.npz"
 
     def load(self, index: int) -> Item:
-        """The item from the disk cache, or made and put there."""
+        """Return an item from the disk cache, or generate and cache it."""
         if self.folder is None:
             return self.make(index)
         path = self.path(index)
@@ -170,16 +167,16 @@ class Items(Generic[Item]):
                 return self.restore(index, dict(archive))
         except (FileNotFoundError, NotADirectoryError):
             pass
-        except Exception as error:  # a damaged archive fails in a dozen ways: zip, header, flags, names
-            log.warning("The cache file %s is damaged (%r): it is generated again.", path, error)
+        except Exception as error:  # a damaged archive raises a dozen types
+            log.warning("The cache file %s is damaged (%r) and is generated again.", path, error)
         item = self.make(index)
         _write(path, _arrays(item))
         return item
 
 
 @dataclass
-class EvenTrimaps:
-    """The same test cases with other trimaps: known regions eroded by an ellipse of `size` pixels, in every case."""
+class UniformTrimaps:
+    """Test cases whose trimaps are all eroded by an ellipse of `size` pixels."""
 
     drawn: Composites
     size: int
@@ -227,7 +224,7 @@ def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items
     )
 
 
-# Functions, not lambdas: a data loader's worker processes receive the items pickled.
+# Functions, not lambdas, because data workers receive the items pickled.
 def _layer(index: int, arrays: Arrays) -> Layer:
     return Layer(layer_name(index, "train"), **arrays)
 
@@ -247,7 +244,7 @@ def _arrays(item: Layer | Composite | np.ndarray) -> Arrays:
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    """Write under another name first, so that no other process ever sees a part of the file."""
+    """Write to a temporary name first, so that no other process sees part of the file."""
     part = path.with_name(f"{path.stem}-{uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -259,8 +256,8 @@ def _write(path: Path, arrays: Arrays) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
-            f"The generated dataset cannot be cached as {path} ({reason(error)}): set its `cache` to a folder that can "
-            "be written, or to null to generate it anew in every run."
+            f"The generated dataset cannot be cached as {path} ({reason(error)}): set its `cache` to a writable "
+            "folder, or to null to generate it in every run."
         ) from error
 
 

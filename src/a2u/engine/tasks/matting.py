@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.utils.data import DataLoader
 
-from a2u.config import MattingNetworkConfig
 from a2u.data import EpochSampler, TrainingSamples, build_data
-from a2u.data.sampling.compose_batch import finish
+from a2u.data.sampling.compose_batch import compose_batch
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Composite, MattingData, MattingDatasetConfig
 from a2u.engine import distributed
@@ -29,7 +28,7 @@ from a2u.losses import matting_loss
 from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
-from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.base import MattingModelConfig, MattingNetwork
 from a2u.models.networks.classic import ClassicMatting
 from a2u.models.weights.encoder_weights import load_encoder_weights
 from a2u.network_input import UNKNOWN
@@ -42,7 +41,7 @@ class Matting(Task):
     """Alpha of an image and its trimap (Sec. 6)."""
 
     parts: ClassVar = {
-        "model": MattingNetworkConfig,
+        "model": MattingModelConfig,
         "dataset": MattingDatasetConfig,
         "sample": SampleConfig,
         "trainer": MattingTrainerConfig,
@@ -162,7 +161,7 @@ class Matting(Task):
         for batch in _with_plain_errors(loader):
             tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
             crops = {key: value.to(self.device, non_blocking=True) for key, value in tensors.items()}
-            yield {"origin": batch["origin"]} | finish(crops)
+            yield {"origin": batch["origin"]} | compose_batch(crops)
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""

@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from a2u.config import ReconstructionModelConfig
 from a2u.data import build_data
 from a2u.data.files.images import write_png
 from a2u.data.sampling.settings import NoSamplingConfig
@@ -20,6 +19,7 @@ from a2u.engine.settings import ImageEvaluationConfig, ReconstructionTrainerConf
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError
 from a2u.metrics import ImageMetrics
+from a2u.models.networks.reconstruction import ReconstructionModelConfig
 
 EVALUATION_BATCH = 250
 SHOWN = 16  # test pictures in a strip

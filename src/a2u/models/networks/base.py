@@ -1,19 +1,54 @@
-"""What every matting network promises; training and evaluation ask the network, never its name."""
+"""What every network promises; training and evaluation ask the network, never its name."""
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from a2u.settings import field
+
 MOST_WIDTH = 16  # in units of the network as published
 
 
-class MattingNetwork(nn.Module):
+@dataclass
+class ModelConfig:
+    """Keys of `model` that no constructor has."""
+
+    name: str = "???"
+
+
+@dataclass
+class MattingModelConfig(ModelConfig):
+    """Those of a network for mattes."""
+
+    encoder_weights: str = field("none", "none, imagenet (torchvision's, downloaded) or a file (.pth, .safetensors)")
+
+
+class Network(nn.Module):
+    """A whole network: a class with a `name`, which configs call it, and a typed constructor, which is its config.
+
+    A constructor with the parameters `upsampler` and `options`, an operator's name and options, takes an upsampling
+    operator from the config; every other parameter is a key of `model`. Impossible values raise a ValueError that names
+    the key.
+    """
+
+    name: ClassVar[str] = ""
+    settings: ClassVar[type[ModelConfig]] = ModelConfig
+    trained: ClassVar[bool] = True  # False: there is nothing to learn
+    later_options: ClassVar[tuple[str, ...]] = ()  # keys newer than published results, without effect at their default
+
+    def __init__(self) -> None:  # no keys
+        super().__init__()
+
+
+class MattingNetwork(Network):
     """(N, 4, H, W) -> alpha (N, 1, H, W), not clamped.
 
     Input channels: RGB normalised with the ImageNet mean and standard deviation, and trimap / 255. A network that is
     pretrained calls that part `encoder`: it learns at a rate of its own.
     """
 
+    settings = MattingModelConfig
     multiple: ClassVar[int] = 1  # H and W have to be multiples of it
     fit: ClassVar[Literal["pad", "resize"]] = "pad"  # how its authors bring an image to such a size in evaluation
 

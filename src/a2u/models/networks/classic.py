@@ -28,6 +28,7 @@ class ClassicMatting(MattingNetwork):
         A2UError: pymatting is not installed, or its solver does not converge.
     """
 
+    trained = False
     indivisible = "it solves one system of equations for all pixels"
 
     @staticmethod
@@ -59,6 +60,8 @@ class ClassicMatting(MattingNetwork):
 class ClosedForm(ClassicMatting):
     """Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, PAMI 2008."""
 
+    name = "closed_form"
+
     @staticmethod
     def solver() -> Any:
         return pymatting_for("closed-form matting").estimate_alpha_cf
@@ -66,6 +69,8 @@ class ClosedForm(ClassicMatting):
 
 class KNN(ClassicMatting):
     """Chen, Li, Tang: KNN Matting, PAMI 2013."""
+
+    name = "knn"
 
     @staticmethod
     def solver() -> Any:

@@ -64,6 +64,8 @@ class ContextAware(MattingNetwork):
                 f"model={self.name} enlarges bilinearly, as released, so upsampler={upsampler} would have no effect: "
                 "leave it out, or set model.upsampler_slot=true."
             )
+        if middle_units < 1:
+            raise ValueError(f"model.middle_units must be at least 1; got {middle_units}.")
         self.encoder = nn.ModuleDict(
             {"detail": Encoder(4, width, middle_units, aspp), "context": Encoder(16, width, middle_units, aspp)}
         )

@@ -19,6 +19,7 @@ class DIM(MattingNetwork):
         width: multiplies every channel count.
     """
 
+    name = "dim"
     multiple, fit = 32, "resize"
     indivisible = "max-unpooling takes positions in the whole map"
 

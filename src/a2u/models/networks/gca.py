@@ -26,6 +26,7 @@ class GCA(MattingNetwork):
         width: multiplies every channel count.
     """
 
+    name = "gca"
     multiple = 32
 
     def __init__(self, attention: bool = True, width: float = 1.0) -> None:

@@ -28,6 +28,7 @@ class IndexNetMatting(MattingNetwork):
         aspp: pyramid pooling after the encoder; False: a 1x1 convolution, an option of the authors' program.
     """
 
+    name = "indexnet_matting"
     multiple, fit = 32, "resize"
 
     def __init__(self, hidden: int = 2, width: float = 1.0, aspp: bool = True) -> None:

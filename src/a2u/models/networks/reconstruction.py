@@ -1,9 +1,11 @@
 """The image reconstruction network of Sec. 5 and Appendix A (Table 1): no skip connection, the operator decides."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from a2u.models.networks.base import ModelConfig, Network
 from a2u.models.operators import build_operators
 from a2u.upsampling import Upsampler
 from a2u.upsampling.initialise import Scheme, initialise
@@ -12,7 +14,12 @@ CHANNELS = (32, 64, 128)  # before each downsampling: at the input's size, 1/2 a
 BOTTLENECK = 256  # at 1/8
 
 
-class ReconstructionNet(nn.Module):
+@dataclass
+class ReconstructionModelConfig(ModelConfig):
+    """Keys of a network for small pictures that no constructor has: none."""
+
+
+class ReconstructionNet(Network):
     """C(32)-D-C(64)-D-C(128)-D-C(256)-C(128)-U-C(64)-U-C(32)-U-C(1): (N, 1, H, W) -> (N, 1, H, W).
 
     H and W are multiples of 8, values in 0..1. C(k) is a 3x3 convolution, batch norm and ReLU; D downsamples by 2, U
@@ -30,6 +37,9 @@ class ReconstructionNet(nn.Module):
     Raises:
         ValueError: an impossible option.
     """
+
+    name = "reconstruction"
+    settings = ReconstructionModelConfig
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class MattingUNet(MattingNetwork):
     """
 
     name = "resnet34_unet"
+    later_options = ("encoder", "downsampling")
     multiple = 16
     indivisible = None
 

@@ -10,8 +10,10 @@ class TrimapOnly(MattingNetwork):
     """Alpha 0 and 1 where the trimap knows, 0.5 where it does not. (N, 4, H, W) -> (N, 1, H, W); no parameters."""
 
     name = "trimap_only"
+    trained = False
     indivisible = None
 
     def forward(self, x: Tensor) -> Tensor:
+        self.check_input(x)
         trimap = x[:, 3:]
         return torch.where(trimap <= 0, 0.0, torch.where(trimap >= 1, 1.0, 0.5)).to(x.dtype)

@@ -6,7 +6,6 @@ An encoder that they fit says which (`torchvision`) and how its tensors are call
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from a2u.errors import ConfigError
@@ -61,7 +60,9 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
 
 def imagenet_url(classifier: str) -> str:
     """Return where torchvision keeps its first ImageNet weights of a classifier."""
-    url: str = torchvision.models.get_model_weights(classifier)["IMAGENET1K_V1"].url
+    from torchvision.models import get_model_weights  # here, as it takes a second to import
+
+    url: str = get_model_weights(classifier)["IMAGENET1K_V1"].url
     return url
 
 

@@ -79,7 +79,7 @@ def photographs(folder: str) -> list[Case]:
     """
     root, found = alphamatting.photographs_folder(folder), []
     if (root / alphamatting.IMAGES).is_dir():
-        test = alphamatting.build(AlphamattingConfig(root=str(root), trimap=TRIMAP)).test
+        test = AlphamattingConfig(root=str(root), trimap=TRIMAP).build().test
         found += [Case(*test[index]) for index in evenly(len(test), PHOTOGRAPHS)]
     if (root / alphamatting.BENCHMARK).is_dir():
         own = alphamatting.BenchmarkPhotographs(root, TRIMAP)

@@ -1,0 +1,48 @@
+"""What every network of src/a2u/models/networks promises, whoever wrote it."""
+
+import pytest
+import torch
+
+from a2u.config import CONFIG_DIR, compose
+from a2u.engine.prepare import make_model
+from a2u.errors import ConfigError
+from a2u.models.networks import networks
+from a2u.models.networks.base import MattingNetwork
+
+NETWORKS = [name for name, network in networks().items() if network.__module__.startswith("a2u.")]
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def built(name):
+    task = [] if issubclass(networks()[name], MattingNetwork) else ["task=reconstruction", "upsampler=nearest"]
+    model = make_model(compose([*task, f"model={name}", "scale=smoke"]))
+    return model, (4, model.multiple) if isinstance(model, MattingNetwork) else (1, 8)
+
+
+@every_network
+def test_it_has_a_config_and_its_constructor_is_its_schema(name):
+    assert (CONFIG_DIR / "model" / f"{name}.yaml").is_file()
+    with pytest.raises(ConfigError, match=r"unknown configuration key model\.nonsense; allowed here: name, "):
+        compose(["model=" + name, "model.nonsense=1"])
+
+
+@every_network
+def test_it_keeps_the_size_and_learns_in_every_part(name):
+    model, (channels, multiple) = built(name)
+    for height, width in ((2, 2), (3, 5)):
+        x = torch.rand(2, channels, height * multiple, width * multiple)
+        if not networks()[name].trained:
+            return
+        y = model.train()(x)
+        assert y.shape == (2, 1, *x.shape[2:])
+        y.square().mean().backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
+    with torch.no_grad():
+        assert model.eval()(x[:1]).shape == (1, 1, *x.shape[2:])
+
+
+@every_network
+def test_an_input_it_does_not_take_is_refused_in_a_sentence(name):
+    model, (channels, multiple) = built(name)
+    with pytest.raises(ValueError, match="got"):
+        model.eval()(torch.zeros(1, channels + 1, 4 * multiple, 4 * multiple))
