@@ -5,6 +5,7 @@ from itertools import chain
 import pytest
 from omegaconf import OmegaConf
 
+import a2u.apply.evaluate_weights  # noqa: F401  (which types configs/evaluate.yaml)
 from a2u.config import CONFIG_DIR, compose, options_of
 from a2u.data.sampling.settings import SampleConfig
 from a2u.engine.identity import identity
