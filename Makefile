@@ -8,7 +8,8 @@
 ## SEEDS=3               seeds 0, 1, 2 of every row
 ## JOBS=2                rows at a time
 ## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
-## PHOTOS=folder         photographs of alphamatting.com, for table6, figures, study and shipped
+## TEST=alphamatting     measure finished rows on another test set, of configs/dataset
+## PHOTOS=folder         photographs of alphamatting.com: TEST=alphamatting for tables, figures, shipped
 ## ARGS="key=value ..."  anything else that scripts/train.py takes
 ## PYTHON=python3        an environment of yours instead of .venv
 DATASET ?=
@@ -19,6 +20,7 @@ ROOT ?=
 ROWS ?=
 JOBS ?=
 ARGS ?=
+TEST ?=
 PHOTOS ?=
 
 # Which Python: PYTHON=..., else an active virtual or conda environment, else .venv (made from python3).
@@ -35,17 +37,17 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-TABLES := table1 table2 table3 table4 table5 table6 table7
+TABLES := table1 table2 table3 table4 table5 table6 table7 successors
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
-PHOTO_ARGS = $(if $(and $(PHOTOS),$(filter table6,$(1))),photographs="'$(PHOTOS)'")
+TEST_ARGS = $(if $(TEST),test=$(TEST)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
 COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
 TABLE ?= table2
 GROUPS := test-onnx test-triton test-browser test-slow
-.PHONY: help setup test test-all $(GROUPS) lint format publish figures study study-report bench demo shipped report tensorboard pictures clean $(TABLES)
+.PHONY: help setup test test-all $(GROUPS) lint format publish pages figures bench demo shipped report tensorboard pictures clean $(TABLES)
 
 # need-EXTRA installs that extra of pyproject.toml where it is missing. A package that nobody uses is not installed.
 need-%: $(if $(filter .venv/%,$(RUN)),.venv/ready)
@@ -55,7 +57,7 @@ $(TABLES) publish figures: need-figures $(addprefix need-,$(filter submitit ray,
 table1: need-digits
 table5 table6 table7 figures demo shipped: need-classic
 publish: $(if $(filter table1,$(TABLE)),need-digits) $(if $(filter table5 table6 table7,$(TABLE)),need-classic)
-study-report: need-figures
+pages: need-figures
 test test-all $(GROUPS): need-test need-digits need-figures need-classic need-submitit
 test-all test-onnx test-slow: need-onnx
 test-all test-slow: need-ray
@@ -77,23 +79,18 @@ table4: ## likewise Table 4, normalisations of the kernel
 table5: ## likewise Table 5, other matting systems
 table6: ## likewise Table 6, alphamatting.com: PHOTOS=...
 table7: ## likewise Table 7, Distinctions-646
+successors: ## likewise the operators that came after A2U, beside Table 2's
 $(TABLES): need-experiments
-	$(call EACH_DATASET,scripts/table.py table=$@ $(call PHOTO_ARGS,$@) $(TABLE_ARGS))
+	$(call EACH_DATASET,scripts/table.py table=$@ $(TEST_ARGS) $(TABLE_ARGS))
 
-publish: need-experiments ## copy the finished results of TABLE=table2 to results/, unless the tree had uncommitted changes
-	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(call PHOTO_ARGS,$(TABLE)) $(TABLE_ARGS))
+publish: need-experiments ## copy the finished results of TABLE=table2 (and TEST=...) to results/, unless the tree had uncommitted changes
+	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(TEST_ARGS) $(TABLE_ARGS))
 
 figures: need-experiments ## draw the paper's figures from our rows
 	$(call EACH_DATASET,scripts/figures.py launcher=$(LAUNCHER) $(if $(PHOTOS),photographs="'$(PHOTOS)'") $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS))
 
-# The study's scale is its protocol's, unless one is given.
-STUDY_SCALE = $(if $(filter-out file,$(origin SCALE)),scale=$(SCALE))
-STUDY_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(JOBS),jobs=$(JOBS)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
-study: need-experiments ## carry out the open study of docs/study.md, hours on two cores; ARGS=publish=true keeps it in results/
-	"$(RUN)" scripts/study.py $(STUDY_ARGS) $(STUDY_SCALE) $(ARGS)
-
-study-report: need-experiments ## its table, pictures and conclusion, from results/study alone
-	"$(RUN)" scripts/study.py report=true $(STUDY_SCALE) $(ARGS)
+pages: need-experiments ## render the tables of results/ again, beside them, in the README and in docs/
+	"$(RUN)" scripts/pages.py
 
 BENCH ?=
 bench: need-experiments ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/
@@ -118,7 +115,7 @@ test-triton: ## run the tests of Triton's kernels, on a CPU by its interpreter
 test-browser: ## run the tests of the report in Chromium
 test-slow: ## run the long tests
 $(GROUPS): need-experiments
-	"$(RUN)" -m pytest -m "$(@:test-%=%)"
+	"$(RUN)" -m pytest -m "$(@:test-%=%)$(if $(filter-out test-slow,$@), and not slow)"
 
 test-all: need-experiments ## run all of these
 	"$(RUN)" -m pytest -m ""

@@ -4,6 +4,7 @@ Examples:
     python scripts/table.py table=table2 scale=lite jobs=2
     python scripts/table.py table=table2 rows=[nearest,a2u_dynamic_cs] seeds=3 baseline=nearest
     python scripts/table.py table=table2 dataset=adobe dataset.root=DIR scale=paper launcher=submitit
+    python scripts/table.py table=table2 test=alphamatting photographs=DIR
 
 Keys of scripts/train.py may be given, too, and are handed to every row.
 """
@@ -11,15 +12,11 @@ Keys of scripts/train.py may be given, too, and are handed to every row.
 import sys
 
 from a2u.cli.main import GOES_ON, print_help, user_errors
-from a2u.reproduce import benchmark, table
-
-# Tables that are made in another way than most: each module has make_table and publish.
-OTHERS = {"table6": benchmark}
+from a2u.reproduce.table import command_line, make_table, publish
 
 if __name__ == "__main__":
     if print_help(__doc__, "table"):
         sys.exit()
     with user_errors(GOES_ON):
-        settings, overrides = table.command_line(sys.argv[1:])
-        module = OTHERS.get(settings.table, table)
-        sys.exit((module.publish if settings.publish else module.make_table)(settings, overrides))
+        settings, overrides = command_line(sys.argv[1:])
+        sys.exit((publish if settings.publish else make_table)(settings, overrides))

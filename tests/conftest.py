@@ -20,6 +20,13 @@ settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what looks at the report through a browser's window."""
+    for item in items:
+        if "window" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """What some tests set, and the import of pymatting, does not stay: two would wait for each other on busy cores."""

@@ -18,17 +18,16 @@ from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
 
 from a2u.apply.export import export
-from a2u.config import CONFIG_DIR, compose, split_command_line
+from a2u.config import CONFIG_DIR, compose
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places
 from a2u.files import sha256
 from a2u.models.weights.exported import load_exported
-from a2u.reproduce.study.protocol import StudyConfig, scale_of, seeds_of_the_protocol
 from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ("new_operator.md", "new_network.md", "new_dataset.md")  # whose commands need what the page adds
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(language):
@@ -119,8 +118,6 @@ def check_make(as_typed, here, tmp_path, monkeypatch, capsys, request):
         check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request)
     elif target == "bench":
         check_bench(tmp_path, monkeypatch, capsys)
-    elif target in ("study", "study-report"):
-        check_study(target, variables, tmp_path)
     elif target in ("test", "tensorboard"):  # this very run; a server
         (words,) = called_by_make([target], tmp_path)
         assert words[:2] == {"test": ["-m", "pytest"], "tensorboard": ["-m", "tensorboard.main"]}[target]
@@ -221,16 +218,6 @@ def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys,
         assert re.search(r"\na2u .*\nclosed_form .*\nknn ", printed)
 
 
-def check_study(target, variables, tmp_path):
-    """What the command asks for; tests/reproduce/study carries smaller ones out."""
-    ((_, *words),) = called_by_make([target, *variables], tmp_path)
-    settings, overrides = split_command_line(words, StudyConfig, "study")
-    assert settings.report == (target == "study-report")
-    assert settings.publish == ("ARGS=publish=true" in variables)
-    assert settings.pilots == ("ARGS=pilots=true" in variables)
-    assert (scale_of(overrides), settings.seeds) == ("study", seeds_of_the_protocol())
-
-
 def check_bench(tmp_path, monkeypatch, capsys):
     """A line that was measured before; tests/bench measures, and whether it is fast enough is not for tests to say."""
     line = Line("start-up", "scripts/train.py --help", "s", ours=2.5, target=3)
@@ -307,6 +294,7 @@ def test_python_blocks(page, block):
     assert str(tuple(names["y"].shape)) == f"({said})"
 
 
+@pytest.mark.onnx
 def test_a_photograph_through_an_onnx_file(tmp_path, monkeypatch):
     """As the network itself gives it, at a size that is no multiple; known pixels are the trimap's."""
     pytest.importorskip("onnxruntime")

@@ -36,7 +36,7 @@ def test_equals_a_loop_over_pixels():
     assert float(matting_loss(**given)) == pytest.approx(total / 2, rel=1e-12)
 
 
-def test_no_unknown_pixel_means_next_to_no_loss_and_no_nan():
+def test_without_unknown_pixels_the_loss_is_almost_zero_and_not_nan():
     given = tensors(unknown=0.0)
     given["pred"].requires_grad_()
     loss = matting_loss(**given)
@@ -51,7 +51,7 @@ def test_gradient():
     assert torch.autograd.gradcheck(lambda p: matting_loss(p, **given), (pred,))
 
 
-def test_shapes_that_do_not_fit_are_named():
+def test_shapes_that_do_not_match_are_named():
     given = tensors()
     given["alpha"] = given["alpha"][:, :, :4]
     with pytest.raises(ValueError, match=r"alpha \(2, 1, 4, 5\)"):

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from a2u.engine.provenance import REPOSITORY, commit, machine, versions
 from a2u.errors import A2UError, ConfigError, did_you_mean
 from a2u.files import write_json
-from a2u.reproduce.render import as_markdown, as_text
-from a2u.reproduce.table import with_section, write
+from a2u.reproduce.pages import with_section, write
+from a2u.reproduce.tables import Table
 from a2u.settings import field, schema
 from scripts.bench.measure import Line
 
@@ -96,7 +96,7 @@ def _lines(part: str) -> list[Line]:
 
 def table(lines: Sequence[Line]) -> str:
     """All lines as text, aligned."""
-    return as_text(list(HEADER), [_cells(line) for line in lines])
+    return Table.of_texts(HEADER, [_cells(line) for line in lines]).text()
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -107,7 +107,7 @@ def markdown(result: dict[str, Any]) -> str:
     gpu = f"{came['machine']['gpu']}, " if OF_A_GPU[0] in result["parts"] else ""
     where = f"{gpu}{came['machine']['cpu']}, {came['machine']['cores']} cores, PyTorch {came['versions']['torch']}"
     source = f"commit {came['commit'][:7]}, {came['started'][:10]}"
-    return f"{as_markdown(list(HEADER), [_cells(line) for line in lines])}\n{where}; {source}.\n"
+    return f"{Table.of_texts(HEADER, [_cells(line) for line in lines]).markdown()}\n{where}; {source}.\n"
 
 
 def _cells(line: Line) -> list[str]:

@@ -1,4 +1,4 @@
-"""A trained row on another dataset, with a warning where it saw the test images."""
+"""A trained row on another dataset, with a warning if it was trained on test images."""
 
 import json
 

@@ -130,6 +130,7 @@ def test_a_reconstruction_network_too(tmp_path):
     assert load_exported(tmp_path / "digits.safetensors")(torch.rand(2, 1, 32, 32)).shape == (2, 1, 32, 32)
 
 
+@pytest.mark.onnx
 def test_as_onnx_it_gives_what_the_network_gives_at_other_sizes(tmp_path):
     """Than the traced one, 48 x 64. Operators: tests/upsampling/test_onnx.py; networks: tests/models."""
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -1,4 +1,4 @@
-"""Mattes of photographs: right pixels in every file that is written, and a sentence for what cannot be."""
+"""Mattes of photographs: the right pixels in every file, or a sentence."""
 
 import errno
 import signal
@@ -34,7 +34,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def matting(tmp_path, weights):
-    """Runs scripts/predict.py's work in tmp_path, with words of its command line; returns the folder."""
+    """Run predict in tmp_path with words of its command line; return the folder."""
 
     def run(*words, folder="out"):
         given = [f"folder={tmp_path / folder}", f"weights={weights}", "runtime.device=cpu", *words]
@@ -44,14 +44,14 @@ def matting(tmp_path, weights):
 
 
 def thirds(height, width):
-    """A trimap with all three values, where there is room for them."""
+    """Return a trimap with all three values, if there is room for them."""
     trimap = np.full((height, width), 128, np.uint8)
     trimap[: height // 3, : width // 3], trimap[-(height // 3) :, -(width // 3) :] = 0, 255
     return trimap
 
 
 def photograph(folder, height=40, width=48, name="photo"):
-    """A picture with its trimap in files; their command line."""
+    """Write a picture and its trimap; return their command line."""
     image = cv2.GaussianBlur(noise(height, width, 3, seed=height), (0, 0), 2)
     save(folder / f"{name}.png", image)
     save(folder / "trimaps" / f"{name}.png", thirds(height, width))
@@ -63,7 +63,7 @@ def written(folder, name="photo"):
 
 
 def in_folders(tmp_path):
-    """The command line for all photographs in a folder, with their trimaps."""
+    """Return the command line for all photographs in a folder and their trimaps."""
     return [f"image={tmp_path}", f"trimap={tmp_path / 'trimaps'}"]
 
 
@@ -172,7 +172,7 @@ def test_a_background_picture_covers_and_is_cut_evenly(tmp_path):
 
 
 def test_colours_of_the_foreground_come_back_without_the_background():
-    """Of a red foreground on blue, with every alpha."""
+    """A red foreground on blue, with every alpha."""
     alpha = np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))
     share = alpha[..., None] / 255
     image = np.rint(share * [220, 20, 20] + (1 - share) * [10, 30, 200]).astype(np.uint8)
@@ -218,7 +218,7 @@ def test_metrics_are_printed_where_the_truth_is_known(matting, tmp_path, capsys)
         assert f"{name} {value:.4f}" in printed
 
 
-def test_of_many_one_fails_and_the_others_go_on(matting, tmp_path, capsys):
+def test_if_one_of_many_fails_the_others_continue(matting, tmp_path, capsys):
     for name in "abc":
         photograph(tmp_path / "photos", name=name)
     save(tmp_path / "photos" / "trimaps" / "b.png", thirds(5, 5))
@@ -226,17 +226,17 @@ def test_of_many_one_fails_and_the_others_go_on(matting, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped, user_errors():
         matting(*words)
     assert stopped.value.code == 2
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     reason = f"{tmp_path / 'photos' / 'b.png'} is 48 x 40"
-    assert f"FAILED b: {reason}" in told.err
-    assert f"error: 1 of 3 photographs have no matte:\n  b: {reason}" in told.err
-    assert "a: 48 x 40, 0.00 megapixels in" in told.out
-    assert "2 of 3 done" in told.out
+    assert f"FAILED b: {reason}" in printed.err
+    assert f"error: 1 of 3 photographs have no matte:\n  b: {reason}" in printed.err
+    assert "a: 48 x 40, 0.00 megapixels in" in printed.out
+    assert "2 of 3 done" in printed.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
 
 
 @pytest.mark.parametrize("ask", [lambda: np.empty(2**56), lambda: torch.empty(2**56)])
-def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_path, monkeypatch, ask):
+def test_if_one_of_many_does_not_fit_into_memory_the_others_continue(matting, tmp_path, monkeypatch, ask):
     from a2u.apply import predict as module
 
     def short(model, image, trimap, **options):
@@ -248,8 +248,8 @@ def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_
     for name, height in zip("abc", (40, 48, 40), strict=True):
         photograph(tmp_path / "photos", height, 64, name)
     words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
-    told = r"1 of 3 .*\n  b: \S*b\.png: 64 x 48 pixels do not fit into memory; give runtime\.tile=512, or make"
-    with pytest.raises(A2UError, match=told):
+    sentence = r"1 of 3 .*\n  b: \S*b\.png: 64 x 48 pixels do not fit into memory; give runtime\.tile=512, or make"
+    with pytest.raises(A2UError, match=sentence):
         matting(*words)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
     with pytest.raises(A2UError, match=r"b\.png: 64 x 48 pixels do not fit into memory; make it smaller\.$"):
@@ -258,7 +258,7 @@ def test_of_many_one_does_not_fit_into_memory_and_the_others_go_on(matting, tmp_
         matting(*words, "weights=null", "system=closed_form")
 
 
-def test_where_it_is_stopped_it_says_how_many_are_done_and_where(matting, tmp_path, monkeypatch, capsys):
+def test_when_stopped_it_reports_how_many_are_done_and_where(matting, tmp_path, monkeypatch, capsys):
     from a2u.apply import predict as module
 
     def stop(model, image, trimap, **options):
@@ -272,13 +272,13 @@ def test_where_it_is_stopped_it_says_how_many_are_done_and_where(matting, tmp_pa
     words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
     with pytest.raises(SystemExit, match=r"^stopped$"), user_errors():
         matting(*words)
-    told = capsys.readouterr().out
-    assert "\n1 of 3 done, 0.00 megapixels in" in told
-    assert told.endswith(f"; files: {tmp_path / 'out'}\n")
+    printed = capsys.readouterr().out
+    assert "\n1 of 3 done, 0.00 megapixels in" in printed
+    assert printed.endswith(f"; files: {tmp_path / 'out'}\n")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_alpha.png"]
 
 
-def test_pictures_of_an_earlier_run_do_not_stay_beside_a_new_alpha(matting, tmp_path):
+def test_results_of_an_earlier_run_are_removed(matting, tmp_path):
     words = photograph(tmp_path)
     others = [tmp_path / "out" / name for name in ("notes.txt", "another_cutout.png", "photo_2_cutout.png")]
     out = matting(*words, "background=white")
@@ -291,7 +291,7 @@ def test_pictures_of_an_earlier_run_do_not_stay_beside_a_new_alpha(matting, tmp_
     assert sorted(out.iterdir()) == sorted([*others, out / "photo_alpha.png"])
 
 
-def test_where_the_cut_out_cannot_be_written_no_earlier_one_stays(matting, tmp_path, monkeypatch):
+def test_if_the_cutout_cannot_be_written_no_earlier_one_is_left(matting, tmp_path, monkeypatch):
     from a2u.apply import predict as module
 
     def full(path, picture):
@@ -307,7 +307,7 @@ def test_where_the_cut_out_cannot_be_written_no_earlier_one_stays(matting, tmp_p
     assert [path.name for path in out.iterdir()] == ["photo_alpha.png"]
 
 
-def test_where_a_photograph_fails_its_earlier_pictures_stay(matting, tmp_path, monkeypatch):
+def test_if_a_photograph_fails_its_earlier_results_are_kept(matting, tmp_path, monkeypatch):
     from a2u.apply import predict as module
 
     def fail(*_):
@@ -321,7 +321,7 @@ def test_where_a_photograph_fails_its_earlier_pictures_stay(matting, tmp_path, m
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
-def test_what_is_read_is_not_overwritten(matting, tmp_path):
+def test_inputs_are_not_overwritten(matting, tmp_path):
     words = photograph(tmp_path)
     (tmp_path / "trimaps" / "photo.png").rename(tmp_path / "photo_alpha.png")
     content = (tmp_path / "photo_alpha.png").read_bytes()
@@ -344,7 +344,7 @@ def test_what_is_read_is_not_overwritten(matting, tmp_path):
         (["system=knn"], "has no weights: leave out weights="),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_is_written(matting, tmp_path, further, words):
+def test_invalid_commands_are_refused_before_anything_is_written(matting, tmp_path, further, words):
     with pytest.raises(A2UError, match=words):
         matting(*photograph(tmp_path), *further)
     assert not (tmp_path / "out").exists()
@@ -364,7 +364,7 @@ def test_without_pymatting_the_sentence_says_how_to_install_it(matting, tmp_path
     assert [path.name for path in matting(*words, "cutout=false").iterdir()] == ["photo_alpha.png"]
 
 
-def test_weights_that_give_no_numbers_are_told(matting, tmp_path, weights, monkeypatch):
+def test_weights_that_give_nan_are_reported(matting, tmp_path, weights, monkeypatch):
     from a2u.apply import predict as module
 
     def spoiled(*_):
@@ -381,7 +381,7 @@ def test_weights_that_give_no_numbers_are_told(matting, tmp_path, weights, monke
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" \\'\"(),=#~*[]{}$"), min_size=1))
 def test_names_of_files_are_taken_as_they_are_typed(typed):
-    """By Hydra's own parser; what is in quotes already stays."""
+    """By Hydra's own parser; quoted values stay as they are."""
     name = f"./{typed}"
     assert OverridesParser.create().parse_override(as_typed(f"image={name}", ["image"])).value() == name
     assert as_typed(f"image='{typed}", ["image"]) == f"image='{typed}"

@@ -1,4 +1,4 @@
-"""Whose matting is evaluated: released weights from files, classic systems, and what is refused."""
+"""Loading what is evaluated: released weights, classic systems, and refusals."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def test_released_weights_in_any_form(released, tmp_path, form):
 
 
 def test_a_dot_module_inside_a_name_stays(tmp_path):
-    """GCA's names contain ".module."; only a leading one is another program's wrapper."""
+    """GCA's names contain ".module."; only a leading one comes from DataParallel."""
     from a2u.models.networks.gca import GCA
     from a2u.models.released import SYSTEMS, load_released
 
@@ -82,7 +82,7 @@ def evaluate(outputs, *overrides):
 @pytest.mark.parametrize(
     ("file", "name", "sad"), [("adobe", "a2u", "32.10"), ("adobe_unshare", "a2u_unshared", "31.87")]
 )
-def test_released_weights_stand_beside_what_their_authors_state(reference, released, tmp_path, file, name, sad):
+def test_released_weights_are_shown_with_their_authors_numbers(reference, released, tmp_path, file, name, sad):
     torch.save(released[file], tmp_path / "weights.pth")
     result = evaluate(tmp_path, f"weights='{tmp_path / 'weights.pth'}'", "system=a2u")
     assert result["trained"] == {"system": "a2u", "variant": name}
@@ -116,7 +116,7 @@ def test_a_system_without_weights(tmp_path, system):
         (["system=closed_form", "dataset=mnist5k"], A2UError, "is for reconstruction"),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path, overrides, error, words):
+def test_invalid_commands_are_refused(tmp_path, overrides, error, words):
     with pytest.raises(error, match=words):
         evaluate_weights(compose([f"runtime.outputs='{tmp_path}'", *overrides], "evaluate"))
 

@@ -91,7 +91,7 @@ def test_the_examples_of_a_script_are_of_itself(script):
     for example in examples:
         path, *overrides = example.removeprefix("-m ").split()
         assert path in (f"scripts/{script}.py", f"scripts.{script}")
-        handed_on = ("scale=", "dataset") if script in ("table", "figures", "study") else ()
+        handed_on = ("scale=", "dataset") if script in ("table", "figures") else ()
         own = [word for word in overrides if not word.startswith(handed_on)] if handed_on else overrides
         compose(own, script)
 
@@ -108,7 +108,6 @@ def test_the_examples_of_a_script_are_of_itself(script):
         ("report", "a2u.reproduce.html_report.make_page", []),
         ("shipped", "a2u.reproduce.shipped.make", ["photographs=a"]),
         ("bench", "scripts.bench.report.bench", []),
-        ("study", "a2u.reproduce.study.command.study", []),
     ],
 )
 def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_path, script, work, words):
@@ -117,7 +116,7 @@ def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_
     monkeypatch.setattr(sys, "argv", [str(SCRIPTS[script]), *words])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(sys.argv[0], run_name="__main__")
-    goes_on = script in ("train", "table", "figures", "study")
+    goes_on = script in ("train", "table", "figures")
     assert stopped.value.code == (
         "stopped; the same command goes on from the last checkpoint" if goes_on else "stopped"
     )

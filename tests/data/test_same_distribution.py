@@ -1,4 +1,4 @@
-"""Samples made of the crop alone are distributed as those of the straightforward pipeline, which crops last."""
+"""Samples computed from the crop alone have the distribution of the straightforward pipeline, which crops last."""
 
 from collections.abc import Callable
 
@@ -20,13 +20,13 @@ ERRORS = 4.5  # standard errors of a difference; of all the comparisons one in a
 
 
 def coordinates(height: int, width: int) -> np.ndarray:
-    """A background that tells by its colours where a crop lies: red = column, green = row."""
+    """Return a background whose colours encode the position: red = column, green = row."""
     red, green = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return np.dstack([red, green, np.zeros_like(red)]).astype(np.uint8)
 
 
 def clear_with_specks(height: int, width: int) -> Layer:
-    """Hardly anything unknown, and nearly opaque together with another of its kind."""
+    """Return a layer with few unknown pixels, nearly opaque over another of its kind."""
     rng = np.random.default_rng(3)
     alpha = np.full((height, width), 255, np.uint8)
     alpha[rng.integers(height, size=4), rng.integers(width, size=4)] = 120
@@ -47,7 +47,7 @@ def crops(*arguments) -> dict[str, np.ndarray]:
 
 
 def moments(parts: dict[str, torch.Tensor]) -> np.ndarray:
-    """First and second powers of what describes a sample, (COUNT, quantities)."""
+    """Return first and second powers of what describes a sample, (COUNT, quantities)."""
     alpha, unknown, trimap = parts["alpha"], parts["unknown"], parts["input"][:, 3:]
     soft = ((alpha > 0) & (alpha < 1)).float()
     opaque = (alpha == 1).float()

@@ -1,4 +1,4 @@
-"""The dataset as the trainer sees it: lazy, cached, the same everywhere."""
+"""The generated dataset: lazy, cached, the same in every process."""
 
 import logging
 import pickle
@@ -121,10 +121,10 @@ def test_items_cannot_be_changed_by_accident(cfg: SyntheticConfig) -> None:
             case.alpha[0, 0] = 7
 
 
-def test_prepare_fills_the_cache_and_tells_of_it(cfg: SyntheticConfig) -> None:
-    told: list[tuple[int, int]] = []
-    replace(cfg, limit_test=2).prepare(lambda done, total: told.append((done, total)))
-    assert told == [(done, 10) for done in range(1, 11)]
+def test_prepare_fills_the_cache_and_reports_progress(cfg: SyntheticConfig) -> None:
+    reported: list[tuple[int, int]] = []
+    replace(cfg, limit_test=2).prepare(lambda done, total: reported.append((done, total)))
+    assert reported == [(done, 10) for done in range(1, 11)]
     assert len(files(cfg)) == 10
     cfg.prepare()
     assert len(files(cfg)) == 12
@@ -135,14 +135,14 @@ def test_several_processes_fill_it_with_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(module, "WORTH_PROCESSES", 0)
     other = replace(cfg, cache=str(tmp_path / "other"))
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     cfg.prepare()
-    other.prepare(lambda done, total: told.append((done, total)), processes=2)
-    assert told == [(done, 12) for done in range(1, 13)]
+    other.prepare(lambda done, total: reported.append((done, total)), processes=2)
+    assert reported == [(done, 12) for done in range(1, 13)]
     for name in files(cfg):
         assert (Path(str(cfg.cache)) / name).read_bytes() == (Path(str(other.cache)) / name).read_bytes()
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be cached"):  # what stops one of them is told as ever
+    with pytest.raises(DataError, match="cannot be cached"):  # what stops one of them is reported
         replace(cfg, cache=str(tmp_path / "file")).prepare(processes=2)
 
 
@@ -192,7 +192,7 @@ def test_two_processes_at_the_same_time(cfg: SyntheticConfig) -> None:
     assert cfg.build().checksum() == replace(cfg, cache=None).build().checksum()
 
 
-def test_checksum_tells_test_sets_apart(cfg: SyntheticConfig) -> None:
+def test_checksum_differs_between_test_sets(cfg: SyntheticConfig) -> None:
     cfg = replace(cfg, cache=None)
     first = cfg.build().checksum()
     assert len(first) == 64
@@ -201,7 +201,7 @@ def test_checksum_tells_test_sets_apart(cfg: SyntheticConfig) -> None:
     assert len({first, *(other.build().checksum() for other in others)}) == 4
 
 
-def test_data_travels_to_worker_processes(cfg: SyntheticConfig) -> None:
+def test_data_can_be_pickled_for_workers(cfg: SyntheticConfig) -> None:
     data = cfg.build()
     case = data.test[1]
     assert_same(pickle.loads(pickle.dumps(data)).test[1], case)
@@ -227,6 +227,6 @@ def test_a_cache_that_cannot_be_written(cfg: SyntheticConfig, tmp_path: Path) ->
         ("trimap", 0, 1),
     ],
 )
-def test_impossible_configurations(cfg: SyntheticConfig, key: str, value: int, lowest: int) -> None:
+def test_values_out_of_range_are_refused(cfg: SyntheticConfig, key: str, value: int, lowest: int) -> None:
     with pytest.raises(ConfigError, match=f"^dataset.{key} must be at least {lowest}; got {value}"):
         validate(replace(cfg, **{key: value}), "dataset.")

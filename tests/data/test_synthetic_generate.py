@@ -1,4 +1,4 @@
-"""Items follow from the seed alone; test cases keep what they promise."""
+"""Generated items depend on the seed alone; test cases have the promised properties."""
 
 import hashlib
 import subprocess

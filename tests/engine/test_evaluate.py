@@ -1,6 +1,5 @@
 """Prediction at full resolution: padding, clamping, known pixels, rounding."""
 
-import doctest
 from threading import current_thread, main_thread
 
 import numpy as np
@@ -10,7 +9,6 @@ from torch import nn
 
 from a2u.config import compose
 from a2u.data.types import Composite
-from a2u.engine import prefetch
 from a2u.engine.evaluate import PROGRAMS, PredictionError, evaluate, predict
 from a2u.engine.prepare import evaluation_threads
 from a2u.errors import ConfigError, DataError
@@ -222,7 +220,3 @@ def test_threads_are_as_many_as_pytorchs_unless_said():
     assert evaluation_threads(compose(["runtime.evaluation_threads=3"])) == 3
     with pytest.raises(ConfigError, match=r"runtime\.evaluation_threads must be at least 1; got 0\."):
         validate(compose(["runtime.evaluation_threads=0"]))
-
-
-def test_doctests():
-    assert doctest.testmod(prefetch) == (0, 1)

@@ -1,4 +1,4 @@
-"""Small datasets in folders, of generated images."""
+"""Write small datasets of generated images to folders."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def matte(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """An alpha that is 0 on the left, 255 on the right and anything between."""
+    """Return an alpha that is 0 on the left, 255 on the right and random in between."""
     alpha = noise(height, width, seed=seed)
     alpha[:, : width // 3], alpha[:, -(width // 3) :] = 0, 255
     return alpha
 
 
 def small_photographs(shared: Path, root: Path) -> Path:
-    """Two photographs of alphamatting.com with trimap and true alpha, every eighth pixel of them, in its layout."""
+    """Write every eighth pixel of two photographs of alphamatting.com, with trimap and true alpha, in its layout."""
     for folder in ("input_training_lowres", "gt_training_lowres", "trimap_training_lowres/Trimap1"):
         for name in ("GT01.png", "GT04.png"):
             pixels = np.asarray(Image.open(shared / "data" / "alphamatting" / folder / name))
@@ -32,7 +32,7 @@ def small_photographs(shared: Path, root: Path) -> Path:
 
 
 def sources(test: Path, foregrounds: str = "fg", alphas: str = "alpha", lists: str = "{}_names.txt") -> Path:
-    """What a test set is composed from: two foregrounds, three backgrounds for each, of four pictures."""
+    """Write the sources of a test set: two foregrounds, three backgrounds each, of four images."""
     for seed, (name, shape) in enumerate({"b": (30, 40), "a_1": (24, 20)}.items()):
         save(test / foregrounds / f"{name}.png", noise(*shape, 3, seed=seed))
         save(test / alphas / f"{name}.png", matte(*shape, seed=10 + seed))

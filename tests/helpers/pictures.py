@@ -1,4 +1,4 @@
-"""Random pictures in the place of digits."""
+"""Random pictures instead of digits."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Reading the reference cases: PNG triples and the metrics that a program found on them."""
+"""Reading the reference cases: PNG triples and their metrics by the reference program."""
 
 import csv
 from collections.abc import Callable

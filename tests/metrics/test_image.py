@@ -1,6 +1,5 @@
-"""The metrics of image reconstruction against scikit-image and against slow versions written here."""
+"""Metrics of image reconstruction against scikit-image and slow implementations."""
 
-import doctest
 import math
 import time
 from collections.abc import Callable
@@ -278,12 +277,6 @@ class TestBadInput:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_the_ends_of_the_range_belong_to_it(value: float) -> None:
     assert mae(torch.full((1, 1, 11, 11), 0.5), torch.full((1, 1, 11, 11), value)) == 0.5
-
-
-def test_doctests() -> None:
-    results = doctest.testmod(module)
-    assert results.failed == 0
-    assert results.attempted >= 2 * len(FUNCTIONS)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from a2u.reproduce.differences import differences_page
+from a2u.reproduce.render import Group
 
 
 def results(scores, metrics=("sad", "mse", "grad", "conn")):
@@ -18,6 +19,7 @@ def results(scores, metrics=("sad", "mse", "grad", "conn")):
     }
 
 
+GROUP = Group("table2", "synthetic", "lite")
 SCORES = {
     "fixed": [20.0],
     "fixed_too": [25.0],
@@ -36,24 +38,36 @@ def block(text, title):
 
 
 def test_every_row_is_compared_with_the_first_that_is_trained():
-    text, markdown = differences_page("table2", "synthetic", "lite", results(SCORES))
-    assert text.startswith("Table 2 on dataset=synthetic, scale lite: each row minus nearest, over the seeds")
+    text, markdown = differences_page(GROUP, results(SCORES))
+    assert text.startswith("Table 2 on synthetic, scale lite: each row minus nearest, over the seeds")
     found = block(text, "SAD")
     assert list(found) == ["fixed", "fixed_too", "better", "near", "once"]
     # differences -0.99, -1.00, -1.01: mean -1, standard deviation 0.01, t(2) = 4.3027
     assert found["better"][:2] == ["-1.00", "-1.02 to -0.98"]
     assert found["better"][-2:] == ["3", "better"]
     assert found["near"][0] == "+0.02"
-    assert found["near"][-1] == "≈"
+    assert found["near"][-1] == "not shown"
     assert found["fixed"][-1] == "worse"
     assert found["once"] == ["—"] * 6
     assert markdown.count("| better | -1.00 | -1.02 to -0.98 |") == 3  # SAD, Grad, Conn; MSE has four digits
-    assert "With 3 seeds the test has hardly any power" in markdown
+    assert "With 3 seeds the clearest of 5 differences has to be 5.7 times its standard deviation" in markdown
+
+
+def test_the_best_mean_is_named_and_what_is_shown_to_be_worse_over_all_pairs():
+    text = differences_page(GROUP, results(SCORES))[0]
+    # of the six rows; the reference is left out
+    assert "Best mean: once; shown to be worse, Holm-corrected over all 15 pairs: none." in text
+    scores = {row: each for row, each in SCORES.items() if row in ("trimap_only", "nearest", "better", "fixed")}
+    scores = {"trimap_only": [1.0], **scores}
+    fixed = results(scores)
+    fixed["trimap_only"][0]["params"] = 0
+    words = "Best mean: better; shown to be worse, Holm-corrected over all 3 pairs: fixed, nearest."
+    assert words in differences_page(GROUP, fixed)[0]
 
 
 def test_the_baseline_can_be_another_row_and_one_without_chance():
-    assert block(differences_page("table2", "s", "lite", results(SCORES), "better")[0], "SAD")["nearest"][-1] == "worse"
-    found = block(differences_page("table2", "s", "lite", results(SCORES), "fixed")[0], "SAD")
+    assert block(differences_page(GROUP, results(SCORES), "better")[0], "SAD")["nearest"][-1] == "worse"
+    found = block(differences_page(GROUP, results(SCORES), "fixed")[0], "SAD")
     assert found["fixed_too"] == ["+5.00", "exact", "—", "—", "—", "worse"]
     assert found["nearest"][-2:] == ["3", "better"]
 
@@ -61,7 +75,7 @@ def test_the_baseline_can_be_another_row_and_one_without_chance():
 def test_more_psnr_is_better_and_more_rmse_is_worse():
     metrics = ("psnr", "ssim", "rmse", "mae")
     scores = {"conv_nearest": SCORES["nearest"], "conv_bilinear": SCORES["better"]}
-    text = differences_page("table1", "mnist", "lite", results(scores, metrics))[0]
+    text = differences_page(Group("table1", "mnist", "lite"), results(scores, metrics))[0]
     verdicts = {title: block(text, title)["conv_bilinear"][-1] for title in ("PSNR", "SSIM", "RMSE", "MAE")}
     assert verdicts == {"PSNR": "worse", "SSIM": "worse", "RMSE": "better", "MAE": "better"}
 
@@ -77,4 +91,4 @@ def test_more_psnr_is_better_and_more_rmse_is_worse():
     ids=["one seed", "one row", "no chance", "no result of the baseline"],
 )
 def test_there_is_no_page_where_nothing_can_be_compared(scores, baseline):
-    assert differences_page("table2", "synthetic", "lite", results(scores), baseline) == ("", "")
+    assert differences_page(GROUP, results(scores), baseline) == ("", "")

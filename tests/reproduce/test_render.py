@@ -1,9 +1,11 @@
-"""Cells of a table, and the words below it."""
+"""Results as tables, and the words below them."""
 
 import pytest
 
+from a2u.reproduce import render
 from a2u.reproduce.caption import caption
-from a2u.reproduce.render import as_markdown, as_text, one_result, spread, table_cells
+from a2u.reproduce.published import published, rows_of
+from a2u.reproduce.render import Group, one_result, ranks_table, record_id, results_table, short_table
 
 
 def result(seed, sad, best=None, data="a"):
@@ -24,87 +26,118 @@ def result(seed, sad, best=None, data="a"):
     }
 
 
-def test_mean_and_sample_standard_deviation():
-    assert spread([1.0, 2.0, 3.0], 2) == "2.00 ± 1.00"
-    assert spread([1.25], 1) == "1.2"
+LITE, MNIST = Group("table2", "synthetic", "lite"), Group("table1", "mnist", "lite")
+
+
+@pytest.fixture(autouse=True)
+def parameters(monkeypatch):
+    """At paper scale; the results of these tests have no whole configurations."""
+    monkeypatch.setattr(render, "paper_parameters", lambda cfg: 8_049_003)
+
+
+def lines(table):
+    """Cells as texts by column, one dictionary per row."""
+    titles = [column.title for column in table.columns]
+    return [dict(zip(titles, map(str, row), strict=True)) for row in table.rows]
 
 
 @pytest.fixture
-def cells():
+def table():
     results = {
-        "trimap_only": [result(0, 8.0)],
+        "trimap_only": [result(0, 8.0) | {"params": 0}],
         "nearest": [result(0, 4.0, {"sad": 3.5}), result(1, 5.0, {"sad": 4.5})],
         "carafe": [],
     }
-    return table_cells("table2", "synthetic", results, {"trimap_only": 0, "nearest": 8_049_003, "carafe": 8_312_827})
+    return results_table(LITE, results)
 
 
-def test_measured_stands_beside_printed(cells):
-    header, lines = cells
-    nearest = dict(zip(header, lines[1], strict=True))
-    assert nearest["SAD"] == "4.500 ± 0.707"  # no mark: there is no other row to compare with but the reference
+def test_measured_stands_beside_printed_with_its_spread(table):
+    reference, nearest, _ = lines(table)
+    assert nearest["SAD"] == "4.500 ± 0.707"
     assert nearest["best SAD"] == "4.000 ± 0.707"
     assert nearest["printed SAD"] == "37.51"
     assert nearest["printed MSE"] == "0.0096"
     assert nearest["printed params"] == "8.05M"
     assert nearest["paper-scale params"] == "8,049,003"
-    assert dict(zip(header, lines[0], strict=True))["printed SAD"] == "—"
+    assert reference["printed SAD"] == "—"
+
+
+def test_a_missing_row_shows_dashes_and_its_printed_numbers_and_the_caption_names_it(table):
+    carafe = lines(table)[2]
+    assert carafe["SAD"] == "—"
+    assert carafe["printed SAD"] == "41.01"
+    assert table.caption.endswith("WARNING: missing, not finished: carafe.")
+
+
+def test_measured_cells_lead_to_their_record_and_printed_ones_to_none(table):
+    sources = dict(
+        zip((column.title for column in table.columns), (cell.source for cell in table.rows[1]), strict=True)
+    )
+    assert {title for title, source in sources.items() if source == record_id(LITE, "nearest")} == {
+        *("SAD", "MSE", "Grad", "Conn", "best SAD")
+    }
+
+
+def test_the_short_table_has_four_columns():
+    results = {"trimap_only": [result(0, 8.0) | {"params": 0}], "nearest": [result(0, 4.0)], "bilinear": []}
+    reference, nearest, bilinear = lines(short_table(LITE, results))
+    assert reference == {"row": "trimap_only", "SAD here": "8.000", "printed SAD": "—", "extra parameters": "—"}
+    assert nearest == {"row": "nearest", "SAD here": "4.000", "printed SAD": "37.51", "extra parameters": "0"}
+    assert (bilinear["SAD here"], bilinear["printed SAD"]) == ("—", "37.31")
 
 
 def test_a_row_that_is_none_of_the_papers_has_dashes_in_table_1_too():
-    """Where the paper measured on this very dataset, and orders and differences are told."""
+    """Where the paper measured on this very dataset, and differences are taken."""
     metrics = {"psnr": 20.0, "ssim": 0.9, "rmse": 0.1, "mae": 0.1}
-    run = result(0, 0) | {"metrics": metrics, "curve": [metrics | {"epoch": 2}, metrics | {"epoch": 3}]}
+    run = result(0, 0) | {"metrics": metrics, "curve": []}
     run["config"] |= {"task": "reconstruction", "metrics": {"clamp": False}}
     run["provenance"] |= {"samples_per_second": 100, "steps": 30, "train_images": 1000}
-    results = {"conv_nearest": [run], "mine": [run]}
-    header, (papers, own) = table_cells("table1", "mnist", results, {})
-    assert dict(zip(header, papers, strict=True))["PSNR − printed"] == "-8.54"
-    assert dict(zip(header, own, strict=True))["PSNR − printed"] == "—"
-    words = caption("table1", "mnist", "lite", results)
-    assert "printed conv_nearest." in words
-    assert "nothing is printed there: mine." in words
+    papers, own = lines(results_table(MNIST, {"conv_nearest": [run], "mine": [run]}))
+    assert papers["PSNR − printed"] == "-8.54"
+    assert own["PSNR − printed"] == "—"
 
 
-def test_a_missing_row_shows_dashes_and_its_printed_numbers(cells):
-    header, lines = cells
-    carafe = dict(zip(header, lines[2], strict=True))
-    assert carafe["SAD"] == "—"
-    assert carafe["printed SAD"] == "41.01"
-
-
-def test_columns_line_up(cells):
-    lines = as_text(*cells).splitlines()
-    ends = {len(line) for line in lines}
-    assert len(ends) == 1
-    markdown = as_markdown(*cells).splitlines()
-    assert {line.count("|") for line in markdown} == {len(cells[0]) + 1}
-
-
-def test_the_caption_says_how_far_to_trust_the_numbers():
-    words = caption("table2", "synthetic", "lite", {"nearest": [result(0, 4.0), result(1, 5.0)]})
-    parts = ("Table 2", "not a ranking", "2 seeds", "64 test images", "mean ± standard deviation", "width 0.125")
-    for part in (*parts, "1,200 steps of 8 crops of 64 x 64", "no pyramid pooling"):
+def test_the_caption_is_setting_test_set_and_warnings_in_three_sentences():
+    words = caption(LITE, {"nearest": [result(0, 4.0), result(1, 5.0)]})
+    parts = ("Table 2 on synthetic, scale lite", "2 seeds (mean ± standard deviation)", "64 test images", "width 0.125")
+    for part in (*parts, "1,200 steps of 8 crops of 64 x 64", "no pyramid pooling", "not a ranking"):
         assert part in words
     assert "WARNING" not in words
 
 
-def test_the_caption_warns_of_test_sets_that_differ():
+def test_the_caption_warns_of_test_sets_that_differ_and_of_what_evaluations_warned_of():
     results = {"nearest": [result(0, 4.0)], "bilinear": [result(0, 5.0, data="b"), result(1, 5.0, data="b")]}
-    words = caption("table2", "synthetic", "lite", results)
-    assert "WARNING: rows were evaluated on test sets that differ" in words
+    results["nearest"][0] |= {
+        "undefined": ["GT03"],
+        "warnings": ["2 of 4 test images were trained on."],
+        "row": "nearest",
+    }
+    words = caption(LITE, results)
     assert "1 to 2 seeds" in words
+    assert words.endswith(
+        "WARNING: rows were evaluated on test sets that differ (data_sha256), and cannot be compared; nearest: 2 of 4 "
+        "test images were trained on; left out of the means, no unknown pixel: GT03."
+    )
 
 
-def test_rows_are_marked_and_the_words_below_say_what_marks_mean():
-    results = {"nearest": [result(0, 4.0), result(1, 5.0)], "bilinear": [result(0, 3.0), result(1, 4.1)]}
-    header, lines = table_cells("table2", "synthetic", results, {})
-    marked = [dict(zip(header, cells, strict=True))["SAD"] for cells in lines]
-    assert marked == ["4.500 ± 0.707", "3.550 ± 0.778 ★"]
-    assert "with 2 seeds the test has hardly any power" in caption("table2", "synthetic", "lite", results).lower()
-    one = {row: runs[:1] for row, runs in results.items()}
-    assert "With one seed nothing can be said about noise" in caption("table2", "synthetic", "lite", one)
-    assert not [cell for cells in table_cells("table2", "synthetic", one, {})[1] for cell in cells if "★" in cell]
+def test_the_caption_names_other_programs():
+    other = result(0, 4.0)
+    other["config"]["metrics"] = {"program": "released_python", "rounding": "truncate"}
+    assert "metrics of the program released_python; rounding truncate" in caption(LITE, {"nearest": [other]})
+
+
+def test_no_column_holds_measured_and_quoted_numbers_of_table_6():
+    table = ranks_table("table6")
+    content = published()["table6"]
+    assert [column.title for column in table.columns][:5] == ["method", "rank", "rank S", "rank L", "rank U"]
+    for row in table.rows:
+        name = str(row[0]).removesuffix(" (quoted)")
+        assert [float(str(cell)) for cell in row[1:5]] == content[name]["rank"]
+        assert [[float(each) for each in str(cell).split(" / ")] for cell in row[5:]] == content[name]["grad"]
+    measured = results_table(Group("table6", "synthetic", "lite"), {row: [] for row in rows_of("table6")})
+    assert {str(cell) for row in measured.rows for cell in row[1:]} == {"—"}
+    assert not [column for column in measured.columns if "printed" in column.title or "rank" in column.title]
+    assert ranks_table("table2") is None
 
 
 def reconstruction(psnr, curve, row="conv_nearest", seed=0, scale="lite"):
@@ -147,60 +180,53 @@ def reconstructions():
 
 
 def test_table_1_stands_beside_the_numbers_of_its_dataset(reconstructions):
-    header, lines = table_cells("table1", "fashion_mnist", reconstructions, {})
-    nearest = dict(zip(header, lines[0], strict=True))
+    nearest = lines(results_table(Group("table1", "fashion_mnist", "lite"), reconstructions))[0]
     assert (nearest["PSNR"], nearest["SSIM"], nearest["RMSE"]) == ("22.00", "0.9877", "0.0456")
     assert (nearest["best PSNR"], nearest["params"], nearest["samples/s"]) == ("22.50", "969,890", "512")
     assert (nearest["printed PSNR"], nearest["PSNR − printed"]) == ("25.58", "-3.58")
-    a2u = dict(zip(header, table_cells("table1", "mnist", reconstructions, {})[1][1], strict=True))
+    a2u = lines(results_table(MNIST, reconstructions))[1]
     assert (a2u["printed PSNR"], a2u["PSNR − printed"]) == ("47.63", "-26.63")
 
 
 def test_on_other_digits_no_difference_is_taken(reconstructions):
-    header, lines = table_cells("table1", "mnist5k", reconstructions, {})
-    assert "PSNR − printed" not in header
-    assert dict(zip(header, lines[0], strict=True))["printed PSNR"] == "28.54"
-    assert "'Printed' is the paper's figure on MNIST" in caption("table1", "mnist5k", "lite", reconstructions)
+    table = results_table(Group("table1", "mnist5k", "lite"), reconstructions)
+    assert "PSNR − printed" not in lines(table)[0]
+    assert lines(table)[0]["printed PSNR"] == "28.54"
+    assert "printed numbers are the paper's on MNIST" in table.caption
 
 
 def test_on_the_papers_own_test_set_the_difference_from_its_numbers_is_a_column():
-    header, lines = table_cells("table2", "adobe", {"trimap_only": [result(0, 80.0)], "nearest": [result(0, 40.0)]}, {})
-    reference, nearest = (dict(zip(header, line, strict=True)) for line in lines)
+    adobe = Group("table2", "adobe", "lite")
+    reference, nearest = lines(results_table(adobe, {"trimap_only": [result(0, 80.0)], "nearest": [result(0, 40.0)]}))
     assert (nearest["printed SAD"], nearest["SAD − printed"]) == ("37.51", "+2.49")
     assert reference["SAD − printed"] == "—"
-    assert "SAD − printed" in table_cells("table7", "distinctions646", {"nearest": []}, {})[0]
-    assert "SAD − printed" not in table_cells("table7", "adobe", {"nearest": []}, {})[0]
+    assert "SAD − printed" in lines(results_table(Group("table7", "distinctions646", "lite"), {"nearest": []}))[0]
+    assert "SAD − printed" not in lines(results_table(Group("table7", "adobe", "lite"), {"nearest": []}))[0]
 
 
-def test_a_row_of_table_1_that_is_not_there_shows_dashes(reconstructions):
-    reconstructions["conv_nearest"] = []
-    header, lines = table_cells("table1", "mnist", reconstructions, {})
-    nearest = dict(zip(header, lines[0], strict=True))
-    assert (nearest["PSNR"], nearest["samples/s"], nearest["PSNR − printed"]) == ("—", "—", "—")
-    assert nearest["printed PSNR"] == "28.54"
-    assert "Order" not in caption("table1", "mnist", "lite", reconstructions)
+def test_measured_elsewhere_there_are_seconds_per_image_and_printed_numbers_where_they_belong():
+    run = result(0, 40.0) | {"trained": result(0, 1.0)}
+    run["provenance"] |= {"wall_seconds": 96}
+    photographs = results_table(Group("table2", "synthetic", "lite", "alphamatting"), {"nearest": [run]})
+    assert lines(photographs) == [
+        {"row": "nearest", "SAD": "40.00", "MSE": "0.0123", "Grad": "2.00", "Conn": "3.00"}
+        | {"params": "123,456", "s/image": "1.50"}
+    ]
+    assert "Table 2 on alphamatting, trained on synthetic, scale lite" in photographs.caption
+    elsewhere = lines(results_table(Group("table2", "synthetic", "lite", "adobe"), {"nearest": [run]}))[0]
+    assert (elsewhere["printed SAD"], elsewhere["SAD − printed"]) == ("37.51", "+2.49")
 
 
-def test_the_caption_of_table_1_says_what_was_reduced_and_which_order_is_reached_when(reconstructions):
-    words = caption("table1", "mnist", "lite", reconstructions)
+def test_the_caption_of_table_1_says_what_was_reduced(reconstructions):
+    words = caption(MNIST, reconstructions)
     for part in (
-        "Table 1 on dataset=mnist, 10,000 test images, 1 seed.",
-        "8,000 training pictures, 10 epochs, 800 steps of 100 pictures",
-        "the paper has 60,000 pictures, 100 epochs, 60,000 steps",
-        "the column the paper calls MSE is the root, RMSE",
-        "after 80 and 800 steps conv_nearest > maxpool_a2u;",
-        "after 400 steps maxpool_a2u > conv_nearest;",
-        "printed maxpool_a2u > conv_nearest",
+        "Table 1 on mnist, scale lite: 10,000 test images, 1 seed;",
+        "8,000 training pictures, 800 steps of 100 pictures in 10 epochs",
+        "the paper: 60,000 pictures, 60,000 steps, 100 epochs",
+        "RMSE (the paper's column MSE)",
     ):
         assert part in words, words
     assert "SAD" not in words
-
-
-def test_the_caption_gives_the_spread_of_psnr_in_db(reconstructions):
-    reconstructions["conv_nearest"].append(reconstruction(23.0, CURVES["conv_nearest"], seed=1))
-    words = caption("table1", "mnist", "lite", reconstructions)
-    assert "a row's PSNR has a standard deviation of 0.71 dB." in words
-    assert "1 to 2 seeds" in words
 
 
 def test_one_run_stands_beside_the_printed_row(reconstructions):

@@ -1,4 +1,4 @@
-"""Small datasets in each of the folder layouts, whole until a test spoils them."""
+"""Small datasets in each of the folder layouts, complete until a test changes them."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def photographs_root(tmp_path):
 
 @pytest.fixture
 def sources_root(tmp_path):
-    """What composites are made from."""
+    """The sources of composites."""
     return sources(tmp_path / "sources" / "Test_set")
 
 
@@ -69,7 +69,7 @@ def build_other(kind, root):
 
 @pytest.fixture
 def builders(adobe_root, distinctions_root, photographs_root, sources_root):
-    """What reads each folder, with one image of a pair in it."""
+    """One image of a pair in each folder, and a function that reads the folder."""
     return {
         adobe_root / "Training_set" / "alpha" / "a.png": lambda: build_adobe(adobe_root),
         adobe_root / "Test_set" / "trimaps" / "t_0.png": lambda: build_adobe(adobe_root),

@@ -1,4 +1,4 @@
-"""Folders and what lies in them: used as it is, or a sentence with the folder's or the file's name."""
+"""Folders and their files: used as they are, or a sentence that names the folder or file."""
 
 import shutil
 
@@ -50,7 +50,7 @@ def test_alphas_of_one_value_can_be_trained_on(adobe_root, value):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 500)])
 def test_backgrounds_smaller_than_the_foreground(adobe_root, size):
-    """Enlarged until they cover it: of one colour they stay so."""
+    """They are enlarged to cover it, and keep their single colour."""
     folder = adobe_root / "Training_set" / "bg"
     shutil.rmtree(folder)
     save(folder / "p.png", np.full((*size, 3), 90, np.uint8))
@@ -58,7 +58,7 @@ def test_backgrounds_smaller_than_the_foreground(adobe_root, size):
 
 
 def test_a_single_pixel_behind_a_large_picture(adobe_root):
-    """Without the memory that enlarging it to the picture's size would take."""
+    """Without the memory that enlarging it to the size of the foreground would take."""
     for kind, shape in (("fg", (300, 3000, 3)), ("alpha", (300, 3000))):
         for name in ("a", "b"):
             save(adobe_root / "Training_set" / kind / f"{name}.png", noise(*shape))
@@ -97,14 +97,14 @@ def test_a_file_in_the_place_of_a_datasets_folder(tmp_path, dataset):
         build_data(compose([f"dataset={dataset}", f"dataset.root='{tmp_path / 'file'}'"]).dataset)
 
 
-def test_a_home_folder_that_nobody_has():
+def test_a_home_folder_of_an_unknown_user():
     with pytest.raises(DataError, match=r"there is no folder .*~nobody-of-that-name/data"):
         build("~nobody-of-that-name/data")
 
 
 @pytest.mark.parametrize("name", ["two words", "灰色 ñ", "it's", 'say "a"', "a,b=[$HOME]"])
 def test_folders_of_any_name(adobe_root, tmp_path, name):
-    """In quotes of both kinds, as the README writes them; an apostrophe takes double ones."""
+    """In single quotes, or in double quotes around an apostrophe, as in the README."""
     root = adobe_root.rename(tmp_path / name)
     quoted = f'"{root}"' if "'" in name else f"'{root}'"
     cfg = compose(["dataset=adobe", f"dataset.root={quoted}"])
@@ -117,7 +117,7 @@ def test_more_is_asked_for_than_there_is(adobe_root):
 
 
 def test_no_test_image_has_an_unknown_pixel(adobe_root, tmp_path):
-    """Told before the first step, not after an epoch."""
+    """Reported before the first step, not after an epoch."""
     save(adobe_root / "Test_set" / "trimaps" / "t_0.png", np.zeros((24, 20), np.uint8))
     given = ["dataset=adobe", f"dataset.root='{adobe_root}'", f"runtime.outputs='{tmp_path / 'out'}'"]
     with pytest.raises(DataError, match="none of the 1 test images of adobe has an unknown pixel"):
@@ -126,7 +126,7 @@ def test_no_test_image_has_an_unknown_pixel(adobe_root, tmp_path):
 
 
 def test_one_of_two_test_images_has_no_unknown_pixel(adobe_root, tmp_path):
-    """It is named, has no numbers, and does not weigh in the mean."""
+    """It is named, has no metrics, and is left out of the mean."""
     test = adobe_root / "Test_set"
     shutil.copy(test / "merged" / "t_0.png", test / "merged" / "t_1.png")
     save(test / "trimaps" / "t_1.png", np.zeros((24, 20), np.uint8))
@@ -143,7 +143,7 @@ class Broken(MattingNetwork):
         return torch.full_like(x[:, :1], float("nan"))
 
 
-def test_predictions_that_are_no_numbers(adobe_root, tmp_path):
+def test_predictions_of_nan(adobe_root, tmp_path):
     with pytest.raises(PredictionError, match=r"image 't_0': the network's prediction holds NaN"):
         evaluate(Broken(), build(adobe_root).test, compose([]).metrics, tmp_path / "predictions")
     assert not (tmp_path / "predictions").exists()

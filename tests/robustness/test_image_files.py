@@ -1,4 +1,4 @@
-"""Image files as people have them: the right pixels, or a sentence with the file's name."""
+"""Image files as users have them: the right pixels, or a sentence that names the file."""
 
 import shutil
 import struct
@@ -24,7 +24,7 @@ from a2u.models import build_model
 
 
 def turned(path, orientation):
-    """Mark an image as to be shown turned or mirrored."""
+    """Set the EXIF orientation of an image."""
     image = Image.open(path)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
@@ -113,7 +113,7 @@ def test_images_smaller_than_a_network_divides_by(network):
 
 @pytest.mark.parametrize("form", ["GIF", "BMP", "JPEG", "WEBP"])
 def test_another_format_than_the_name_says(tmp_path, form):
-    """The content counts."""
+    """The format is recognised by content."""
     path = tmp_path / "a.png"
     Image.fromarray(np.full((8, 9), 128, np.uint8)).save(path, format=form)
     np.testing.assert_allclose(read_colour(path), 128, atol=1)
@@ -130,7 +130,7 @@ def test_a_folder_in_an_images_place(builders):
         path.write_bytes(content)
 
 
-def test_links_that_lead_nowhere(builders):
+def test_broken_links(builders):
     for path, build in builders.items():
         content = path.read_bytes()
         for target, reason in {path.name: "Too many levels of symbolic links", "gone": "No such file"}.items():
@@ -143,7 +143,7 @@ def test_links_that_lead_nowhere(builders):
 
 
 def test_far_more_pixels_than_bytes(builders):
-    """A file of a few bytes that would fill the memory is refused by its header."""
+    """A small file that would fill the memory is refused by its header."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -165,7 +165,7 @@ def test_far_more_pixels_than_bytes(builders):
     kept=st.just(1.0) | st.floats(0, 1),
 )
 def test_bytes_that_are_damaged(tmp_path_factory, form, changes, kept):
-    """Pixels or a sentence, never another error: most of them lie near the start, where the headers are."""
+    """Pixels or a sentence, never another error; most changes are near the start, where the headers are."""
     path, content = tmp_path_factory.getbasetemp() / "damaged.png", BytesIO()
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -181,7 +181,7 @@ def test_bytes_that_are_damaged(tmp_path_factory, form, changes, kept):
 
 
 def test_a_jpeg_trimap(adobe_root, builders):
-    """Lossy compression leaves values in between, whatever the name says."""
+    """Lossy compression creates other values, whatever the name says."""
     path = adobe_root / "Test_set" / "trimaps" / "t_0.png"
     trimap = np.zeros((24, 20), np.uint8)
     trimap[6:, 7:], trimap[13:, 5:] = 128, 255

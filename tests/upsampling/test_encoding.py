@@ -11,7 +11,10 @@ from a2u.upsampling.ops import encoding, triton_support
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
-needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+pytestmark = [
+    pytest.mark.triton,
+    pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed"),
+]
 
 
 def loop(x, kernels, stride):
@@ -25,7 +28,6 @@ def loop(x, kernels, stride):
     return torch.cat(y).unflatten(1, (c, -1))
 
 
-@needs_triton
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     ("shape", "own", "outputs", "shared", "size", "stride"),
@@ -55,7 +57,6 @@ def test_triton_kernels_equal_a_convolution(monkeypatch, shape, own, outputs, sh
         torch.testing.assert_close(mine, right, rtol=1e-4, atol=1e-4)
 
 
-@needs_triton
 @pytest.mark.parametrize("name", ["triton_reassembly", "triton_encoding"])
 def test_kernels_are_found_right_in_the_midst_of_a_step_in_bfloat16(monkeypatch, name):
     if DEVICE == "cpu":
@@ -65,7 +66,6 @@ def test_kernels_are_found_right_in_the_midst_of_a_step_in_bfloat16(monkeypatch,
         assert triton_support.checked.__wrapped__(name) is not None
 
 
-@needs_triton
 @pytest.mark.parametrize(("x", "batch"), [((3, 2, 4, 4), 2), ((1, 2, 5, 4), 1)])
 def test_what_a_convolution_would_refuse_or_see_otherwise_is_refused(monkeypatch, x, batch):
     monkeypatch.setattr(encoding, "by_triton", lambda x: True)

@@ -9,6 +9,7 @@ from a2u.models.weights.exported_onnx import to_onnx
 from a2u.upsampling import build_upsampler, operators
 
 CHANNELS = 8
+pytestmark = pytest.mark.onnx
 OPERATORS = {
     **{name: (name, {}) for name in operators()},
     "carafe, groups, dilation": ("carafe", {"groups": 2, "dilation": 2, "up_kernel_size": 3}),

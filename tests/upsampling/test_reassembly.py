@@ -300,6 +300,7 @@ def test_sixteen_bits_are_rounded_once():
     torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-5)
 
 
+@pytest.mark.triton
 @pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed")
 @pytest.mark.parametrize(
     ("function", "shape", "k", "groups", "ratio", "by_sub_position"),
@@ -338,6 +339,7 @@ def test_triton_kernels_equal_the_taps(function, shape, k, groups, ratio, by_sub
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.triton
 @pytest.mark.skipif(not HAS_TRITON or torch.cuda.is_available(), reason="Triton is not installed, or a GPU is there")
 @pytest.mark.parametrize("kind", ["*fp32", "*bf16"])
 def test_triton_kernels_compile_for_a_gpu(kind, tmp_path):

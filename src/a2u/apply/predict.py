@@ -41,27 +41,23 @@ Files = Mapping[str, Path]
 @schema("predict")
 @dataclass
 class PredictConfig:
-    """configs/predict.yaml: mattes of photographs.
-
-    Pictures are given as a file, a folder, or a pattern such as photos/*.jpg; of folders and patterns, files of one
-    name go together.
-    """
+    """configs/predict.yaml: matte photographs; in folders and patterns, files of the same name belong together."""
 
     image: str = field(MISSING, "a file, a folder, or a pattern such as photos/*.jpg")
-    trimap: str | None = field(None, f"likewise; 0 background, {UNKNOWN} unknown, 255 foreground")
-    mask: str | None = field(None, "instead of a trimap: a rough mask, 128 and above is foreground")
-    truth: str | None = field(None, "the true alpha, where it is known: its metrics are printed")
-    erode: int = field(10, "how far the unknown region reaches into the mask, in pixels", least=0, most=1000)
-    dilate: int = field(10, "how far it reaches out of it", least=0, most=1000)
-    background: str | None = field(None, "white, #rrggbb or a picture: a composite on it is written too")
-    cutout: bool = field(True, "the picture with transparency, in estimated foreground colours; false: alpha alone")
-    folder: str | None = field(None, "where the pictures go; null: <runtime.outputs>/predict")
+    trimap: str | None = field(None, f"the same for trimaps; 0 background, {UNKNOWN} unknown, 255 foreground")
+    mask: str | None = field(None, "a rough mask instead of a trimap; 128 and above is foreground")
+    truth: str | None = field(None, "the true alpha, if known: prints the metrics")
+    erode: int = field(10, "width of the unknown band inside the mask, in pixels", least=0, most=1000)
+    dilate: int = field(10, "width of the unknown band outside the mask, in pixels", least=0, most=1000)
+    background: str | None = field(None, "white, #rrggbb or an image: also write a composite on it")
+    cutout: bool = field(True, "also write the cut-out, in estimated foreground colours")
+    folder: str | None = field(None, "output folder; null: <runtime.outputs>/predict")
     system: System = field(System.checkpoint)
     weights: str | None = field(
-        None, "of that system, as evaluate takes them; null, of system=checkpoint: the model in the package"
+        None, "file of the system's weights; null, with system=checkpoint: the model in the package"
     )
     tile_above: float | None = field(
-        2.0, "megapixels; larger pictures are computed in tiles where they can be; null: never", least=0
+        2.0, "megapixels above which tiles are used, if the network supports them; null: never", least=0
     )
     runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
 

@@ -21,7 +21,7 @@ from a2u.models.weights.files import check_finite, read_weights
 
 
 class System(Enum):
-    """Whose matting is evaluated: a checkpoint of this program, released weights, or what needs none."""
+    """What to evaluate: a checkpoint of this program, released weights, or a system without weights."""
 
     checkpoint = 1
     a2u = 2

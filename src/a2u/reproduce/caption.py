@@ -1,115 +1,75 @@
-"""The words below a table: what its numbers are, on what, and how far they can be trusted."""
+"""The words below a table: setting and test set, what the numbers are, warnings; a sentence each."""
 
-import statistics
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from a2u.reproduce.marks import marks_words
-from a2u.reproduce.published import QUOTED, lines_of, metrics_of, printed, printed_on
-from a2u.reproduce.render import TITLES, Results, scores_of
+from a2u.reproduce.published import about, is_printed_on, metrics_of, printed_on, quoted_rows
 
-OTHER_SYSTEMS = ("dim", "indexnet_matting", "gca")
-SMOKE = "A few steps, to see that every part works; the numbers mean nothing."
-STUDY = "The setting of the open study (docs/study.md), which is measured on other images than these."
+if TYPE_CHECKING:
+    from a2u.reproduce.render import Group, Results
+
+STEPS_OF_TABLE_1 = 60_000
 
 
-def caption(table: str, dataset: str, scale: str, results: Results) -> str:
-    """One paragraph for a table's results."""
-    finished = [run for runs in results.values() for run in runs]
-    trained = [run for run in finished if run["params"]]
-    main = metrics_of(table)[0]
-    text = [_what(table, dataset, results)]
+def caption(group: "Group", results: "Results") -> str:
+    """Return at most three sentences for a table's results."""
+    runs = [run for of_row in results.values() for run in of_row]
+    return " ".join(filter(None, [_setting(group, results, runs), _numbers(group, runs), warnings(group, results)]))
+
+
+def _setting(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> str:
+    """What was measured, on how many images, with how many seeds, after how much training."""
+    trained = [run for run in runs if run["params"]]
+    counts = {len(of_row) for of_row in results.values() if of_row and (of_row[0]["params"] or not trained)} or {0}
+    seeds = " to ".join(map(str, sorted({min(counts), max(counts)}))) + f" seed{'s' if max(counts) != 1 else ''}"
+    seeds += " (mean ± standard deviation)" if max(counts) > 1 else ""
+    images = " or ".join(f"{each:,}" for each in sorted({run["provenance"]["test_images"] for run in runs})) or "no"
+    kind = "test images"
+    if any(run["config"].get("dataset", {}).get("held_out") for run in runs):
+        kind = "held-out training images"
+    elif group.measured_on == "mnist5k":
+        kind += " (of MNIST's training split)"
+    parts = [f"{group.title}: {images} {kind}, {seeds}"]
     if trained:
         # the paper's own network speaks for the others
-        typical = next((run for run in trained if "encoder_blocks" in run["config"]["model"]), trained[-1])
-        text.append(f"Scale {scale}: {scale_words(scale, typical)}".strip())
-    others = [row for row, runs in results.items() if row in OTHER_SYSTEMS and any(run["params"] for run in runs)]
-    if others:
-        text.append(f"{', '.join(others)}: trained here as every other row, not by the recipes of their authors.")
-    text += _metrics(table, dataset)
-    text += _order(table, dataset, results) if main == "psnr" and scale != "smoke" else []
-    several = [
-        [run["metrics"][main] for run in runs] for runs in results.values() if len(runs) > 1 and runs[0]["params"]
-    ]
-    if several:
-        text.append(f"Over seeds, a row's {TITLES[main]} has a standard deviation of {_deviations(main, several)}.")
-    text.append(marks_words(scores_of(results, main)))
-    if len({run["provenance"]["data_sha256"] for run in finished}) > 1:
-        text.append("WARNING: rows were evaluated on test sets that differ (data_sha256), and cannot be compared.")
-    if len({run["hash"] for run in finished}) < len(finished):
-        text.append("Rows of equal configuration are one run.")
-    quoted = [row for row in results if row in QUOTED.get(table, ())]
-    if quoted:
-        text.append(
-            f"Quoted, not run here: {', '.join(quoted)} (no released program, or weights for TensorFlow alone)."
-        )
-    own = [row for row in results if row not in lines_of(table)]
-    if own:
-        text.append(f"No row of the paper, so nothing is printed there: {', '.join(own)}.")
-    text += other_programs(finished)
-    undefined = sorted({name for run in finished for name in run["undefined"]})
-    if undefined:
-        text.append(f"Left out of the means, no unknown pixel: {', '.join(undefined)}.")
-    return " ".join(filter(None, text))
+        configs = [_training(run) for run in trained]
+        parts.append(scale_words(group.scale, next((each for each in configs if _has_blocks(each)), configs[-1])))
+    return "; ".join(parts) + "."
 
 
-def _what(table: str, dataset: str, results: Results) -> str:
-    trained = [runs for runs in results.values() if any(run["params"] for run in runs)]
-    counts = [len(runs) for runs in trained or results.values() if runs] or [0]
-    seeds = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    finished = [run for runs in results.values() for run in runs]
-    images = sorted({run["provenance"]["test_images"] for run in finished})
-    held_out = any(run["config"].get("dataset", {}).get("held_out") for run in finished)
-    kind = "held-out training images" if held_out else "test images"
-    digits = " Its digits, those to test on too, are from MNIST's training split." if dataset == "mnist5k" else ""
-    return (
-        f"{table.replace('table', 'Table ')} on dataset={dataset}, "
-        f"{' or '.join(f'{count:,}' for count in images) or 'no'} {kind}, "
-        f"{seeds} seed{'s' if max(counts) != 1 else ''}{' (mean ± standard deviation)' if max(counts) > 1 else ''}."
-        f"{digits}"
-    )
+def _training(run: dict[str, Any]) -> dict[str, Any]:
+    """The result of the training behind a number: the run's own or, of an evaluation, what it says of it."""
+    return run.get("trained") or run
+
+
+def _has_blocks(run: dict[str, Any]) -> bool:
+    return "encoder_blocks" in run["config"]["model"]
 
 
 def scale_words(scale: str, run: dict[str, Any]) -> str:
-    """What a scale is, with the numbers of one of its runs."""
-    config = run["config"]
-    model, sample, trainer = config["model"], config["sample"], config["trainer"]
+    """Return what was trained how long, from one of the runs, and whether the paper's setting is meant."""
+    model, sample, trainer = (run["config"][node] for node in ("model", "sample", "trainer"))
     if run["config"].get("task") == "reconstruction":
-        steps, pictures = run["provenance"]["steps"], run["provenance"]["train_images"]
+        steps = run["provenance"]["steps"]
         setting = (
-            f"{pictures:,} training pictures, {trainer['epochs']} epochs, {steps:,} steps of "
-            f"{trainer['batch_size']} pictures"
+            f"{run['provenance']['train_images']:,} training pictures, {steps:,} steps of {trainer['batch_size']} "
+            f"pictures in {trainer['epochs']} epochs"
         )
-        reduced = "Reduced: the paper has 60,000 pictures, 100 epochs, 60,000 steps."
-        notes = {
-            "smoke": SMOKE,
-            "lite": "Reduced for two CPU cores: the paper has 60,000 pictures, 100 epochs, 60,000 steps. Few steps "
-            "decide little; see the curves.",
-            "paper": "The setting of Appendix A; what it does not say is in docs/deviations.md."
-            if steps == 60_000
-            else reduced,
-            "medium": reduced,
-        }
+        is_papers = steps == STEPS_OF_TABLE_1
+        paper = "the paper: 60,000 pictures, 60,000 steps, 100 epochs"
     else:
         setting = (
             f"{trainer['epochs'] * trainer['iterations']:,} steps of {trainer['batch_size']} crops of "
-            f"{sample['crop']} x {sample['crop']}, network of width {model['width']:g}"
+            f"{sample['crop']} x {sample['crop']}, width {model['width']:g}"
         )
-        if "encoder_blocks" in model:
-            setting += (
-                f" with {'/'.join(map(str, model['encoder_blocks']))} and {model['decoder_blocks']} blocks a stage"
-                f"{'' if model['aspp'] else ', no pyramid pooling'}"
-            )
-        reduced = "Reduced: not the setting of Sec. 6.3."
-        notes = {
-            "smoke": SMOKE,
-            "lite": "Evidence that every row runs and learns, not a ranking: seeds differ by as much as the operators "
-            "do.",
-            "study": STUDY,
-            "study_large": STUDY,
-            "paper": "The setting of Sec. 6.3." if _is_papers(run) else reduced,
-            "medium": reduced,
-        }
-    return f"{setting}. {notes.get(scale, '')}".strip()
+        if _has_blocks(run):
+            blocks = "/".join(map(str, [*model["encoder_blocks"], model["decoder_blocks"]]))
+            setting += f", {blocks} blocks{'' if model['aspp'] else ', no pyramid pooling'}"
+        is_papers = _is_papers(run)
+        paper = "not the setting of Sec. 6.3"
+    if scale == "smoke":
+        return f"{setting}, to see that every part works; the numbers mean nothing"
+    note = "evidence that every row runs and learns, not a ranking; " if scale == "lite" else ""
+    return f"{setting} ({'the setting of the paper' if is_papers else note + paper})"
 
 
 def _is_papers(run: dict[str, Any]) -> bool:
@@ -121,66 +81,38 @@ def _is_papers(run: dict[str, Any]) -> bool:
     return steps == (epochs, 6000, 16, 512) and config["model"].get("width") == 1
 
 
-def _metrics(table: str, dataset: str) -> list[str]:
-    main = TITLES[metrics_of(table)[0]]
-    if main == "PSNR":
-        return [
-            "PSNR (dB) and RMSE are over all pixels of the test set; the column the paper calls MSE is the root, RMSE.",
-            "Metrics are the last epoch's; 'best PSNR' is the highest of the evaluated epochs on the test set.",
-            f"'Printed' is the paper's figure on {printed_on(table, dataset)}. samples/s is the speed of training.",
-        ]
-    return [
-        "SAD, Grad and Conn are divided by 1,000.",
-        f"Metrics are the last epoch's; 'best {main}' is the lowest of the evaluated epochs on the test set, which is "
-        f"how the paper chose its checkpoint. 'Printed' is the paper's figure on {printed_on(table, dataset)}.",
-        "trimap_only is the reference, alpha 0.5 in the unknown region; it is not compared.",
-    ]
+def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
+    """What the columns are, whose program measured, and which test set is printed."""
+    if metrics_of(group.table)[0] == "psnr":
+        parts = ["PSNR in dB and RMSE (the paper's column MSE) are over all pixels"]
+        parts += ["predictions are clamped to 0..1"] * any(run["config"]["metrics"].get("clamp") for run in runs)
+    else:
+        parts = ["SAD, Grad and Conn are divided by 1,000"]
+        programs = {run["config"]["metrics"].get("program", "matlab") for run in runs} - {"matlab"}
+        roundings = {run["config"]["metrics"].get("rounding", "nearest") for run in runs} - {"nearest"}
+        parts += [f"metrics of the program {', '.join(sorted(programs))}"] * bool(programs)
+        parts += [f"rounding {', '.join(sorted(roundings))}"] * bool(roundings)
+    if group.test:
+        parts.append("weights are each run's last; s/image is wall time, reading and measuring included")
+    else:
+        parts.append("metrics are the last epoch's, 'best' the best epoch's on the test set")
+    shown = not group.test or is_printed_on(group.table, group.measured_on)
+    where = printed_on(group.table, group.measured_on) if shown else ""
+    whose = about(group.table).get("printed_by", "the paper's")
+    parts += [f"printed numbers are {whose} on {where}"] * bool(where)
+    return "; ".join(parts) + "."
 
 
-def _order(table: str, dataset: str, results: Results) -> list[str]:
-    """Which order of rows is reached at which budget, in plain words."""
-    main = metrics_of(table)[0]
-    curves = [run["curve"] for runs in results.values() for run in runs]
-    if not curves or not all(results.values()):
-        return []
-    run = next(runs[0] for runs in results.values())
-    epochs, steps = run["config"]["trainer"]["epochs"], run["provenance"]["steps"]
-    common = set.intersection(*({int(score["epoch"]) for score in curve} for curve in curves))
-    shown = sorted({min(common, key=lambda epoch: abs(epoch - share * epochs)) for share in (0.1, 0.3, 0.5, 1)})
-
-    def score(row: str, epoch: int) -> float:
-        return statistics.fmean(s[main] for run in results[row] for s in run["curve"] if int(s["epoch"]) == epoch)
-
-    orders: dict[str, list[str]] = {}  # an order -> the numbers of steps after which it was seen
-    for epoch in shown:
-        order = " > ".join(sorted(results, key=lambda row: -score(row, epoch)))
-        orders.setdefault(order, []).append(f"{steps * epoch // epochs:,}")
-    text = [f"after {' and '.join(when)} steps {order}" for order, when in orders.items()]
-    figures = {row: numbers[main] for row in results if (numbers := printed(table, row, dataset))}
-    in_paper = " > ".join(sorted(figures, key=lambda row: -figures[row]))
-    return [f"Order by {TITLES[main]}: {'; '.join([*text, *[f'printed {in_paper}'] * bool(in_paper)])}."]
-
-
-def _deviations(main: str, several: list[list[float]]) -> str:
-    deviations = [statistics.stdev(values) for values in several]
-    digits, unit = 2, " dB"
-    if main != "psnr":
-        digits, unit = 0, "%"
-        deviations = [
-            100 * deviation / statistics.fmean(values) for deviation, values in zip(deviations, several, strict=True)
-        ]
-    least, most = f"{min(deviations):.{digits}f}", f"{max(deviations):.{digits}f}"
-    return f"{least}{unit}" if least == most else f"{least} to {most}{unit}"
-
-
-def other_programs(finished: list[dict[str, Any]]) -> list[str]:
-    """Whose metrics these are, where they are not the usual ones."""
-    measured = [run["config"]["metrics"] for run in finished]
-    programs = {how["program"] for how in measured if "program" in how}
-    roundings = {how["rounding"] for how in measured if "rounding" in how}
-    text = []
-    if programs - {"matlab"} or roundings - {"nearest"}:
-        text.append(f"Metrics of the program {', '.join(sorted(programs))}; rounding {', '.join(sorted(roundings))}.")
-    if any(how.get("clamp") for how in measured):
-        text.append("Predictions were clamped to 0..1 before measuring.")
-    return text
+def warnings(group: "Group", results: "Results") -> str:
+    """Return what a reader has to know before trusting the numbers; empty where there is nothing."""
+    runs = [run for of_row in results.values() for run in of_row]
+    absent = [row for row, of_row in results.items() if not of_row and row not in quoted_rows(group.table)]
+    found = [f"missing, not finished: {', '.join(absent)}"] * bool(absent)
+    if len({run["provenance"]["data_sha256"] for run in runs}) > 1:
+        found.append("rows were evaluated on test sets that differ (data_sha256), and cannot be compared")
+    if any(run["provenance"].get("dirty") for run in runs):
+        found.append("run with uncommitted changes")
+    found += dict.fromkeys(f"{run['row']}: {said.rstrip('.')}" for run in runs for said in run.get("warnings", []))
+    undefined = sorted({name for run in runs for name in run["undefined"]})
+    found += [f"left out of the means, no unknown pixel: {', '.join(undefined)}"] * bool(undefined)
+    return f"WARNING: {'; '.join(found)}." if found else ""

@@ -1,80 +1,102 @@
-"""The page beside a table of several seeds: how far its rows are from one of them, metric by metric."""
+"""How far the rows of a table of several seeds are from one of them, metric by metric."""
 
+import math
 from collections.abc import Mapping
+from itertools import combinations
 
 from a2u.metrics import HIGHER_IS_BETTER
-from a2u.reproduce.marks import NOISE, comparable, power_words
-from a2u.reproduce.paired import LEVEL, Difference, Scores, differences_from
-from a2u.reproduce.published import metrics_of
-from a2u.reproduce.render import TITLES, Results, as_markdown, as_text, digits_for, scores_of
+from a2u.reproduce.paired import LEVEL, Difference, Scores, differences, differences_from, mean, smallest_effect
+from a2u.reproduce.published import REFERENCE, metrics_of
+from a2u.reproduce.render import TITLES, Group, Results, digits_for
+from a2u.reproduce.tables import DASH, Cell, Column, Table, count, number, words
 
-Block = tuple[list[str], list[list[str]]]  # header and lines of one metric
-HEADER = ("difference", "95% interval", "p", "g", "seeds", "verdict")
-
-
-def differences_page(
-    table: str, dataset: str, scale: str, results: Results, baseline: str | None = None
-) -> tuple[str, str]:
-    """Text and Markdown of `difference_blocks`, which names the arguments; empty where there are none."""
-    words, blocks = difference_blocks(table, dataset, scale, results, baseline)
-    if not blocks:
-        return "", ""
-    text, markdown = ("\n".join([f"{words}\n", *(form(*block) for block in blocks)]) for form in (as_text, as_markdown))
-    return text, markdown
+COLUMNS = ("difference", "95% interval", "p", "g", "seeds")
 
 
-def difference_blocks(
-    table: str, dataset: str, scale: str, results: Results, baseline: str | None = None
-) -> tuple[str, list[Block]]:
-    """Words and a block a metric: each row minus `baseline`. None where rows are not comparable, or it has no result.
+def scores_of(results: Results, metric: str) -> dict[str, Scores]:
+    """Return a metric of every row that has results, by seed; of a row that is not trained, its one value."""
+    return {
+        row: {run["seed"]: run["metrics"][metric] for run in runs} if runs[0]["params"] else runs[0]["metrics"][metric]
+        for row, runs in results.items()
+        if runs
+    }
 
-    Args:
-        table: such as "table2".
-        dataset: what it was measured on.
-        scale: such as "lite".
-        results: for each row, in order, its results, one a seed.
-        baseline: a row; None: the first that is trained.
+
+def difference_tables(group: Group, results: Results, baseline: str | None = None) -> tuple[str, list[Table]]:
+    """Return words and a table per metric: each row minus `baseline`, by default the first trained row.
+
+    Empty where no two rows have two seeds, or the baseline has no result.
     """
-    metrics = metrics_of(table)
-    scores = {metric: scores_of(results, metric) for metric in metrics}
-    of_main = scores[metrics[0]]
-    baseline = baseline or next((row for row, each in of_main.items() if isinstance(each, Mapping)), None)
-    if not comparable(of_main) or baseline not in of_main:
+    scores = {metric: scores_of(results, metric) for metric in metrics_of(group.table)}
+    main = next(iter(scores.values()))
+    baseline = baseline or next((row for row, each in main.items() if isinstance(each, Mapping)), None)
+    if len(main) < 2 or most_seeds(main) < 2 or baseline not in main:
         return "", []
-    title = f"{table.replace('table', 'Table ')} on dataset={dataset}, scale {scale}"
-    words = _words(title, baseline, of_main)
     digits = digits_for(run for runs in results.values() for run in runs)
-    return words, [_block(metric, baseline, scores[metric], digits[metric]) for metric in metrics]
+    tables = [_table(group, metric, baseline, each, digits[metric]) for metric, each in scores.items()]
+    return _words(group, baseline, main), tables
 
 
-def _words(title: str, baseline: str, scores: Mapping[str, Scores]) -> str:
+def differences_page(group: Group, results: Results, baseline: str | None = None) -> tuple[str, str]:
+    """Return the text and Markdown of `difference_tables`; empty where there are none."""
+    said, tables = difference_tables(group, results, baseline)
+    if not tables:
+        return "", ""
+    texts, markdowns = [table.text() for table in tables], [table.markdown() for table in tables]
+    return "\n".join([f"{said}\n", *texts]), "\n".join([f"{said}\n", *markdowns])
+
+
+def most_seeds(scores: Mapping[str, Scores]) -> int:
+    """Return the seeds of the row with the most; 0 where no row is trained."""
+    return max((len(each) for each in scores.values() if isinstance(each, Mapping)), default=0)
+
+
+def _words(group: Group, baseline: str, scores: Mapping[str, Scores]) -> str:
+    seeds, tests = most_seeds(scores), len(scores) - 1
+    what = f"the clearest of {tests} differences" if tests > 1 else "a difference"
     return (
-        f"{title}: each row minus {baseline}, over the seeds that both have. difference: the mean, with its 95% "
-        "confidence interval (Student's t, each by itself). p: paired t-test, two-sided, Holm-corrected over the rows "
-        "of a metric; a row without chance is a constant. g: the mean in standard deviations of the differences, with "
-        f"Hedges' correction for few seeds. verdict: at {LEVEL:.0%}; {NOISE}: no difference shown. "
-        f"{power_words(scores, len(scores) - 1)}"
+        f"{group.title}: each row minus {baseline}, over the seeds that both have. Mean difference with 95% confidence "
+        "interval (Student's t, each by itself); p of a paired t-test, two-sided, Holm-corrected over the rows of a "
+        "metric, where a row without training is a constant; g: Hedges' g of paired values; verdict at "
+        f"{LEVEL:.0%}. With {seeds} seeds {what} has to be {smallest_effect(seeds, tests):.1f} times its standard "
+        "deviation over seeds to be found, so 'not shown' does not say equal."
     )
 
 
-def _block(metric: str, baseline: str, scores: Mapping[str, Scores], digits: int) -> Block:
-    """Header and rows of one metric."""
+def _table(group: Group, metric: str, baseline: str, scores: Mapping[str, Scores], digits: int) -> Table:
     compared = differences_from(baseline, scores)
-    lines = [[row, *_cells(metric, compared.get(row), digits)] for row in scores if row != baseline]
-    return [TITLES[metric], *HEADER], lines
+    columns = [Column(TITLES[metric], is_number=False), *map(Column, COLUMNS), Column("verdict", is_number=False)]
+    rows = [[words(row), *_cells(metric, compared.get(row), digits)] for row in scores if row != baseline]
+    return Table(columns, rows, _best(metric, scores), f"{group.title}, {TITLES[metric]}")
 
 
-def _cells(metric: str, found: Difference | None, digits: int) -> list[str]:
+def _cells(metric: str, found: Difference | None, digits: int) -> list[Cell]:
     if found is None:
-        return ["—"] * len(HEADER)
-    verdict = NOISE
+        return [DASH] * (len(COLUMNS) + 1)
+    verdict = "not shown"
     if found.p < LEVEL:
         verdict = "better" if (found.mean > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+    interval = Cell(f"{found.low:+.{digits}f} to {found.high:+.{digits}f}", key=found.low)
+    p = Cell("<0.001" if found.p < 0.001 else f"{found.p:.3f}", key=found.p)
     return [
-        f"{found.mean:+.{digits}f}",
-        f"{found.low:+.{digits}f} to {found.high:+.{digits}f}" if found.seeds else "exact",
-        ("<0.001" if found.p < 0.001 else f"{found.p:.3f}") if found.seeds else "—",
-        f"{found.effect:+.2f}" if found.effect is not None else "—",
-        f"{found.seeds}" if found.seeds else "—",
-        verdict,
+        number([found.mean], digits, "+"),
+        interval if found.seeds else words("exact"),
+        p if found.seeds else DASH,
+        number([] if found.effect is None else [found.effect], 2, "+"),
+        count(found.seeds or None),
+        words(verdict),
     ]
+
+
+def _best(metric: str, scores: Mapping[str, Scores]) -> str:
+    """The row with the best mean, and which are shown to be worse: over all pairs, since the same seeds chose it."""
+    scores = {row: each for row, each in scores.items() if row != REFERENCE}
+    if len(scores) < 2:
+        return ""
+    best = (max if metric in HIGHER_IS_BETTER else min)(scores, key=lambda row: mean(scores[row]))
+    pairs = combinations([best, *(row for row in scores if row != best)], 2)
+    worse = [row for (first, row), each in differences(pairs, scores).items() if first == best and each.p < LEVEL]
+    return (
+        f"Best mean: {best}; shown to be worse, Holm-corrected over all {math.comb(len(scores), 2)} pairs: "
+        f"{', '.join(worse) or 'none'}."
+    )

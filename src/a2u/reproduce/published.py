@@ -1,4 +1,4 @@
-"""The numbers printed in the paper."""
+"""The numbers printed in the paper, and the facts of its tables."""
 
 from functools import cache
 from importlib.resources import files
@@ -7,29 +7,38 @@ from typing import Any
 from omegaconf import OmegaConf
 
 REFERENCE = "trimap_only"  # stands first in every matting table, not in the paper
+MATTING_METRICS = ("sad", "mse", "grad", "conn")
+# What the authors of released weights state for them on Composition-1k, in the order of the metrics.
+STATED = {"a2u": (32.10, 0.0078, 16.33, 29.00), "a2u_unshared": (31.87, 0.0075, 14.25, 29.17)}
 
 
 @cache
 def published() -> dict[str, Any]:
-    """published.yaml: for each table its columns and, by row, the printed numbers."""
+    """Return published.yaml: for each table its facts (`about`), its columns and, by row, the printed numbers."""
     text = (files("a2u.reproduce") / "published.yaml").read_text(encoding="utf-8")
     return OmegaConf.to_container(OmegaConf.create(text))  # type: ignore[return-value]
 
 
-# Rows that stand in a table as printed and are never run: no released program, or weights for TensorFlow alone; in
-# Table 6 whatever was measured on photographs whose true alpha is not public.
-QUOTED = {"table5": ("adamatting", "context_aware"), "table6": ("adamatting", "gca", "context_aware")}
-# Rows that the paper's table does not have and this one does.
-ADDED = {"table6": ("closed_form", "knn")}
-MATTING_METRICS = ("sad", "mse", "grad", "conn")
-# What the authors of released weights state for them on Composition-1k, in the order of the metrics below.
-STATED = {"a2u": (32.10, 0.0078, 16.33, 29.00), "a2u_unshared": (31.87, 0.0075, 14.25, 29.17)}
+def about(table: str) -> dict[str, Any]:
+    """Return the facts of a table."""
+    facts: dict[str, Any] = published()[table]["about"]
+    return facts
+
+
+def heading(table: str) -> str:
+    """Return what a table is called on a page: "Table 2", "Successors"."""
+    return table.replace("table", "Table ").replace("successors", "Successors")
+
+
+def quoted_rows(table: str) -> list[str]:
+    """Rows that stand in a table as printed and are never run."""
+    return about(table).get("quoted", [])
 
 
 def stated(system: str) -> tuple[str, dict[str, float]]:
-    """What is said of a system's released weights on Composition-1k, by whom; empty where nothing is.
+    """Return what is said of a system's released weights on Composition-1k, and by whom; empty where nothing is.
 
-    Of A2U the figures its authors publish with each file; of the others those printed in Table 5.
+    Of A2U the numbers its authors publish with each file; of the others those printed in Table 5.
     """
     if system in STATED:
         return "stated with these weights", dict(zip(metrics_of("table5"), STATED[system], strict=True))
@@ -38,43 +47,41 @@ def stated(system: str) -> tuple[str, dict[str, float]]:
 
 
 def metrics_of(table: str) -> list[str]:
-    """The metrics a table prints, the one it is read by first."""
-    # Table 6 has no such columns: it prints gradient errors and ranks on photographs that nobody else can measure on.
+    """Return the metrics of a table, the one it is read by first."""
+    # Table 6 prints gradient errors and ranks on photographs that nobody else can measure on.
     return [column for column in published()[table].get("columns", MATTING_METRICS) if column != "params"]
 
 
 def printed_on(table: str, dataset: str) -> str:
-    """The test set that a table's printed numbers belong to, in words."""
-    if table != "table1":
-        return {"table6": "alphamatting.com", "table7": "Distinctions-646"}.get(table, "Composition-1k")
-    return {"fashion_mnist": "Fashion-MNIST"}.get(dataset, "MNIST")
+    """Return the test set that the printed numbers beside `dataset` belong to, in words; empty where there are none."""
+    sets: dict[str, str] = about(table)["printed_on"]
+    return sets.get(dataset, next(iter(sets.values()), ""))
 
 
 def is_printed_on(table: str, dataset: str) -> bool:
-    """Whether the paper measured on this very dataset, so that a difference from a table's numbers says something."""
-    if table == "table1":
-        return dataset in published()[table]
-    return dataset == ("distinctions646" if table == "table7" else "adobe")
+    """Say whether the paper measured on this very dataset, so that a difference from its numbers means something."""
+    return dataset in about(table)["printed_on"]
 
 
 def printed(table: str, row: str, dataset: str = "adobe") -> dict[str, Any]:
-    """Printed numbers of a row by column; empty where the paper has no such row, table, or columns (Table 6).
+    """Return the printed numbers of a row by column; empty where the paper has no such row, table or columns.
 
     Table 1 has numbers of two datasets; those of MNIST stand beside any other.
     """
     content = published().get(table, {"columns": []})
-    rows = content if table != "table1" else content[dataset if dataset in content else "mnist"]
+    rows = content.get(dataset, content.get("mnist", content))
     return dict(zip(content.get("columns", []), rows.get(row, []), strict=False))
 
 
 def lines_of(table: str) -> list[str]:
-    """Lines of a table in the paper's order, quoted rows too; for mattes, the reference row first."""
-    if table == "table1":
-        return list(published()[table]["mnist"])
-    rows = [row for row in published()[table] if row not in ("columns", "images")]
-    return [REFERENCE, *ADDED.get(table, ()), *rows]
+    """Return the lines of a table in the paper's order, quoted rows too; of mattes, the reference row first."""
+    content = published()[table]
+    if "mnist" in content:
+        return list(content["mnist"])
+    rows = [row for row in content if row not in ("about", "columns", "images")]
+    return [REFERENCE, *about(table).get("added", []), *rows]
 
 
 def rows_of(table: str) -> list[str]:
-    """Rows of a table that are run, in the paper's order."""
-    return [row for row in lines_of(table) if row not in QUOTED.get(table, ())]
+    """Return the rows of a table that are run, in the paper's order."""
+    return [row for row in lines_of(table) if row not in quoted_rows(table)]

@@ -1,14 +1,27 @@
-"""Tables as text and Markdown, measured beside printed."""
+"""Results as tables, measured numbers beside printed ones."""
 
 import statistics
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from a2u.reproduce.marks import marks
-from a2u.reproduce.paired import Scores
-from a2u.reproduce.published import QUOTED, is_printed_on, metrics_of, printed, printed_on, published, stated
+from omegaconf import OmegaConf
 
-Results = dict[str, list[dict[str, Any]]]  # row -> its results, one a seed
+from a2u.reproduce.caption import caption, warnings
+from a2u.reproduce.published import (
+    heading,
+    is_printed_on,
+    metrics_of,
+    printed,
+    printed_on,
+    published,
+    quoted_rows,
+    stated,
+)
+from a2u.reproduce.rows import paper_parameters
+from a2u.reproduce.tables import DASH, Cell, Column, Table, count, number, words
+
+Results = dict[str, list[dict[str, Any]]]  # row -> its results, one per seed
 
 TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
 TITLES |= {"psnr": "PSNR", "ssim": "SSIM", "rmse": "RMSE", "mae": "MAE"}
@@ -16,35 +29,176 @@ DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2, "psnr": 2, "ssim": 4, "rmse"
 SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
 
 
-def spread(values: Sequence[float], digits: int) -> str:
-    """Mean, and ± sample standard deviation where there are several values."""
-    mean = f"{statistics.fmean(values):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+class Group(NamedTuple):
+    """What stands in one table: the rows of one of the paper's tables, trained on one dataset at one scale."""
+
+    table: str  # such as "table2"
+    dataset: str
+    scale: str
+    test: str = ""  # the test set where it is another than the dataset's own, such as "alphamatting"
+
+    @property
+    def title(self) -> str:
+        """Such as "Table 2 on synthetic, scale lite"."""
+        on = f"{self.test}, trained on {self.dataset}" if self.test else self.dataset
+        return f"{heading(self.table)} on {on}, scale {self.scale}"
+
+    @property
+    def measured_on(self) -> str:
+        """The dataset that the numbers are of."""
+        return self.test or self.dataset
+
+    def folder(self, root: Path) -> Path:
+        """Return <root>/<table>/<dataset>/<scale>, or on_<test> in it."""
+        folder = root / self.table / self.dataset / self.scale
+        return folder / f"on_{self.test}" if self.test else folder
 
 
-def scores_of(results: Results, metric: str) -> dict[str, Scores]:
-    """A metric of every row that has results, by seed; of a row that is not trained, its one value."""
-    return {
-        row: {run["seed"]: run["metrics"][metric] for run in runs} if runs[0]["params"] else runs[0]["metrics"][metric]
-        for row, runs in results.items()
-        if runs
-    }
+def results_table(group: Group, results: Results) -> Table:
+    """Return every row's metrics, parameters and cost, with the printed numbers beside them.
+
+    Args:
+        group: whose results these are.
+        results: for each row, in order, its results, one per seed; a row without any shows dashes.
+    """
+    metrics, runs = metrics_of(group.table), [run for of_row in results.values() for run in of_row]
+    main, digits, elsewhere = metrics[0], digits_for(runs), bool(group.test)
+    compares = is_printed_on(group.table, group.measured_on)
+    columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
+    columns += [] if elsewhere else [Column(TITLES[main], "best")]
+    columns.append(Column("params"))
+    if elsewhere:
+        columns.append(Column("s/image"))
+    else:
+        columns.append(Column("params", "paper-scale") if main == "sad" else Column("samples/s"))
+    shows_printed = "columns" in published()[group.table] and (compares or not elsewhere)
+    if shows_printed:
+        columns += [Column(TITLES[name], "printed") for name in metrics]
+        columns += [Column("params", "printed")] * ("params" in published()[group.table]["columns"])
+        columns += [Column("− printed", TITLES[main])] * compares
+    lines = []
+    for row, of_row in results.items():
+        in_paper, source = printed(group.table, row, group.measured_on), record_id(group, row) if of_row else ""
+        parameters = paper_scale(of_row) if main == "sad" else None
+        cells = [words(f"{row} (quoted)" if row in quoted_rows(group.table) else row)]
+        cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
+        if not elsewhere:
+            cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
+        cells.append(count(of_row[0]["params"] if of_row else None))
+        if elsewhere:
+            cells.append(number(mean_of(map(seconds_per_image, of_row)), 2))
+        else:
+            cells.append(count(parameters) if main == "sad" else speed(of_row))
+        if shows_printed:
+            cells += [as_printed(in_paper.get(name), name) for name in metrics]
+            if "params" in published()[group.table]["columns"]:
+                text = in_paper.get("params")
+                cells.append(Cell(text, key=parameters) if text else DASH)
+            if compares:
+                known = [run["metrics"][main] - in_paper[main] for run in of_row if main in in_paper]
+                cells.append(number(mean_of(known), DIGITS[main], "+"))
+        lines.append(cells)
+    return Table(columns, lines, caption(group, results), group.title)
 
 
-def metric_cells(results: Results, metric: str, digits: int) -> dict[str, str]:
-    """A column of a metric: mean, deviation and mark of each row, a dash for a row without results."""
-    marked = marks(scores_of(results, metric), metric)
-    return {
-        row: f"{spread([run['metrics'][metric] for run in runs], digits)} {marked[row]}".rstrip() if runs else "—"
-        for row, runs in results.items()
-    }
+def short_table(group: Group, results: Results) -> Table:
+    """Return row, main metric here, printed, and the parameters on top of the first trained row's at paper scale."""
+    main = metrics_of(group.table)[0]
+    digits = digits_for(run for of_row in results.values() for run in of_row)[main]
+    base = next((paper_scale(of_row) for of_row in results.values() if of_row and of_row[0]["params"]), None)
+    columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here"), Column(f"printed {TITLES[main]}")]
+    lines = []
+    for row, of_row in results.items():
+        own, learns = paper_scale(of_row), bool(of_row and of_row[0]["params"])
+        extra = own - base if learns and own is not None and base is not None else None
+        cells = [words(row), number([run["metrics"][main] for run in of_row], digits)]
+        lines.append([*cells, as_printed(printed(group.table, row, group.measured_on).get(main), main), count(extra)])
+    return Table([*columns, Column("extra parameters")], lines, caption(group, results), group.title)
 
 
-def speed(runs: Sequence[dict[str, Any]]) -> str:
+def ranks_table(table: str) -> Table | None:
+    """Return the paper's own Table 6, of photographs without public true alpha; None of other tables."""
+    content = published()[table]
+    if "images" not in content:
+        return None
+    columns = [Column("method", is_number=False), Column("rank"), *(Column(kind, "rank") for kind in "SLU")]
+    columns += [Column(image, "grad") for image in content["images"]]
+    rows = [
+        [
+            words(f"{row} (quoted)"),
+            *(Cell(str(rank), key=rank) for rank in content[row]["rank"]),
+            *(Cell(" / ".join(map(str, grad)), key=grad[0]) for grad in content[row]["grad"]),
+        ]
+        for row in content
+        if row not in ("about", "images")
+    ]
+    return Table(
+        columns,
+        rows,
+        "Printed in the paper, not measured here: average rank by gradient error on alphamatting.com, over all trimaps "
+        "and by trimap (S small, L large, U drawn by a user). Gradient errors of its eight photographs, whose true "
+        "alpha is not public, are by trimap, S / L / U.",
+        f"{heading(table)} as printed",
+    )
+
+
+def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
+    """Return the model in the package beside classic systems.
+
+    results: of "a2u", the model, and of the other rows: evaluations on one test set.
+    """
+    metrics, digits = list(results["a2u"]["metrics"]), digits_for(results.values())
+    columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
+    rows = [
+        [
+            words(row),
+            *(number([result["metrics"][name]], digits[name]) for name in metrics),
+            count(result["params"]),
+            number([seconds_per_image(result)], 2),
+        ]
+        for row, result in results.items()
+    ]
+    trained, origins = results["a2u"]["trained"], [result["provenance"] for result in results.values()]
+    threads = ", ".join(sorted({f"{origin['device']}, threads: {origin['threads']}" for origin in origins}))
+    texts = [
+        f"The model in the package ({trained['row']}, scale {trained['scale']}, trained on {trained['dataset']} for "
+        f"{trained['steps']:,} steps) beside pymatting's closed-form and KNN matting, on {origins[0]['test_images']} "
+        "photographs of alphamatting.com with true alpha (Trimap1).",
+        "SAD, Grad and Conn are divided by 1,000; s/image is the wall time of an evaluation, reading and measuring "
+        f"included, divided by its images ({threads}).",
+        warnings(Group("table6", "", ""), {row: [{"row": row, **result}] for row, result in results.items()}),
+    ]
+    return Table([*columns, Column("params"), Column("s/image")], rows, " ".join(filter(None, texts)), "Shipped model")
+
+
+def record_id(group: Group, row: str) -> str:
+    """Return the id of a row's provenance on the HTML page."""
+    return "-".join(filter(None, [*group, row]))
+
+
+def paper_scale(runs: Sequence[dict[str, Any]]) -> int | None:
+    """Parameters of a row's network at the paper's width; None without results, or of what another table trained."""
+    if not runs or "model" not in runs[0]["config"]:
+        return None
+    return paper_parameters(OmegaConf.create(runs[0]["config"]))
+
+
+def speed(runs: Sequence[dict[str, Any]]) -> Cell:
     """Samples/s of a row's training, the mean over its seeds; a dash where nothing was trained."""
     # 0: killed after its last step, before its result
-    rates = [rate for run in runs if (rate := run["provenance"].get("samples_per_second"))]
-    return f"{statistics.fmean(rates):,.0f}" if rates else "—"
+    return number(mean_of(rate for run in runs if (rate := run["provenance"].get("samples_per_second"))), 0, ",")
+
+
+def seconds_per_image(run: dict[str, Any]) -> float:
+    """Wall time of an evaluation divided by its images."""
+    seconds: float = run["provenance"]["wall_seconds"] / run["provenance"]["test_images"]
+    return seconds
+
+
+def mean_of(values: Iterable[float]) -> list[float]:
+    """Return the mean as a list; an empty one without values."""
+    found = list(values)
+    return [statistics.fmean(found)] if found else []
 
 
 def digits_for(runs: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -52,74 +206,13 @@ def digits_for(runs: Iterable[dict[str, Any]]) -> dict[str, int]:
     return SMALL if all(run["metrics"].get("sad", 0) < 10 for run in runs) else DIGITS
 
 
-def table_cells(
-    table: str, dataset: str, results: Results, paper_parameters: dict[str, int]
-) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a table.
-
-    Args:
-        table: such as "table2".
-        dataset: what it was measured on.
-        results: for each row, in order, its results, one a seed; a row without any shows dashes.
-        paper_parameters: for each row that is run, the parameters of its network at the paper's width.
-    """
-    metrics = metrics_of(table)
-    main = metrics[0]
-    of_mattes = main == "sad"
-    printed_parameters = "params" in published()[table]["columns"]
-    compares = is_printed_on(table, dataset)
-    header = ["row", *(TITLES[name] for name in metrics), f"best {TITLES[main]}", "params"]
-    header += ["paper-scale params"] if of_mattes else ["samples/s"]
-    header += [f"printed {TITLES[name]}" for name in metrics]
-    header += ["printed params"] * printed_parameters + [f"{TITLES[main]} − printed"] * compares
-    digits = digits_for(run for runs in results.values() for run in runs)
-    columns = [metric_cells(results, name, digits[name]) for name in metrics]
-    lines = []
-    for row, runs in results.items():
-        in_paper = printed(table, row, dataset)
-        cells = [f"{row} (quoted)" if row in QUOTED.get(table, ()) else row]
-        cells += [column[row] for column in columns]
-        best = [run["best"][main] for run in runs if run["best"]]
-        cells.append(spread(best, digits[main]) if best else "—")
-        cells.append(f"{runs[0]['params']:,}" if runs else "—")
-        if of_mattes:
-            cells.append(f"{paper_parameters[row]:,}" if row in paper_parameters else "—")
-        else:
-            cells.append(speed(runs))
-        cells += [_as_printed(in_paper.get(name), name) for name in metrics]
-        if printed_parameters:
-            cells.append(in_paper.get("params") or "—")
-        if compares:
-            known = runs and main in in_paper
-            difference = statistics.fmean(run["metrics"][main] for run in runs) - in_paper[main] if known else None
-            cells.append("—" if difference is None else f"{difference:+.{DIGITS[main]}f}")
-        lines.append(cells)
-    return header, lines
-
-
-def as_markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """GitHub Markdown table, numbers to the right."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines)) + "\n"
-
-
-def as_text(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Aligned columns for a terminal; the heads of columns in two lines where they have two words."""
-    heads = [head.rsplit(" ", 1) if " " in head else ["", head] for head in header]
-    rows = [[head[0] for head in heads], [head[1] for head in heads], *[list(cells) for cells in lines]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    out = []
-    for number, row in enumerate(rows):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        out.append("  ".join(cells).rstrip())
-        if number == 1:
-            out.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
-    return "\n".join(out) + "\n"
+def as_printed(value: float | None, metric: str) -> Cell:
+    """A printed number with the paper's decimal places, or a dash."""
+    return DASH if value is None else Cell(f"{value:.{DIGITS[metric]}f}", key=value)
 
 
 def one_result(result: dict[str, Any]) -> str:
-    """A single run as a small table, beside the printed numbers where the paper has that row."""
+    """Return a single run as a small table, beside the printed numbers where the paper has that row."""
     table, dataset, metrics = result["table"], result["dataset"], list(result["metrics"])
     in_paper = printed(table, result["row"], dataset)
     header = ["", *(TITLES[name] for name in metrics)]
@@ -131,12 +224,12 @@ def one_result(result: dict[str, Any]) -> str:
         lines.append([f"printed ({printed_on(table, dataset)})", *(f"{in_paper[name]:g}" for name in metrics)])
     title = f"{table}/{result['row']}  dataset={dataset} scale={result['scale']} seed={result['seed']}"
     rate = result["provenance"]["samples_per_second"]
-    speed = f"  {rate:,.0f} samples/s" if rate else ""
-    return f"{title}  {result['params']:,} parameters{speed}\n{as_text(header, lines)}"
+    rate = f"  {rate:,.0f} samples/s" if rate else ""
+    return f"{title}  {result['params']:,} parameters{rate}\n{Table.of_texts(header, lines).text()}"
 
 
 def evaluation(result: dict[str, Any]) -> str:
-    """A system's evaluation: every image where they are measured one by one, the whole, and what others say of it."""
+    """Return an evaluation as text: every image where they are measured one by one, the whole, and stated numbers."""
     metrics = list(result["metrics"])
     lines = []
     for image in result["images"]:
@@ -153,14 +246,10 @@ def evaluation(result: dict[str, Any]) -> str:
         )
     by, numbers = ("", {}) if "row" in trained else stated(result["name"])
     if numbers:
-        lines.append([f"{by} (Composition-1k)", *(_as_printed(numbers[name], name) for name in metrics)])
+        lines.append([f"{by} (Composition-1k)", *(str(as_printed(numbers[name], name)) for name in metrics)])
         if result["weights"] and result["config"]["metrics"]["rounding"] == "nearest":
             title += (
                 "\nThe programs these weights come with cut alphas off to 8 bits instead of rounding: "
                 "metrics.rounding=truncate for the same."
             )
-    return f"{title}\n{as_text(['', *(TITLES[name] for name in metrics)], lines)}"
-
-
-def _as_printed(value: float | None, metric: str) -> str:
-    return "—" if value is None else f"{value:.{DIGITS[metric]}f}"
+    return f"{title}\n{Table.of_texts(['', *(TITLES[name] for name in metrics)], lines).text()}"

@@ -120,8 +120,6 @@ def _of_row(choice: Sequence[str], overrides: Sequence[str]) -> list[str]:
 
 def other_operators(table: str) -> list[str]:
     """Operators of configs/upsampler that may be rows of a table and are none of the paper's, such as one's own."""
-    if table == "table6":  # whose test sets and page are of its own rows alone
-        return []
     return [name for name in options_of("upsampler") if name not in rows_of(table)]
 
 

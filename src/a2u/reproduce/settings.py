@@ -66,7 +66,7 @@ class RayConfig(LauncherConfig):
 class TableConfig:
     """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
 
-    table: str = field("table2", "table1 ... table7")
+    table: str = field("table2", "table1 ... table7, successors")
     rows: list[str] = field([], "empty: every row")
     seeds: int = field(1, "seeds 0 .. seeds-1", least=1)
     baseline: str | None = field(
@@ -74,5 +74,6 @@ class TableConfig:
     )
     jobs: int | None = field(None, "rows at a time; null: one per CPU core, one on a GPU, all on a cluster", least=1)
     publish: bool = field(False, "copy finished results to results/ instead of running")
-    photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Table 6")
+    test: list[str] = field([], "measure finished rows on another dataset, such as test=adobe test.root=DIR")
+    photographs: str | None = field(None, "folder of alphamatting.com: short for test=alphamatting test.root=FOLDER")
     launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)

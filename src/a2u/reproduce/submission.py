@@ -10,7 +10,7 @@ from tqdm import tqdm
 from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import file_sha256, require
 from a2u.data.files.images import encode_png
-from a2u.data.sources.alphamatting import BENCHMARK, BenchmarkPhotographs
+from a2u.data.sources.alphamatting import BENCHMARK, BenchmarkPhotographs, photographs_folder
 from a2u.engine.evaluate import predict
 from a2u.engine.prepare import choose_device
 from a2u.files import replacing
@@ -21,10 +21,18 @@ from a2u.reproduce.rows import RowRun
 TRIMAPS = ("Trimap1", "Trimap2", "Trimap3")  # small, large, by a user: S, L, U of Table 6
 
 
-def check_photographs(root: Path) -> None:
-    """Raise DataError unless `root` holds the eight photographs of Table 6, each with its three trimaps."""
+def benchmark_photographs(folder: str) -> Path | None:
+    """Return the folder where it holds the benchmark's photographs; None where it holds those with true alpha alone.
+
+    Raises:
+        DataError: there is no such folder, or not all eight photographs of Table 6 with three trimaps each.
+    """
+    root = photographs_folder(folder)
+    if not (root / BENCHMARK).is_dir():
+        return None
     for trimap in TRIMAPS:
         require(published()["table6"]["images"], BenchmarkPhotographs(root, trimap).names, root / BENCHMARK, "Table 6")
+    return root
 
 
 def make_submission(run: RowRun, weights: Path, root: Path) -> Path:

@@ -1,32 +1,71 @@
-"""One table: run what is missing, collect, render; publish."""
+"""One table: run what is missing, print it, measure it on another test set, publish it."""
 
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from a2u.config import split_command_line
 from a2u.data import build_data
 from a2u.engine.identity import finished
-from a2u.engine.provenance import REPOSITORY
-from a2u.errors import A2UError, ConfigError
-from a2u.files import locked, replacing, write_json
-from a2u.reproduce.caption import caption
-from a2u.reproduce.curves import learning_curves
+from a2u.errors import A2UError
+from a2u.files import locked, write_json
+from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
-from a2u.reproduce.launch import report_failures, run_missing
-from a2u.reproduce.published import QUOTED, lines_of, rows_of
-from a2u.reproduce.render import Results, as_markdown, as_text, table_cells
-from a2u.reproduce.rows import RowRun, paper_parameters, row_runs
-from a2u.reproduce.settings import TableConfig
+from a2u.reproduce.evaluations import (
+    TestSet,
+    as_row,
+    evaluations_asked,
+    measure,
+    measured_already,
+    test_set,
+    title_of,
+    weights_of,
+    without_folders,
+)
+from a2u.reproduce.launch import at_once_here, report_failures, run_missing
+from a2u.reproduce.pages import RESULTS, make_pages, write, write_or_remove
+from a2u.reproduce.published import about, lines_of, published, quoted_rows, rows_of
+from a2u.reproduce.render import Group, Results, ranks_table, results_table
+from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.settings import Launcher, TableConfig
+from a2u.reproduce.submission import benchmark_photographs, make_submission
 
-RESULTS = REPOSITORY / "results"
-PAGES = ("README.md", "docs/results.md", "docs/predict.md")  # where published tables are shown
+Done = Mapping[str, dict[str, Any]]  # finished results by hash
 
 
 class PublishError(A2UError):
     """Results that may not be published."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for, checked.
+
+    Attributes:
+        runs: every row and seed.
+        test: the test set they are measured on, where it is another than their dataset's own.
+        to_submit: the folder of the photographs of alphamatting.com's benchmark, where alphas of these are asked for.
+    """
+
+    runs: list[RowRun]
+    test: TestSet | None
+    to_submit: Path | None
+
+    @property
+    def group(self) -> Group:
+        cfg = self.runs[0].cfg
+        return Group(cfg.table, cfg.dataset.name, cfg.scale, self.test.name if self.test else "")
+
+    @property
+    def outputs(self) -> Path:
+        return Path(self.runs[0].cfg.runtime.outputs)
+
+    @property
+    def learners(self) -> list[RowRun]:
+        return [run for run in self.runs if run.learns]
 
 
 def command_line(arguments: Sequence[str]) -> tuple[TableConfig, list[str]]:
@@ -35,93 +74,138 @@ def command_line(arguments: Sequence[str]) -> tuple[TableConfig, list[str]]:
     Raises:
         ConfigError: an unknown key or a wrong type among the table's own.
     """
-    return split_command_line(arguments, TableConfig, "table")
+    tested = [word for word in arguments if re.match(r"test[.=]", word) and not word.startswith("test=[")]
+    settings, overrides = split_command_line([word for word in arguments if word not in tested], TableConfig, "table")
+    settings.test += tested
+    return settings, overrides
+
+
+def parse_request(settings: TableConfig, overrides: Sequence[str]) -> Request:
+    """Check what a command line asks for; nothing is run or written.
+
+    Raises:
+        ConfigError: an unknown row or key, or an impossible combination.
+        DataError: a test set is not what it has to be.
+    """
+    runs = row_runs(settings, overrides)
+    further = [each for key, each in about(settings.table).get("overrides", {}).items() if key in runs[0].cfg.dataset]
+    runs = row_runs(settings, [*further, *overrides]) if further else runs
+    submits = "images" in published()[settings.table] and settings.photographs is not None
+    to_submit = benchmark_photographs(str(settings.photographs)) if submits else None
+    return Request(runs, test_set(settings), to_submit)
 
 
 def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     """Run the rows that are not done, print the table; return 0, or 1 where a row failed.
 
     A row is done when a result under runtime.outputs carries the same hash of the resolved configuration, in whichever
-    table it was run. A whole table without overrides of its rows is also
-    written to <outputs>/<table>/<dataset>/<scale>/table.{txt,md}, its learning curves to curves.svg. With several
-    seeds, how far the rows are from settings.baseline is printed below it and written to differences.{txt,md}.
+    table it was run. With a test set, the last checkpoint of every finished row is then measured on that one, unless
+    it was before. A whole table without overrides of its rows is also written to
+    <outputs>/<table>/<dataset>/<scale>[/on_<test>]/table.{txt,md}, its learning curves to curves.svg. With several
+    seeds the differences from settings.baseline are printed below it and written to differences.{txt,md}.
+    Where Table 6 is given the benchmark's own photographs, their alphas by every trained row become an archive.
 
     Raises:
         ConfigError, DataError: before anything is run or written.
     """
-    if settings.photographs is not None:
-        raise ConfigError(f"photographs={settings.photographs} has a meaning for table6 alone: leave it out.")
-    runs = row_runs(settings, overrides)
-    done, failures = run_missing(runs, settings)
-    whole, folder = is_whole(settings, overrides), runs[0].places.of_table
+    request = parse_request(settings, overrides)
+    needed = request.learners if request.test else request.runs
+    done, failures = run_missing(needed, settings) if needed else ({}, {})
+    if request.test:
+        asked, impossible = evaluations_asked(request.runs, request.test, done)
+        measured, failed = measure(asked, _at_once(settings))
+        failures |= impossible | failed
+    else:
+        measured = {}
+    archives = []
+    for run in [run for run in request.learners if run.hash in done] if request.to_submit else []:
+        assert request.to_submit
+        try:
+            archives.append(make_submission(run, weights_of(run, done[run.hash]), request.to_submit))
+        except A2UError as error:
+            failures[f"{run.title}, alphas to submit"] = str(error)
+    folder = request.group.folder(request.outputs)
+    whole = is_whole(settings, overrides)
     # Of two runners the later one writes what both have finished.
     with locked(folder / ".lock", settings.table, wait=True) if whole else nullcontext():
-        text, markdown = render(settings.table, runs, done)
-        differences, as_page = compare(settings, runs, done)
+        results = by_row(request, done, measured)
+        table, printed = results_table(request.group, results), ranks_table(request.group.table)
+        differences, as_page = differences_page(request.group, results, settings.baseline)
         if whole:  # a part of the table must not take the place of the whole
-            write(folder / "table.txt", text)
-            write(folder / "table.md", markdown)
-            draw_curves(settings.table, runs, done, folder)
+            write(folder / "table.txt", table.text())
+            write(folder / "table.md", table.markdown())
+            draw_curves(request.group, results, folder / "curves.svg")
             write_or_remove(folder / "differences.txt", differences)
             write_or_remove(folder / "differences.md", as_page)
-    print(text)
-    if differences:
-        print(differences)
-    return report_failures(failures, sum(run.hash not in done for run in runs), len(runs))
+    for text in filter(None, [table.text(), printed.text() if printed else "", differences]):
+        print(text)
+    for path in archives:
+        print(f"Alphas of the benchmark's own photographs, to be submitted to alphamatting.com: {path}")
+    return report_failures(failures, len(request.runs) - sum(map(len, results.values())), len(request.runs))
 
 
-def render(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
-    """Text and Markdown of a table from finished results by hash."""
-    dataset, results = runs[0].cfg.dataset.name, by_row(runs, done)
-    parameters = {run.row: paper_parameters(run.cfg) for run in runs if run.seed == 0}
-    header, lines = table_cells(table, dataset, results, parameters)
-    words = caption(table, dataset, runs[0].cfg.scale, results)
-    return f"{as_text(header, lines)}\n{words}\n", f"{as_markdown(header, lines)}\n{words}\n"
+def _at_once(settings: TableConfig) -> int:
+    """How many evaluations at a time: on this machine, whatever launches the trainings."""
+    return 1 if settings.launcher.name is Launcher.inline else at_once_here(settings.jobs)
 
 
-def compare(settings: TableConfig, runs: list[RowRun], done: dict[str, dict[str, Any]]) -> tuple[str, str]:
-    """Text and Markdown of how far the rows are from settings.baseline; empty where fewer than two seeds are done."""
-    cfg = runs[0].cfg
-    return differences_page(settings.table, cfg.dataset.name, cfg.scale, by_row(runs, done), settings.baseline)
+def by_row(request: Request, done: Done, measured: Done) -> Results:
+    """Finished results of each row, one per seed; none of a row not done, nor of the quoted rows of a whole table.
 
-
-def draw_curves(table: str, runs: list[RowRun], done: dict[str, dict[str, Any]], folder: Path) -> None:
-    """curves.svg in `folder`; none where the runs were not evaluated often enough for curves."""
-    cfg, path = runs[0].cfg, folder / "curves.svg"
-    if not learning_curves(table, cfg.dataset.name, cfg.scale, by_row(runs, done), path):
-        path.unlink(missing_ok=True)  # of earlier results
-
-
-def by_row(runs: list[RowRun], done: dict[str, dict[str, Any]]) -> Results:
-    """Finished results of each row, one a seed; none of a row not done, nor of the quoted rows of a whole table."""
-    table, chosen = runs[0].cfg.table, list(dict.fromkeys(run.row for run in runs))
-    quoted = QUOTED.get(table, ()) if set(chosen) == set(rows_of(table)) else ()
+    measured: evaluations by title, where the request is for a test set.
+    """
+    table, chosen = request.group.table, list(dict.fromkeys(run.row for run in request.runs))
+    quoted = quoted_rows(table) if set(chosen) == set(rows_of(table)) and not request.test else ()
     results: Results = {row: [] for row in lines_of(table) if row in chosen or row in quoted}
     results |= {row: [] for row in chosen if row not in results}  # operators that are no rows of the paper, below
-    for run in runs:
-        if run.hash in done:
+    for run in request.runs:
+        if request.test and title_of(run, request.test) in measured:
+            results[run.row].append(as_row(run, request.test, measured[title_of(run, request.test)], done))
+        elif not request.test and run.hash in done:
             results[run.row].append(done[run.hash])
     return results
 
 
 def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
-    """Copy a table's finished results to results/; refuse those of a tree that differed from its commit.
+    """Copy a table's finished results to results/, and render the pages that show them.
+
+    Rows that are not finished are left out, said so, and named in the caption.
 
     Raises:
-        PublishError: a row is not finished, or was run with uncommitted changes. Nothing is copied then.
+        PublishError: nothing is finished, or a result is of uncommitted changes, of another test set, or without
+            provenance. Nothing is copied then.
     """
-    refuse_part(settings, overrides)
-    runs = row_runs(settings, overrides)
-    done = finished(Path(runs[0].cfg.runtime.outputs), [run.hash for run in runs])
-    refuse_unfit({run.title: done.get(run.hash) for run in runs})
-    _refuse_another_test_set(runs[0], done[runs[0].hash])
-    folder = RESULTS / settings.table / runs[0].cfg.dataset.name / runs[0].cfg.scale
-    for run in runs:
-        write_json(folder / run.row / f"seed{run.seed}.json", _as_row(done[run.hash], run))
-    publish_page(folder / "table.md", render(settings.table, runs, done)[1])
-    write_or_remove(folder / "differences.md", compare(settings, runs, done)[1])
-    draw_curves(settings.table, runs, done, folder)
-    print(f"published {len(runs)} results to {folder.relative_to(REPOSITORY)}")
+    if not is_whole(settings, overrides) or settings.baseline is not None:
+        baseline = [] if settings.baseline is None else [f"baseline={settings.baseline}"]
+        raise PublishError(
+            "only a whole table is published, every row as its config says; leave out ROWS and ARGS "
+            f"(given: {', '.join([*settings.rows, *baseline, *overrides])})."
+        )
+    request = parse_request(settings, overrides)
+    done = finished(request.outputs, [run.hash for run in request.runs])
+    measured = dict[str, dict[str, Any]]()
+    if request.test:
+        refuse_unfit({run.title: done[run.hash] for run in request.learners if run.hash in done}, one_test_set=False)
+        measured = measured_already(evaluations_asked(request.runs, request.test, done)[0])
+    found: dict[RowRun, dict[str, Any]] = {}
+    for run in request.runs:
+        if request.test and title_of(run, request.test) in measured:
+            found[run] = without_folders(as_row(run, request.test, measured[title_of(run, request.test)], done))
+        elif not request.test and run.hash in done:
+            found[run] = _as_row(done[run.hash], run)
+    absent = [run.title for run in request.runs if run not in found]
+    if not found:
+        raise PublishError(f"not finished, nothing was published: {', '.join(absent)}.")
+    refuse_unfit({run.title: result for run, result in found.items()})
+    dataset = request.test.dataset if request.test else request.runs[0].cfg.dataset
+    _refuse_another_test_set(build_data(dataset).checksum(), *next(iter(found.items())))
+    folder = request.group.folder(RESULTS)
+    for run, result in found.items():
+        write_json(folder / run.row / f"seed{run.seed}.json", result)
+    make_pages()
+    if absent:
+        print(f"not finished, and left out: {', '.join(absent)}")
+    print(f"published {len(found)} results to {folder.relative_to(RESULTS.parent)}")
     return 0
 
 
@@ -134,78 +218,33 @@ def _as_row(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
     return kept | labels | shared
 
 
-def refuse_part(settings: TableConfig, overrides: Sequence[str]) -> None:
-    """Raise PublishError unless a whole table is asked for, its rows as their configs say, and the usual baseline."""
-    if not is_whole(settings, overrides) or settings.baseline is not None:
-        baseline = [] if settings.baseline is None else [f"baseline={settings.baseline}"]
-        raise PublishError(
-            "only a whole table is published, every row as its config says; leave out ROWS and ARGS "
-            f"(given: {', '.join([*settings.rows, *baseline, *overrides])})."
-        )
-
-
-def refuse_unfit(
-    results: Mapping[str, dict[str, Any] | None],
-    again: str = "Commit, and run these again with ARGS=runtime.force=true.",
-) -> None:
-    """Raise PublishError unless results, by their titles, are all there, of clean trees, and of one test set.
-
-    again: how to run those of uncommitted changes again, in words.
-    """
-    absent = [title for title, result in results.items() if result is None]
-    if absent:
-        raise PublishError(f"not finished, nothing was published: {', '.join(absent)}.")
-    provenances = {title: result["provenance"] for title, result in results.items() if result}
+def refuse_unfit(results: Mapping[str, dict[str, Any]], one_test_set: bool = True) -> None:
+    """Raise PublishError unless results, by their titles, are of clean trees and of one test set, and say so."""
+    provenances = {title: result.get("provenance", {}) for title, result in results.items()}
+    silent = [title for title, each in provenances.items() if not {"commit", "dirty", "data_sha256"} <= each.keys()]
+    if silent:
+        raise PublishError(f"without provenance, nothing was published: {', '.join(silent)}.")
     dirty = [title for title, provenance in provenances.items() if provenance["dirty"]]
     if dirty:
         raise PublishError(
             "run with uncommitted changes or over several commits, so no commit stands for the numbers; nothing was "
-            f"published: {', '.join(dirty)}. {again}"
+            f"published: {', '.join(dirty)}. Commit, and run these again with ARGS=runtime.force=true."
         )
-    if len({provenance["data_sha256"] for provenance in provenances.values()}) > 1:
+    if one_test_set and len({provenance["data_sha256"] for provenance in provenances.values()}) > 1:
         raise PublishError("the rows were evaluated on test sets that differ (data_sha256); nothing was published.")
 
 
-def _refuse_another_test_set(run: RowRun, result: dict[str, Any]) -> None:
+def _refuse_another_test_set(checksum: str, run: RowRun, result: dict[str, Any]) -> None:
     """The folder may have been filled anew since; numbers of what lay there before stay unpublished."""
-    data = build_data(run.cfg.dataset)
-    if data.checksum() != result["provenance"]["data_sha256"]:
+    if checksum != result["provenance"]["data_sha256"]:
         raise PublishError(
             f"{run.title} was evaluated on a test set with the checksum {result['provenance']['data_sha256']}, and "
-            f"that of dataset={run.cfg.dataset.name} is now {data.checksum()}; nothing was published. Run the table "
-            "again with ARGS=runtime.force=true."
+            f"that of the same folder is now {checksum}; nothing was published. Run the table again with "
+            "ARGS=runtime.force=true."
         )
 
 
-def publish_page(path: Path, markdown: str) -> None:
-    """Write a table's page, and put it where the documentation shows it."""
-    write(path, markdown)
-    marker = path.relative_to(REPOSITORY).as_posix()
-    for page in (REPOSITORY / name for name in PAGES):
-        if page.is_file():
-            write(page, with_section(page.read_text(encoding="utf-8"), marker, markdown))
-
-
-def with_section(page: str, marker: str, content: str) -> str:
-    """`page` with what stands between <!-- marker --> and <!-- end --> replaced; unchanged without that marker."""
-    pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- end -->)"
-    return re.sub(pattern, lambda found: f"{found[1]}{content}{found[2]}", page, flags=re.DOTALL)
-
-
 def is_whole(settings: TableConfig, overrides: Sequence[str]) -> bool:
-    """Whether every row is asked for, and overrides say only on what, at which scale and where the rows run."""
+    """Say whether every row is asked for, and overrides say only on what, at which scale and where the rows run."""
     plain = r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)="
     return not settings.rows and all(re.match(plain, override) for override in overrides)
-
-
-def write_or_remove(path: Path, text: str) -> None:
-    """No text: nothing to say any more, of whatever earlier results did."""
-    if text:
-        write(path, text)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

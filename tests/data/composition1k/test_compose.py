@@ -1,4 +1,4 @@
-"""Composing a test set: the rule to the pixel, a run that is interrupted, and what is refused."""
+"""Composing a test set: the rule to the pixel, interrupted runs, and refusals."""
 
 import hashlib
 import json
@@ -178,7 +178,7 @@ def test_the_released_archive_as_it_is_unpacked(root):
 
 
 def test_photographs(shared, tmp_path):
-    """All of the composites that were made elsewhere, pixel for pixel."""
+    """Composites made by another program, pixel for pixel."""
     root = shared / "data" / "adobe-mini"
     assert make(plan(root, merged=tmp_path / "merged")).made == 20
     expected = sorted((root / "Test_set" / "merged").glob("*.png"))
@@ -189,7 +189,7 @@ def test_photographs(shared, tmp_path):
         )
 
 
-# Going on
+# Continuing
 
 
 def test_nothing_is_made_twice(root):
@@ -315,7 +315,7 @@ def test_trimaps_on_request(root):
         (lambda test: save(test / "merged/b_0.png", noise(3, 3)), r"holds 1 image\(s\) and no manifest.*merged=DIR"),
     ],
 )
-def test_what_does_not_go_together_is_told_before_anything_is_made(root, change, message):
+def test_sources_that_do_not_match_are_refused_before_anything_is_made(root, change, message):
     change(root / "Test_set")
     before = sorted(root.rglob("*"))
     with pytest.raises(DataError, match=message):
@@ -323,7 +323,7 @@ def test_what_does_not_go_together_is_told_before_anything_is_made(root, change,
     assert sorted(root.rglob("*")) == before
 
 
-def test_numbers_that_cannot_be(root):
+def test_invalid_numbers_are_refused(root):
     for given in (0, 4):
         with pytest.raises(DataError, match=f"per_foreground is {given}; give 1 to 3"):
             plan(root, per_foreground=given)
@@ -344,7 +344,7 @@ def test_a_damaged_background_is_named_by_every_number_of_processes(root):
             make(plan(root), jobs)
 
 
-def test_pictures_of_others_stay(root):
+def test_images_of_other_programs_are_kept(root):
     make(plan(root))
     save(root / "Test_set/merged/c_0.png", noise(3, 3))
     with pytest.raises(DataError, match=r"images that the lists do not name, c_0: remove them"):

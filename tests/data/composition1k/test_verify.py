@@ -1,4 +1,4 @@
-"""What verify tells of a dataset's folder: all that is wrong with it, and nothing where it is whole."""
+"""Verifying the folder of a dataset: everything that is wrong is reported, and nothing for a complete one."""
 
 import runpy
 import shutil
@@ -21,7 +21,7 @@ FEW = {"training_foregrounds": 2, "test_foregrounds": 2, "composites": 6}
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A whole dataset, if the released one had as few files."""
+    """A complete dataset, as if the released one had as few files."""
     monkeypatch.setattr(AdobeConfig, "layout", replace(AdobeConfig.layout, **FEW))
     monkeypatch.setattr(Distinctions646Config, "layout", replace(Distinctions646Config.layout, **FEW))
     root = tmp_path / "data"
@@ -58,7 +58,7 @@ def test_distinctions(root):
     assert [problem for problem in found(root, False, "distinctions646").problems if "trimaps=29` makes" in problem]
 
 
-def test_everything_that_is_wrong_is_told(root):
+def test_every_fault_is_reported(root):
     test = root / "Test_set"
     (root / "Training_set/fg/y.jpg").unlink()
     save(root / "Training_set/alpha/x.jpg", matte(20, 31))

@@ -15,7 +15,7 @@ from a2u.errors import DataError
 
 
 class Reader:
-    """Reads images, and remembers which."""
+    """Read images, and record which."""
 
     __name__ = "read_colour"
 
@@ -111,7 +111,7 @@ def test_an_image_that_is_not_there(tmp_path):
         DiskCache(tmp_path, 1)(tmp_path / "missing.png", read_colour)
 
 
-def test_layers_are_mapped_and_travel_to_workers(tmp_path, pictures):
+def test_layers_are_memory_mapped_and_can_be_pickled(tmp_path, pictures):
     files = [LayerFile(path.stem, path, path) for path in pictures]
     data = LayerFiles(files, cache_mb=1, decoded=DiskCache(tmp_path / "decoded", 2))
     copy = pickle.loads(pickle.dumps(data))

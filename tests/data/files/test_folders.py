@@ -1,4 +1,4 @@
-"""What the datasets in folders share: the cache of layers, the checksum, lists and messages."""
+"""Finding and reading the files of a dataset: cache, checksum, lists and messages."""
 
 import hashlib
 import pickle
@@ -85,7 +85,7 @@ def test_what_the_cache_hands_out_cannot_be_changed(layers):
         layer.foreground += 1
 
 
-def test_layers_travel_to_spawned_workers(layers):
+def test_layers_can_be_pickled_for_workers(layers):
     copy = pickle.loads(pickle.dumps(LayerFiles(layers, cache_mb=1)))
     np.testing.assert_array_equal(copy[3].alpha, 150)
 
@@ -138,7 +138,7 @@ def test_folder_without_images_says_what_it_holds(tmp_path):
         find_images(tmp_path)
 
 
-def test_missing_folder_says_what_lies_there_instead(tmp_path):
+def test_missing_folder_is_reported_with_what_its_parent_holds(tmp_path):
     (tmp_path / "foreground").mkdir()
     with pytest.raises(DataError, match=rf"{tmp_path} holds foreground"):
         find_images(tmp_path / "Training_set" / "fg")
@@ -165,7 +165,7 @@ def test_list_at_fault(tmp_path, content, message):
         read_names(path)
 
 
-def test_only_image_suffixes_are_no_part_of_a_name():
+def test_only_image_suffixes_are_removed_from_a_name():
     names = ["a.png", "a.JPG", "a.b", "a.b.jpeg", "a"]
     assert [without_suffix(name) for name in names] == ["a", "a", "a.b", "a.b", "a"]
 

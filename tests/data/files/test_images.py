@@ -121,7 +121,7 @@ def test_sixteen_bits_are_refused(tmp_path, read, suffix, shape):
 
 
 @pytest.mark.parametrize(("suffix", "difference"), [("png", 1), ("jpg", 60)])
-def test_coloured_file_is_no_grey_image(tmp_path, suffix, difference):
+def test_coloured_file_is_refused_as_grey(tmp_path, suffix, difference):
     pixels = np.full((16, 16, 3), 100, np.uint8)
     pixels[..., 2] += difference
     path = save(tmp_path / f"a.{suffix}", pixels)
@@ -188,7 +188,7 @@ def test_a_jpeg_with_a_film_behind_it_is_read_and_refused_where_it_is_cut_short(
             read_colour(path)
 
 
-def test_of_a_heic_the_sentence_says_to_convert_it(tmp_path):
+def test_heic_is_refused_with_advice_to_convert_it(tmp_path):
     path = tmp_path / "a.jpg"  # as telephones name some
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
     with pytest.raises(
@@ -197,7 +197,7 @@ def test_of_a_heic_the_sentence_says_to_convert_it(tmp_path):
         read_colour(path)
 
 
-def test_text_is_no_image(tmp_path):
+def test_text_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("not an image")
     with pytest.raises(DataError, match=r"a\.png is damaged or not an image that can be read \(12 bytes\)"):
         read_colour(tmp_path / "a.png")

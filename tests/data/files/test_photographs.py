@@ -1,4 +1,4 @@
-"""Which file goes with which photograph, and how a pair is read."""
+"""Matching photographs with their trimaps or masks, and reading them."""
 
 import struct
 from io import BytesIO
@@ -24,7 +24,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_files_of_folders_go_together_by_name(folder):
+def test_files_of_folders_are_matched_by_name(folder):
     found = match_files({"image": str(folder / "photos"), "trimap": str(folder / "trimaps")})
     photos, trimaps = folder / "photos", folder / "trimaps"
     assert found == {
@@ -35,7 +35,7 @@ def test_files_of_folders_go_together_by_name(folder):
     assert list(found) == ["a", "b", "c.d"]
 
 
-def test_files_of_patterns_and_folders_go_together_by_name(folder):
+def test_files_of_patterns_and_folders_are_matched_by_name(folder):
     found = match_files({"image": str(folder / "*os" / "[ab].*"), "trimap": str(folder / "trimaps" / "?.png")})
     assert list(found) == ["a", "b"]
     one = match_files({"image": str(folder / "photos" / "b.jpg"), "truth": str(folder / "trimaps")})
@@ -43,15 +43,15 @@ def test_files_of_patterns_and_folders_go_together_by_name(folder):
 
 
 @pytest.mark.parametrize("text", ["photos", "photos/*", "**/photos/*"])
-def test_what_folders_and_patterns_pass_over_is_told(folder, caplog, text):
+def test_skipped_files_are_reported(folder, caplog, text):
     for name in ("1.HEIC", "2.heic", "README", ".hidden"):
         (folder / "photos" / name).touch()
     (folder / "photos" / "inner.d").mkdir()
     found = match_files({"image": str(folder / text), "trimap": str(folder / "trimaps")})
     assert list(found) == ["a", "b", "c.d"]
     (record,) = caplog.records
-    told = f"image={folder / text}: 4 file(s) of other kinds are skipped: 2 .heic, 1 .txt, 1 no ending."
-    assert record.getMessage() == told
+    warning = f"image={folder / text}: 4 file(s) of other kinds are skipped: 2 .heic, 1 .txt, 1 no ending."
+    assert record.getMessage() == warning
 
 
 def test_every_kind_that_folders_are_searched_for_can_be_read(tmp_path):
@@ -66,18 +66,18 @@ def test_every_kind_that_folders_are_searched_for_can_be_read(tmp_path):
         assert np.abs(image - 128.0).max() <= 2
 
 
-def test_a_folder_of_other_kinds_alone_is_told_to_convert_them(tmp_path):
+def test_for_a_folder_of_other_kinds_the_advice_is_to_convert_them(tmp_path):
     (tmp_path / "1.heic").touch()
     with pytest.raises(DataError, match=r"holds no image .*; it holds 1\.heic: convert pictures of other kinds to PNG"):
         match_files({"image": str(tmp_path)})
 
 
-def test_single_files_go_together_whatever_they_are_called(folder):
+def test_single_files_are_matched_whatever_their_names(folder):
     image, trimap = folder / "photos" / "b.jpg", folder / "trimaps" / "a.png"
     assert match_files({"image": str(image), "trimap": str(trimap)}) == {"b": {"image": image, "trimap": trimap}}
 
 
-def test_brackets_in_a_files_name_are_no_pattern(folder):
+def test_brackets_in_a_file_name_are_not_a_pattern(folder):
     path = folder / "a[1].png"
     save(path, noise(4, 4))
     assert match_files({"image": str(path)}) == {"a[1]": {"image": path}}
@@ -102,12 +102,12 @@ def test_brackets_in_a_files_name_are_no_pattern(folder):
         ("photos", "trimaps/a.png", r"a\.png has no image for 2 name\(s\) of image=\S*photos: b, c\.d; it holds a"),
     ],
 )
-def test_what_does_not_go_together_is_told(folder, image, trimap, words):
+def test_files_that_do_not_match_are_refused(folder, image, trimap, words):
     with pytest.raises(DataError, match=words):
         match_files({"image": str(folder / image), "trimap": str(folder / trimap)})
 
 
-def test_sizes_that_differ_are_told(tmp_path):
+def test_different_sizes_are_refused(tmp_path):
     image, trimap = tmp_path / "a.png", tmp_path / "t.png"
     save(image, noise(4, 6, 3))
     save(trimap, np.zeros((6, 4), np.uint8))
@@ -128,13 +128,13 @@ P3 = {"rXYZ": (0.51512, 0.24120, -0.00105), "gXYZ": (0.29198, 0.69225, 0.04189),
 
 
 def place(tag):
-    """Of a tag's three numbers in the profile SRGB."""
+    """Return the offset of a tag's three numbers in the profile SRGB."""
     at = SRGB.index(tag.encode())
     return int.from_bytes(SRGB[at + 4 : at + 8]) + 8
 
 
 def with_primaries(primaries):
-    """The profile SRGB with other primaries."""
+    """Return the profile SRGB with other primaries."""
     profile = bytearray(SRGB)
     for tag, numbers in primaries.items():
         struct.pack_into(">3i", profile, place(tag), *(round(number * 2**16) for number in numbers))
@@ -142,7 +142,7 @@ def with_primaries(primaries):
 
 
 def from_p3(pixels):
-    """Display P3 to sRGB by the formulas: both have one curve, and differ in their primaries."""
+    """Convert Display P3 to sRGB by the formulas: same curve, different primaries."""
     linear = np.where(pixels <= 0.04045 * 255, pixels / 255 / 12.92, ((pixels / 255 + 0.055) / 1.055) ** 2.4)
     srgb = [np.array(struct.unpack_from(">3i", SRGB, place(tag))) / 2**16 for tag in P3]
     linear = (linear @ np.array(list(P3.values())) @ np.linalg.inv(srgb)).clip(0, 1)
@@ -166,7 +166,7 @@ def test_colours_are_those_that_the_profile_means(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    ("profile", "told"),
+    ("profile", "warning"),
     [
         (SRGB, ""),
         (None, ""),
@@ -174,12 +174,12 @@ def test_colours_are_those_that_the_profile_means(tmp_path, suffix):
         (b"no profile", "a.png: its colour profile is damaged"),
     ],
 )
-def test_colours_stay_where_the_profile_is_srgb_missing_or_damaged(tmp_path, caplog, profile, told):
+def test_colours_stay_where_the_profile_is_srgb_missing_or_damaged(tmp_path, caplog, profile, warning):
     pixels = noise(40, 30, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile)
     np.testing.assert_array_equal(np.asarray(read_background(str(tmp_path / "a.png"))), pixels)
-    assert told in caplog.text
-    assert bool(told) == bool(caplog.records)
+    assert warning in caplog.text
+    assert bool(warning) == bool(caplog.records)
 
 
 def test_grey_stays_whatever_its_profile(tmp_path):

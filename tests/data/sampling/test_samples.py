@@ -1,4 +1,4 @@
-"""Training samples: the same whatever the workers and wherever a run was resumed."""
+"""Training samples: independent of the number of workers and of resuming."""
 
 import itertools
 import re
@@ -20,7 +20,7 @@ CFG = SampleConfig(crop=32, resize_to=40, trimap_max=5, rotation_min_side=64)
 
 
 class Recorded(list):
-    """A list that remembers which of its items were asked for."""
+    """A list that records which of its items were read."""
 
     def __init__(self, items=()):
         super().__init__(items)
@@ -204,7 +204,7 @@ def test_resuming_takes_up_where_a_run_stopped():
 
 
 def test_processes_share_each_batch():
-    """Batches of 2 in 3 processes are, taken together, the batches of 6 in one."""
+    """Batches of 2 in 3 processes together are the batches of 6 in one process."""
     shares = [list(EpochSampler(18, start=6, rank=rank, processes=3)) for rank in range(3)]
     assert all(len(share) == 4 for share in shares)
     whole = list(EpochSampler(18, start=6))

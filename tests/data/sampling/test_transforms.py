@@ -1,4 +1,4 @@
-"""Each step of a training sample against a slow or independent version of it."""
+"""Each step of a training sample against a slow or independent implementation."""
 
 import math
 from dataclasses import replace
@@ -34,7 +34,7 @@ PLAIN = SampleConfig(
 
 
 def random_layer(rng: np.random.Generator, height: int, width: int) -> Layer:
-    """Noise colours and a blotchy alpha with opaque, clear and soft parts."""
+    """Return random colours and a blotchy alpha with opaque, transparent and soft parts."""
     coarse = rng.integers(-300, 600, (5, 5)).astype(np.float32)
     alpha = np.clip(cv2.resize(coarse, (width, height)), 0, 255).astype(np.uint8)
     return Layer("noise", rng.integers(0, 256, (height, width, 3), dtype=np.uint8), alpha)
@@ -181,7 +181,7 @@ def test_shear():
 
 
 def test_shear_and_rotation_together():
-    """Shear after rotation: the map is the shear of the rotated picture, up to one scale."""
+    """The map is a rotation followed by a shear, up to one scale."""
     cfg = SampleConfig(scale_min=1, scale_max=1, rotation_min_side=0)
     for seed in range(50):
         linear = random_affine(300, 200, np.random.default_rng(seed), cfg)[:, :2]
@@ -248,7 +248,7 @@ def test_picture_without_unknown_pixels_is_resized_to_the_crop(size, value):
 
 
 def still(alpha: np.ndarray) -> View:
-    """A picture of one grey layer that nothing moved."""
+    """Return an image of one grey layer that is not transformed."""
     layer = Layer("still", np.dstack([alpha] * 3), alpha)
     return View(*alpha.shape, Placed(layer, np.eye(2, 3)))
 
@@ -350,7 +350,7 @@ def test_background_that_covers_is_left_alone(size):
 
 
 def finished(sample) -> dict[str, np.ndarray]:
-    """A sample as a network gets it: colours (crop, crop, 3), maps (crop, crop)."""
+    """Compose one sample: colours (crop, crop, 3), maps (crop, crop)."""
     crops = {key: torch.from_numpy(part)[None] for key, part in sample.parts().items()}
     return {key: part[0].permute(1, 2, 0).squeeze(-1).numpy() for key, part in compose_batch(crops).items()}
 
@@ -412,7 +412,7 @@ def test_crop_of_a_sample_is_centred_on_an_unknown_pixel():
 
 
 def coordinate_layer(side: int) -> Layer:
-    """Colours tell where a pixel came from: red = column, green = row; alpha unknown everywhere."""
+    """Return a layer whose colours encode the position, red = column, green = row, and whose alpha is 100."""
     foreground = np.zeros((side, side, 3), np.uint8)
     foreground[..., 0], foreground[..., 1] = np.arange(side), np.arange(side)[:, None]
     return Layer("coordinates", foreground, np.full((side, side), 100, np.uint8))
@@ -460,7 +460,7 @@ def test_widths_of_the_unknown_band():
 
 
 def test_second_foreground_lies_under_the_first():
-    """A half-clear red layer over a green one: a quarter of the light is the background's."""
+    """A half-transparent red layer over a green one leaves a quarter of the background."""
     red, green = np.zeros((2, 160, 160, 3), np.uint8)
     red[..., 0] = green[..., 1] = 255
     half = np.full((160, 160), 128, np.uint8)

@@ -8,7 +8,7 @@ from a2u.data.sampling.trimaps import is_unknown, trimap_from_alpha, trimap_from
 
 
 def eroded(mask: np.ndarray, size: int) -> np.ndarray:
-    """Pixels whose whole ellipse, as far as it lies in the picture, is in the mask."""
+    """Return the pixels whose ellipse, as far as it lies in the image, is in the mask."""
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     offsets = np.argwhere(ellipse) - size // 2
     result = np.zeros_like(mask)
@@ -60,7 +60,7 @@ def test_size_below_one():
 
 
 def distances(mask: np.ndarray) -> np.ndarray:
-    """Squared distance from every pixel to the nearest one that is False; larger than any picture where none is."""
+    """Return every pixel's squared distance to the nearest False; larger than any image if there is none."""
     zeros = np.argwhere(~mask)
     pixels = np.indices(mask.shape).reshape(2, -1, 1)
     squares = ((pixels - zeros.T[:, None]) ** 2).sum(axis=0)
@@ -88,7 +88,7 @@ def test_a_mask_of_one_kind_is_known_everywhere(value):
 
 
 def test_wide_bands_about_one_pixel_are_discs():
-    """To the last pixel, and in a time that does not grow with their width."""
+    """To the pixel, in a time that does not grow with their width."""
     mask = np.zeros((901, 1001), np.uint8)
     mask[450, 500] = 255
     y, x = np.indices(mask.shape)

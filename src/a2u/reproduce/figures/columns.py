@@ -9,10 +9,11 @@ from torch import nn
 
 from a2u.apply.systems import load_network
 from a2u.data.files.folders import file_sha256
-from a2u.engine.checkpoint import CheckpointError, load_checkpoint
+from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.prepare import choose_device, make_model
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.networks.base import MattingNetwork
+from a2u.reproduce.evaluations import weights_of
 from a2u.reproduce.rows import RowRun, row_runs
 from a2u.reproduce.settings import LauncherConfig, TableConfig
 from a2u.settings import field, schema
@@ -75,14 +76,9 @@ class Column:
         Raises:
             CheckpointError: the checkpoint is gone or damaged.
         """
-        path = self.run.weights(self.result)
-        if path is None:
+        if not self.run.learns:
             return self.initial()
-        if not path.is_file():
-            raise CheckpointError(
-                f"{self.run.title} is finished, but its weights {path} are gone: remove {self.result['path']}, and "
-                "the row is trained again."
-            )
+        path = weights_of(self.run, self.result)
         return self._ready(load_network(path, self.run.cfg, load_checkpoint(path)))
 
     def _ready(self, model: nn.Module) -> MattingNetwork:

@@ -52,4 +52,4 @@ def up_kernels(model: MattingNetwork, case: Composite) -> np.ndarray:
 
 def mosaic(maps: np.ndarray, low: float, high: float) -> np.ndarray:
     """(k*k, H, W) maps as colours in k rows of k tiles, with white between them."""
-    return kernels.mosaic([scaled(Cell(in_colours(values, low, high)), TILE_WIDTH) for values in maps])
+    return kernels.mosaic([scaled(in_colours(values, low, high), TILE_WIDTH) for values in maps])

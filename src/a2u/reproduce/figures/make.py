@@ -17,8 +17,8 @@ from a2u.reproduce.figures.kernels import figure_5
 from a2u.reproduce.figures.qualitative import side_by_side
 from a2u.reproduce.figures.sheet import Sheet, require_matplotlib, save, save_pictures
 from a2u.reproduce.launch import report_failures, run_missing
+from a2u.reproduce.pages import write
 from a2u.reproduce.settings import TableConfig
-from a2u.reproduce.table import write
 
 NUMBERS = (1, 4, 5, 6, 7)
 SIDE_BY_SIDE = (4, 6, 7)

@@ -1,8 +1,8 @@
-"""Finished results by table, dataset and scale: the committed ones, or those of one's own runs."""
+"""Finished results of one's own runs, by table, dataset and scale."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -10,41 +10,17 @@ from a2u.config import quoted
 from a2u.engine.identity import RUNS, finished, identity, read_result
 from a2u.errors import A2UError
 from a2u.reproduce.published import lines_of, published, rows_of
-from a2u.reproduce.render import Results
+from a2u.reproduce.render import Group, Results
 from a2u.reproduce.rows import other_operators, row_runs
 from a2u.reproduce.settings import TableConfig
 
 
-class Group(NamedTuple):
-    """What stands in one table on the page."""
-
-    table: str  # such as "table2"
-    dataset: str
-    scale: str
-
-
-def committed(root: Path) -> dict[Group, Results]:
-    """Results under `root`, in the paper's order of tables and rows; each row has been run as its config says.
-
-    Files that are not results, and tables or rows that the paper does not have, are passed over.
-    """
-    found: dict[Group, Results] = {}
-    for group, runs in _by_group(root, "*/*/*/*/seed*.json").items():
-        results: Results = {line: [] for line in lines_of(group.table)}
-        for row, run in runs:
-            if row in rows_of(group.table):
-                results[row].append(run)
-        if any(results.values()):
-            found[group] = results
-    return found
-
-
 def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
-    """Results of one's own runs, and the files that are left out.
+    """Return the results of one's own runs, and the files that are left out.
 
-    A row's results are those of the configuration that `make TABLE` runs, one a seed, whichever table ran it; those of
-    other configurations in the same folder are left out: they are no seeds of it. Operators that are no rows of the
-    paper stand below. Table 6 is not among them, since its command measures anew.
+    A row's results are those of the configuration that `make TABLE` runs, one per seed, whichever table ran it; those
+    of other configurations in the same folder are left out: they are no seeds of it. Operators that are no rows of the
+    paper stand below. Measurements on other test sets are not among them: `make TABLE TEST=NAME` prints these.
     """
     alike: dict[str, list[dict[str, Any]]] = {}
     for run in finished(outputs).values():
@@ -52,8 +28,6 @@ def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
     found: dict[Group, Results] = {}
     left_out = []
     for group, runs in _by_group(outputs, RUNS).items():
-        if group.table == "table6":
-            continue
         results: Results = {line: [] for line in lines_of(group.table)}
         for row, variant in _asked(group, runs).items():
             if variant in alike:

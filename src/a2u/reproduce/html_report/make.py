@@ -1,18 +1,24 @@
-"""Write the page."""
+"""Write the page: a section per table of the paper, a block per dataset, scale and test set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from a2u.errors import A2UError
 from a2u.files import user_path
-from a2u.reproduce.html_report.gather import committed, own
-from a2u.reproduce.html_report.pictures import galleries
-from a2u.reproduce.html_report.study import study_sections
-from a2u.reproduce.html_report.tables import sections
-from a2u.reproduce.table import RESULTS, write
+from a2u.reproduce.curves import draw_curves
+from a2u.reproduce.differences import difference_tables
+from a2u.reproduce.html_report.gather import own
+from a2u.reproduce.html_report.pictures import data_uri, galleries
+from a2u.reproduce.html_report.records import Record, record
+from a2u.reproduce.pages import RESULTS, committed, write
+from a2u.reproduce.published import about, heading, is_printed_on, printed_on
+from a2u.reproduce.render import Group, Results, mean_of, ranks_table, results_table, speed
+from a2u.reproduce.tables import Column, Table, number
 from a2u.settings import field, schema
 
 
@@ -37,6 +43,35 @@ class ReportError(A2UError):
     """There is nothing to report."""
 
 
+@dataclass(frozen=True)
+class Block:
+    """What was measured of one group, and where it comes from.
+
+    Attributes:
+        curves: an SVG picture as a data URI; empty where there is none.
+        difference_words, differences: how far the rows are apart, a table per metric.
+    """
+
+    title: str
+    table: Table
+    records: list[Record]
+    notes: list[str]
+    curves: str
+    difference_words: str
+    differences: list[Table]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the paper; `printed`: its own numbers, where they cannot stand beside ours."""
+
+    id: str
+    title: str
+    subject: str
+    blocks: list[Block]
+    printed: Table | None
+
+
 def make_page(settings: ReportConfig) -> Path:
     """Write <folder>/index.html from finished results and the figures under `outputs`; return its path.
 
@@ -54,13 +89,7 @@ def make_page(settings: ReportConfig) -> Path:
             "such as `make table2`, or name another folder with outputs=DIR."
         )
     path = (user_path(settings.folder) if settings.folder else outputs / "report") / "index.html"
-    shown = [*sections(found), *([] if is_own else study_sections(RESULTS))]
-    content = {"sections": shown, "galleries": galleries(outputs / "figures"), "left_out": left_out}
-    write(path, _template().render(own=is_own, **content))
-    return path
-
-
-def _template() -> Template:
+    content = {"sections": sections(found), "galleries": galleries(outputs / "figures"), "left_out": left_out}
     environment = Environment(
         loader=PackageLoader("a2u.reproduce.html_report"),
         autoescape=True,
@@ -68,4 +97,60 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html")
+    write(path, environment.get_template("report.html").render(own=is_own, **content))
+    return path
+
+
+def sections(found: Mapping[Group, Results]) -> list[Section]:
+    """Return a section per table of the paper that has results."""
+    return [
+        Section(
+            table,
+            heading(table),
+            about(table)["subject"],
+            [_block(group, results) for group, results in found.items() if group.table == table],
+            ranks_table(table),
+        )
+        for table in sorted({group.table for group in found})
+    ]
+
+
+def _block(group: Group, results: Results) -> Block:
+    words, differences = difference_tables(group, results)
+    notes, curves = [], "" if group.test else _curves(group, results)
+    where = printed_on(group.table, group.measured_on)
+    if where and not is_printed_on(group.table, group.measured_on):
+        notes.append(
+            f"The printed numbers are of {where}, these of {group.measured_on}: a difference between the two would say "
+            "nothing, and none is taken."
+        )
+    if not curves and not group.test:
+        notes.append("No learning curves: the runs were evaluated fewer than three times.")
+    on = f", trained on {group.dataset}" if group.test else ""
+    return Block(
+        title=f"{group.measured_on}{on}, {group.scale}",
+        table=_with_cost(results_table(group, results), results),
+        records=[record(group, row, runs) for row, runs in results.items() if runs],
+        notes=notes,
+        curves=curves,
+        difference_words=words,
+        differences=differences,
+    )
+
+
+def _with_cost(table: Table, results: Results) -> Table:
+    """The same table with what a row costs: seconds of a run and, where they are not there, training samples/s."""
+    names = [column.name for column in table.columns]
+    adds_speed = not {"samples/s", "s/image"} & set(names)
+    columns = [*table.columns, *[Column("samples/s")] * adds_speed, Column("seconds", "wall")]
+    rows = []
+    for row, runs in zip(table.rows, results.values(), strict=True):
+        seconds = mean_of(run["provenance"]["wall_seconds"] for run in runs)
+        rows.append([*row, *[speed(runs)] * adds_speed, number(seconds, 0, ",")])
+    return Table(columns, rows, table.caption, table.title)
+
+
+def _curves(group: Group, results: Results) -> str:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "curves.svg"
+        return data_uri(path) if draw_curves(group, results, path) else ""

@@ -1,11 +1,9 @@
-"""Pictures inside the page: learning curves, and the mattes that `make figures` has left."""
+"""Pictures inside the page: the mattes that `make figures` has left."""
 
 import base64
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from a2u.errors import A2UError
 from a2u.reproduce.figures.sheet import INDEX
@@ -27,15 +25,6 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A picture of results, below their table."""
-
-    uri: str
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True)
 class Strip:
     """Pictures of one test image: itself, its trimap, mattes. `left` and `right` are compared first, by index."""
 
@@ -52,13 +41,6 @@ class Gallery:
     title: str
     caption: list[str]
     strips: list[Strip]
-
-
-def drawn(draw: Callable[[Path], bool], alt: str, caption: str) -> list[Drawing]:
-    """The picture that `draw` puts in an SVG file; none where it says there is none."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "drawing.svg"
-        return [Drawing(data_uri(path), alt, caption)] if draw(path) else []
 
 
 def galleries(figures: Path) -> list[Gallery]:

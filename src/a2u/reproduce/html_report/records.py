@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from a2u.engine.provenance import REPOSITORY
 from a2u.reproduce.published import metrics_of, rows_of
-from a2u.reproduce.render import DIGITS, TITLES
+from a2u.reproduce.render import DIGITS, TITLES, Group, record_id
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Record:
         id: unique on the page.
         title: the row and what it was measured on.
         facts: terms and what is to be said of each.
-        heads, seeds: a small table, one line a seed.
+        heads, seeds: a small table, one line per seed.
         config: every one, resolved, as YAML below the seeds that it is of.
     """
 
@@ -32,10 +32,9 @@ class Record:
     config: str
 
 
-def record(name: str, runs: Sequence[dict[str, Any]]) -> Record:
-    """The provenance of a row's results, one a seed, under the id `name`."""
-    first = runs[0]
-    table, provenances = first["table"], [run["provenance"] for run in runs]
+def record(group: Group, row: str, runs: Sequence[dict[str, Any]]) -> Record:
+    """Return the provenance of a row's results, one per seed."""
+    provenances = [run["provenance"] for run in runs]
     facts = [
         ("config", _each(map(_config_file, runs))),
         ("command", _each(" ".join(provenance["command"]) for provenance in provenances)),
@@ -51,16 +50,16 @@ def record(name: str, runs: Sequence[dict[str, Any]]) -> Record:
         ("files", _each(_shown(Path(run["path"])) for run in runs)),
     ]
     trained = [run["trained"] for run in runs if run.get("trained")]
-    if trained:  # Table 6: an evaluation of what another table trained
+    if trained:  # evaluations of what was trained elsewhere
         facts.append(("trained by", _each(map(_training, trained))))
-    metrics = metrics_of(table)
+    metrics = metrics_of(group.table)
     seeds = []
     for run in runs:
         scores = [f"{run['metrics'][name]:.{DIGITS[name] + 1}f}" for name in metrics]
         seeds.append([str(run["seed"]), *scores, f"{run['provenance']['wall_seconds']:,.0f}", run["hash"][:8]])
     return Record(
-        id=name,
-        title=f"{first['row']}, {table.replace('table', 'Table ')} on {first['dataset']}",
+        id=record_id(group, row),
+        title=f"{row}, {group.title}",
         facts=facts,
         heads=["seed", *(TITLES[name] for name in metrics), "seconds", "run"],
         seeds=seeds,

@@ -1,0 +1,101 @@
+"""Pages of the committed results: rendered from the JSON files alone, and shown where the documentation marks it."""
+
+import json
+import re
+from pathlib import Path
+
+from a2u.engine.identity import read_result
+from a2u.engine.provenance import REPOSITORY
+from a2u.files import replacing
+from a2u.reproduce.curves import draw_curves
+from a2u.reproduce.differences import differences_page
+from a2u.reproduce.published import lines_of, published, rows_of
+from a2u.reproduce.render import Group, Results, ranks_table, results_table, shipped_table, short_table
+
+RESULTS = REPOSITORY / "results"
+FINISHED = ("study/finding.md", "study_pilots/pilots.md")  # written once, and shown as they are
+SHOWN_ALONE = ("short.md", "printed.md")  # tables in the documentation that lie in no file of results/
+SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the package, in its order
+
+
+def committed(root: Path) -> dict[Group, Results]:
+    """Return the results under `root`, in the paper's order of tables and rows; each row was run as its config says.
+
+    Files that are not results, and tables or rows that the paper does not have, are passed over.
+    """
+    found: dict[Group, Results] = {}
+    for path in sorted([*root.glob("*/*/*/*/seed*.json"), *root.glob("*/*/*/on_*/*/seed*.json")]):
+        table, dataset, scale, *test, row = path.parent.relative_to(root).parts
+        run = read_result(path) if table in published() and row in rows_of(table) else None
+        if run is not None:
+            group = Group(table, dataset, scale, "".join(test).removeprefix("on_"))
+            rows = rows_of(table) if group.test else lines_of(table)
+            found.setdefault(group, {line: [] for line in rows})[row].append(run)
+    return found
+
+
+def sections() -> dict[str, str]:
+    """Return every text that pages show, by the file in the repository that holds it, or would (SHOWN_ALONE)."""
+    found = {}
+    for group, results in committed(RESULTS).items():
+        folder = group.folder(Path("results")).as_posix()
+        found[f"{folder}/table.md"] = results_table(group, results).markdown()
+        found[f"{folder}/short.md"] = short_table(group, results).markdown()
+        found[f"{folder}/differences.md"] = differences_page(group, results)[1]
+        if printed := ranks_table(group.table):
+            found[f"results/{group.table}/printed.md"] = printed.markdown()
+    if shipped := [path for row in SHIPPED if (path := RESULTS / "shipped" / f"{row}.json").is_file()]:
+        rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in shipped}
+        found["results/shipped/table.md"] = shipped_table(rows).markdown()
+    for path in (RESULTS / name for name in FINISHED):
+        if path.is_file():
+            found[f"results/{path.relative_to(RESULTS).as_posix()}"] = path.read_text(encoding="utf-8")
+    return {name: text for name, text in found.items() if text}
+
+
+def pages() -> dict[Path, str]:
+    """Return what every page that shows results has to say: the tables beside them, README.md and docs/.
+
+    In the documentation, what stands between <!-- results/.../table.md --> and <!-- end --> is the file of that name.
+    """
+    texts = sections()
+    found = {REPOSITORY / name: text for name, text in texts.items() if not name.endswith(SHOWN_ALONE)}
+    for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
+        if page.is_file():
+            text = page.read_text(encoding="utf-8")
+            for marker, content in texts.items():
+                text = with_section(text, marker, content)
+            found[page] = text
+    return found
+
+
+def make_pages() -> None:
+    """Write every page, and the learning curves; remove differences.md where there is nothing to compare."""
+    wanted = pages()
+    for path in set(RESULTS.rglob("differences.md")) - wanted.keys():
+        path.unlink()
+    for path, text in wanted.items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write(path, text)
+    for group, results in committed(RESULTS).items():
+        draw_curves(group, results, group.folder(RESULTS) / "curves.svg")
+
+
+def with_section(page: str, marker: str, content: str) -> str:
+    """Return `page` with what stands between <!-- marker --> and <!-- end --> replaced; the same without the marker."""
+    pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- end -->)"
+    return re.sub(pattern, lambda found: f"{found[1]}{content}{found[2]}", page, flags=re.DOTALL)
+
+
+def write_or_remove(path: Path, text: str) -> None:
+    """Write `text`; without any, remove what earlier results left there."""
+    if text:
+        write(path, text)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,1 +1,0 @@
-"""The open study of docs/study.md: carried out, published, told."""
