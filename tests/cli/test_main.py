@@ -16,7 +16,8 @@ from a2u.cli.main import main
 from a2u.config import CONFIG_DIR, compose
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = {path.stem: path for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem not in ("data", "require")}
+OTHERS = ("data", "pages", "require")  # which are not configured
+SCRIPTS = {path.stem: path for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem not in OTHERS}
 SCRIPTS["bench"] = ROOT / "scripts" / "bench" / "__main__.py"
 
 
@@ -78,7 +79,7 @@ def test_a_scripts_help_has_its_examples_and_ends_well():
     command = [sys.executable, str(ROOT / "scripts" / "table.py"), "--help"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert ended.stdout.count("\n    python scripts/table.py ") == 3
+    assert ended.stdout.count("\n    python scripts/table.py ") == 4
     assert values(ended.stdout)["rows"][0] == "[]"
 
 
@@ -91,7 +92,7 @@ def test_the_examples_of_a_script_are_of_itself(script):
     for example in examples:
         path, *overrides = example.removeprefix("-m ").split()
         assert path in (f"scripts/{script}.py", f"scripts.{script}")
-        handed_on = ("scale=", "dataset") if script in ("table", "figures") else ()
+        handed_on = ("scale=", "dataset", "test=") if script in ("table", "figures") else ()
         own = [word for word in overrides if not word.startswith(handed_on)] if handed_on else overrides
         compose(own, script)
 
