@@ -1,4 +1,4 @@
-"""The authors' own weights, of A2U and of the systems it is compared with, in our networks. One file a system."""
+"""Load the weights released with A2U and the systems it is compared with. One file per system."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ __all__ = ["SYSTEMS", "ReleasedError", "load_released", "read_weights", "variant
 
 
 class ReleasedError(WeightsError):
-    """Tensors that are not those of the system."""
+    """The tensors are not those of the system."""
 
 
 @dataclass(frozen=True)
 class System:
-    """How the weights of a released program come into a network of ours."""
+    """How weights of a released program are loaded into a network of ours."""
 
     network: Callable[[Mapping[str, Tensor]], MattingNetwork]  # the one that these tensors fit, by their shapes
     sources: Callable[[nn.Module], dict[str, list[str]]]  # our tensor -> theirs, several are stacked
@@ -38,7 +38,7 @@ SYSTEMS = {
 
 
 def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> MattingNetwork:
-    """The network of a released weights file, ready to predict.
+    """Load the network of a released weights file, ready to predict.
 
     Args:
         state_dict: tensors by their released names; a leading "module." is dropped.
@@ -73,6 +73,6 @@ def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> Matt
 
 
 def variant(model: nn.Module, system: str) -> str:
-    """Which of a system's released configurations a network is: "a2u_unshared" where U and V are; else `system`."""
+    """Return which released configuration of a system a network is: "a2u_unshared" if U and V are; else `system`."""
     tell = SYSTEMS[system].variant
     return tell(model) if tell else system
