@@ -20,9 +20,11 @@ from helpers.runs import exported_untrained
 from a2u.apply.export import export
 from a2u.config import CONFIG_DIR, compose
 from a2u.engine.evaluate import predict
-from a2u.engine.identity import Places
+from a2u.engine.identity import Places, dataset_identity
 from a2u.files import sha256
 from a2u.models.weights.exported import load_exported
+from a2u.reproduce.table import command_line, parse_request
+from a2u.settings import plain
 from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
@@ -51,9 +53,6 @@ def commands():
 
 def without_scale(command):
     return re.sub(r" ?\b(scale|SCALE)=\w+", "", command)
-
-
-ROWS = {"table1": "conv_nearest,maxpool_maxunpool", "table5": "trimap_only,closed_form", "table6": "trimap_only"}
 
 
 def smaller(command, tmp_path, request):
@@ -122,25 +121,37 @@ def check_make(as_typed, here, tmp_path, monkeypatch, capsys, request):
         (words,) = called_by_make([target], tmp_path)
         assert words[:2] == {"test": ["-m", "pytest"], "tensorboard": ["-m", "tensorboard.main"]}[target]
     else:
-        given = next((word[5:].split() for word in variables if word.startswith("ARGS=")), [])
-        given = [word for word in given if not word.startswith("trainer.iterations")]
-        variables = [word for word in variables if not word.startswith(("ARGS=", "ROWS=", "SEEDS="))]
-        rows = ROWS.get(target, "trimap_only,nearest")
-        given += ["figures=[5]"] if target == "figures" else []  # the one that needs a single row
-        where = [word.replace("'", "") for word in here]
-        words = [target, *variables, "SCALE=smoke", f"ROWS={rows}", "ARGS=" + " ".join([*given, *where])]
         if as_typed == ["table2"]:
-            run_there(["make", *words, f"PYTHON={sys.executable}"])
+            where = " ".join(word.replace("'", "") for word in here)
+            words = ["make", "table2", "SCALE=smoke", "ROWS=trimap_only,nearest", f"ARGS={where}"]
+            run_there([*words, f"PYTHON={sys.executable}"])
             return
-        launcher = [] if "LAUNCHER=" in " ".join(variables) else ["LAUNCHER=inline"]
-        for script in called_by_make([*words, *launcher], tmp_path):
-            run_here([*script, "runtime.threads=1"], monkeypatch)
-            assert "\r" not in "".join(capsys.readouterr())
+        for script, *words in called_by_make(as_typed, tmp_path):
+            assert script == "scripts/table.py"
+            assert parse_request(*command_line(words)).runs
+
+
+def test_the_studys_commands_ask_for_the_runs_and_test_images_of_its_results(tmp_path):
+    """The first command's trainings and the second's test set are the committed ones."""
+    page = (ROOT / "docs" / "study.md").read_text().split("## Repeat it")[1]
+    train, measure = re.findall("^make (table2.*)$", page, re.MULTILINE)[:2]
+    trained, measured = (
+        parse_request(*command_line(words))
+        for command in (train, measure)
+        for _, *words in called_by_make(shlex.split(command), tmp_path)
+    )
+    study = [json.loads(path.read_text()) for path in (ROOT / "results" / "study").glob("*/seed*.json")]
+    assert {run.hash for run in trained.runs} == {record["training"]["hash"] for record in study}
+    assert [run.hash for run in measured.runs] == [run.hash for run in trained.runs]
+    assert trained.test is None
+    found = dataset_identity(plain(measured.test.dataset))
+    assert all(dataset_identity(record["test"]["config"]["dataset"]) == found for record in study)
 
 
 def called_by_make(words, tmp_path):
     """What make calls Python with, by a Python that only writes it down."""
     python, calls = tmp_path / "python", tmp_path / "calls.txt"
+    calls.unlink(missing_ok=True)
     python.write_text(
         '#!/bin/sh\n[ "$1" = scripts/require.py ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n'
     )
