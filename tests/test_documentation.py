@@ -412,7 +412,7 @@ def test_further_commands_with_the_documented_operator(with_the_new_operator, co
     ended = with_the_new_operator(command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     if "pytest" in command:
-        assert "8 passed" in ended.stdout
+        assert "12 passed" in ended.stdout
 
 
 def test_means_of_the_documented_operator_are_means():
