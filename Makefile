@@ -37,7 +37,7 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-TABLES := table1 table2 table3 table4 table5 table6 table7
+TABLES := table1 table2 table3 table4 table5 table6 table7 successors
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
 TEST_ARGS = $(if $(TEST),test=$(TEST)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
@@ -79,6 +79,7 @@ table4: ## likewise Table 4, normalisations of the kernel
 table5: ## likewise Table 5, other matting systems
 table6: ## likewise Table 6, alphamatting.com: PHOTOS=...
 table7: ## likewise Table 7, Distinctions-646
+successors: ## likewise the operators that came after A2U, beside Table 2's
 $(TABLES): need-experiments
 	$(call EACH_DATASET,scripts/table.py table=$@ $(TEST_ARGS) $(TABLE_ARGS))
 

@@ -97,7 +97,7 @@ class Pictures:
     folder: str = field("docs/images", "where the sheets go")
 
     def __call__(self) -> int:
-        contact_sheet(user_path(self.folder), SyntheticConfig(cache=None))
+        contact_sheet(user_path(self.folder), SyntheticConfig().seed)
         return 0
 
 

@@ -231,7 +231,6 @@ def test_the_documented_operator_is_a_row_beside_the_papers(with_the_new_operato
     *_, nearest, _, mine = (row[-5:] for row in rows)
     assert nearest == ["37.51", "0.0096", "19.07", "35.72", "8.05M"]
     assert mine == ["—"] * 5
-    assert "No row of the paper, so nothing is printed there: mine." in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -242,7 +241,7 @@ def test_further_commands_with_the_documented_operator(with_the_new_operator, co
     ended = with_the_new_operator(command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     if "pytest" in command:
-        assert "8 passed" in ended.stdout
+        assert "12 passed" in ended.stdout
 
 
 def test_means_of_the_documented_operator_are_means():

@@ -33,6 +33,7 @@ from a2u.models.networks.base import ModelConfig, Network
 from a2u.settings import SCHEMAS, Key, field, schema
 from a2u.upsampling import Upsampler, operators
 
+_STORED: dict[str, type] = {}  # schemas that Hydra has already
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
 Settings = TypeVar("Settings")
 
@@ -115,11 +116,12 @@ for _name, _network in networks().items():
 
 
 def store_schemas() -> None:
-    """Hand every schema to Hydra, which checks the files of configs/ against them."""
-    store = ConfigStore.instance()
+    """Hand every new schema to Hydra, which checks the files of configs/ against them."""
     for name, kind in SCHEMAS.items():
-        group, _, file = name.rpartition("/")
-        store.store(group=group or None, name=f"{file}_schema", node=kind)
+        if _STORED.get(name) is not kind:
+            group, _, file = name.rpartition("/")
+            ConfigStore.instance().store(group=group or None, name=f"{file}_schema", node=kind)
+            _STORED[name] = kind
 
 
 # At import, so that a process which is sent a configuration knows them.

@@ -16,6 +16,10 @@ class ConfigError(A2UError, ValueError):
     """A configuration names an unknown key, a wrong type or an impossible combination."""
 
 
+class NoPlaceError(ConfigError):
+    """A network has no place for a row's operator: a table leaves the row out."""
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """The nearest of what is `known`, as a question to stand behind a sentence; empty where nothing is like it."""
     alike = difflib.get_close_matches(given, list(known), n=1)

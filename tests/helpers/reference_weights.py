@@ -35,3 +35,24 @@ def reference_state(shapes: Mapping[str, list[int]], seed: int = 20210) -> dict[
         right = weight.T @ left
         state[key.removesuffix("bar") + "u"], state[key.removesuffix("bar") + "v"] = left, right / right.norm()
     return state
+
+
+def tensorflow_state(shapes: Mapping[str, list[int]], seed: int = 20210) -> dict[str, np.ndarray]:
+    """The variables of the Context-Aware Matting program by name, float32, in TensorFlow's layout."""
+    state = {}
+    for name, shape in shapes.items():
+        random = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32)
+        a = random.standard_normal(shape)
+        match name.rpartition("/")[2]:
+            case "weights":
+                a *= np.sqrt(1 / np.prod(shape[:3]))
+            case "depthwise_weights":
+                a *= np.sqrt(1 / np.prod(shape[:2]))
+            case "gamma":
+                a = 1 + 0.2 * a
+            case "moving_variance":
+                a = 0.5 + np.abs(a)
+            case _:
+                a *= 0.1
+        state[name] = a.astype(np.float32)
+    return state

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers.reference_weights import reference_state
+from helpers.reference_weights import reference_state, tensorflow_state
+from helpers.tensorflow_checkpoints import write_checkpoint
 
 from a2u.models.build import count_parameters
 from a2u.models.released import ReleasedError, load_released
+from a2u.models.weights.tensorflow_checkpoint import crc32c, masked
 
 A2U_FILES = ("adobe", "adobe_unshare")
 SYSTEM_FILES = {"gca": "gca", "gca_baseline": "gca", "indexnet_matting": "index", "dim": "index"}
@@ -110,5 +112,68 @@ def test_gca_weights_are_not_the_baselines(reference):
 
 
 def test_another_system_is_refused():
-    with pytest.raises(ValueError, match=r"known for system a2u, .*gca_baseline, dim; got 'fba'"):
+    with pytest.raises(ValueError, match=r"known for system a2u, .*gca_baseline, dim, context_aware; got 'fba'"):
         load_released({}, system="fba")
+
+
+# Context-Aware Matting: 107 million parameters in each test, so those are few.
+
+
+@pytest.fixture(scope="module")
+def context_aware(reference):
+    """(shapes, variables in TensorFlow's layout) of both decoders."""
+    shapes = json.loads((reference / "systems" / "context_aware_variables.json").read_text())
+    return shapes, tensorflow_state(shapes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equals_the_released_context_aware_graph(reference, context_aware, dtype):
+    """Common mistakes move a logit by 1e-4 (epsilon of a norm) to 3e-2 (skip feature after its activation)."""
+    shapes, variables = context_aware
+    counters = {"global_step": np.array(7), "logits/logits/patch_mat_logits_4/weights/Momentum": np.zeros(3)}
+    model = load_released(
+        {name: value.astype(dtype) for name, value in (variables | counters).items()}, "context_aware"
+    )
+    assert count_parameters(model) == 108_003_724
+    for path in sorted((reference / "systems").glob("context_aware_*.npz")):
+        data = np.load(path)
+        with torch.no_grad():
+            found = model.two_resolutions(
+                *(
+                    torch.from_numpy(data[name].astype(dtype)).permute(0, 3, 1, 2)
+                    for name in ("patch_image", "comp_image")
+                )
+            )
+        names = [f"{kind}_logits_{level}" for kind in ("mat", "col") for level in range(5)]
+        for name, logits in zip(names, found, strict=True):
+            y = logits.permute(0, 2, 3, 1).numpy()
+            assert y.dtype == dtype
+            assert y.shape == data[name].shape
+            assert np.abs(y - data[name]).max() < 1e-5, (path.name, name)
+
+
+@pytest.mark.slow
+def test_a_tensorflow_checkpoint_of_alpha_alone_is_read(context_aware, tmp_path):
+    _, variables = context_aware
+    alone = {name: value for name, value in variables.items() if "patch/seg_" not in name and "patch_seg_" not in name}
+    write_checkpoint(tmp_path / "model.ckpt", alone, checksum=lambda data: masked(crc32c(data)))
+    model = load_released(tmp_path / "model.ckpt", "context_aware")
+    assert count_parameters(model) == 107_426_469
+    assert model.colour_decoder is None
+    expected = load_released(alone, "context_aware").state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+
+
+def test_our_names_are_those_of_the_released_context_aware_graph(reference):
+    from a2u.models.networks.context_aware import ContextAware
+    from a2u.models.released import SYSTEMS
+
+    shapes = json.loads((reference / "systems" / "context_aware_variables.json").read_text())
+    with torch.device("meta"):
+        model = ContextAware(colour=True)
+        wanted = SYSTEMS["context_aware"].prepare({name: torch.empty(shape) for name, shape in shapes.items()})
+    sources, own = SYSTEMS["context_aware"].sources(model), model.state_dict()
+    assert {theirs for (theirs,) in sources.values()} == set(shapes)
+    assert all(own[ours].shape == wanted[theirs].shape for ours, (theirs,) in sources.items())
+    assert {name for name in own if name not in sources} == {n for n in own if n.endswith("num_batches_tracked")}

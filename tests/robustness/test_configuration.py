@@ -53,7 +53,7 @@ def test_numbers_that_are_not_finite(key, value):
         ("sample.scale_min", 0.0, " must be positive; got 0.0"),
         ("sample.scale_min", 2.0, " must be at most sample.scale_max; got 2.0 and 1.25"),
         ("sample.shear", 90.0, " must be at most 89; got 90.0"),
-        ("model.dropout", -1.0, " must be at least 0; got -1.0"),
+        ("model.dropout", -1.0, " must be between 0 and 1; got -1.0"),
         ("model.width", 1e9, "=1000000000.0 must leave whole numbers of channels"),
         ("runtime.checkpoint_seconds", -1.0, " must be at least 0; got -1.0"),
     ],

@@ -32,6 +32,7 @@ class System(Enum):
     closed_form = 7
     knn = 8
     trimap_only = 9
+    context_aware = 10
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ def build_data(cfg: DictConfig) -> MattingData | PictureData:
     """Return the dataset of `cfg` (the `dataset` of a configuration).
 
     Raises:
-        DataError: its folder is missing or not what it has to be; nothing was written.
+        DataError: its folder is missing or its files cannot be used; nothing was written.
     """
     return _settings(cfg).build()
 

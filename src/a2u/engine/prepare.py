@@ -145,6 +145,8 @@ def make_model(cfg: DictConfig) -> nn.Module:
     torch.manual_seed(cfg.seed)
     try:
         return build_model(cfg)
+    except ConfigError:
+        raise
     except ValueError as error:
         said = str(error)
         of_operator = said.startswith(f"{cfg.upsampler.name}: ")  # which does not know what it is called here

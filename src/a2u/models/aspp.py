@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling with depth-wise separable branches (DeepLabv3; spec of Sec. 6.1's network)."""
+"""Atrous spatial pyramid pooling (DeepLabv3; spec of Sec. 6.1's network)."""
 
 from collections.abc import Sequence
 
@@ -21,6 +21,7 @@ class ASPP(nn.Module):
         branch: channels of every branch; None: `channels`.
         out: channels of the output; None: `channels`.
         dilations: of the three dilated branches.
+        separable: dilated branches are depth-wise separable; False: full convolutions.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class ASPP(nn.Module):
         branch: int | None = None,
         out: int | None = None,
         dilations: Sequence[int] = (6, 12, 18),
+        separable: bool = True,
     ) -> None:
         super().__init__()
         branch, out = branch or channels, out or channels
         self.point = ConvNorm(channels, branch, norm, size=1)
-        self.dilated = nn.ModuleList(_separable(channels, branch, dilation, norm) for dilation in dilations)
+        dilated = _separable if separable else ConvNorm
+        self.dilated = nn.ModuleList(dilated(channels, branch, norm, dilation=dilation) for dilation in dilations)
         self.whole = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvNorm(channels, branch, norm, size=1))
         self.reduce = ConvNorm(5 * branch, out, norm, size=1)
         self.dropout = nn.Dropout(dropout)
@@ -52,7 +55,7 @@ class ASPP(nn.Module):
         return self.dropout(self.reduce(pyramid))
 
 
-def _separable(channels: int, out: int, dilation: int, norm: Norm) -> nn.Sequential:
+def _separable(channels: int, out: int, norm: Norm, dilation: int) -> nn.Sequential:
     """Depth-wise 3x3, norm+act, 1x1, norm+act."""
-    depthwise = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
-    return nn.Sequential(depthwise, norm(channels, True), *ConvNorm(channels, out, norm, size=1))
+    depthwise = ConvNorm(channels, channels, norm, dilation=dilation, groups=channels)
+    return nn.Sequential(*depthwise, *ConvNorm(channels, out, norm, size=1))

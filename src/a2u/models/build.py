@@ -1,7 +1,7 @@
 """From a configuration to a network."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from omegaconf import DictConfig
@@ -31,14 +31,15 @@ def build_model(cfg: DictConfig) -> nn.Module:
     known = networks()
     if name not in known:
         raise ValueError(f"there is no network {name!r}; known: {', '.join(known)}.")
+    network: Callable[..., nn.Module] = known[name]
     if takes_operator(known[name]):
-        return known[name](upsampler, operator, **options)
+        return network(upsampler, operator, **options)
     if upsampler != "nearest":  # the default, which need not be taken back
         raise ValueError(
             f"model={name} has no place for an upsampling operator, so upsampler={upsampler} would have no effect: "
             f"leave it out, or choose model={' or '.join(each for each in known if takes_operator(known[each]))}."
         )
-    return known[name](**options)
+    return network(**options)
 
 
 def takes_operator(network: type[Network]) -> bool:

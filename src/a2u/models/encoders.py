@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from a2u.errors import NoPlaceError
 from a2u.models.layers import BasicBlock, ConvNorm, Norm, blocks
 from a2u.models.networks.base import scaled
 from a2u.upsampling import Upsampler
@@ -171,14 +172,15 @@ def build_encoder(name: str, width: float, block_counts: Sequence[int], norm: No
     """Build an encoder; width, block_counts and norm are for "resnet34", torchvision's encoders have their own.
 
     Raises:
-        ValueError: no such encoder, or one without a place for other downsampling.
+        ValueError: no such encoder.
+        NoPlaceError: it has no place for other downsampling.
     """
     if name == "resnet34":
         return ResNet34(width, block_counts, norm, reduces)
     if name not in TORCHVISION:
         raise ValueError(f"there is no model.encoder={name}; known: resnet34, {', '.join(TORCHVISION)}.")
     if reduces:
-        raise ValueError(
+        raise NoPlaceError(
             f"model.encoder={name} downsamples by its own strided layers, so neither an operator that downsamples too "
             "(paired) nor model.downsampling=max_pool has a place in it: choose model.encoder=resnet34, or strided "
             "downsampling and an operator that is not paired."

@@ -60,11 +60,19 @@ class ConvNorm(nn.Sequential):
     """Convolution without bias, norm, and leaky ReLU unless `activation` is False; same padding."""
 
     def __init__(
-        self, channels: int, out: int, norm: Norm, size: int = 3, stride: int = 1, activation: bool = True
+        self,
+        channels: int,
+        out: int,
+        norm: Norm,
+        size: int = 3,
+        stride: int = 1,
+        activation: bool = True,
+        dilation: int = 1,
+        groups: int = 1,
     ) -> None:
+        padding = dilation * (size // 2)
         super().__init__(
-            nn.Conv2d(channels, out, size, stride, padding=size // 2, bias=False),
-            norm(out, activation),
+            nn.Conv2d(channels, out, size, stride, padding, dilation, groups, bias=False), norm(out, activation)
         )
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from a2u.reproduce.published import is_printed_on, metrics_of, printed_on, quoted_rows
+from a2u.reproduce.published import about, is_printed_on, metrics_of, printed_on, quoted_rows
 
 if TYPE_CHECKING:
     from a2u.reproduce.render import Group, Results
@@ -98,7 +98,8 @@ def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
         parts.append("metrics are the last epoch's, 'best' the best epoch's on the test set")
     shown = not group.test or is_printed_on(group.table, group.measured_on)
     where = printed_on(group.table, group.measured_on) if shown else ""
-    parts += [f"printed numbers are the paper's on {where}"] * bool(where)
+    whose = about(group.table).get("printed_by", "the paper's")
+    parts += [f"printed numbers are {whose} on {where}"] * bool(where)
     return "; ".join(parts) + "."
 
 

@@ -25,6 +25,11 @@ def about(table: str) -> dict[str, Any]:
     return facts
 
 
+def heading(table: str) -> str:
+    """Return what a table is called on a page: "Table 2", "Successors"."""
+    return table.replace("table", "Table ").replace("successors", "Successors")
+
+
 def quoted_rows(table: str) -> list[str]:
     """Rows that stand in a table as printed and are never run."""
     return about(table).get("quoted", [])

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from a2u.reproduce.caption import caption, warnings
 from a2u.reproduce.published import (
+    heading,
     is_printed_on,
     metrics_of,
     printed,
@@ -40,7 +41,7 @@ class Group(NamedTuple):
     def title(self) -> str:
         """Such as "Table 2 on synthetic, scale lite"."""
         on = f"{self.test}, trained on {self.dataset}" if self.test else self.dataset
-        return f"{self.table.replace('table', 'Table ')} on {on}, scale {self.scale}"
+        return f"{heading(self.table)} on {on}, scale {self.scale}"
 
     @property
     def measured_on(self) -> str:
@@ -137,7 +138,7 @@ def ranks_table(table: str) -> Table | None:
         "Printed in the paper, not measured here: average rank by gradient error on alphamatting.com, over all trimaps "
         "and by trimap (S small, L large, U drawn by a user). Gradient errors of its eight photographs, whose true "
         "alpha is not public, are by trimap, S / L / U.",
-        f"{table.replace('table', 'Table ')} as printed",
+        f"{heading(table)} as printed",
     )
 
 

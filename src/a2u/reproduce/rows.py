@@ -1,5 +1,6 @@
 """The rows of a table as runs."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from omegaconf import DictConfig
 from a2u.config import Task, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.prepare import check, make_model
-from a2u.errors import ConfigError, did_you_mean
+from a2u.errors import ConfigError, NoPlaceError, did_you_mean
 from a2u.models.build import count_parameters
 from a2u.models.networks import networks
 from a2u.reproduce.published import metrics_of, published, rows_of
@@ -88,18 +89,33 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str], seeds: Sequence[int] | 
                 f"{override} cannot be given to a table, whose rows set {key} themselves: use rows, seeds."
             )
     validate(cfg)
-    runs = []
+    runs: list[RowRun] = []
     for row in [row for row in [*known, *others] if row in among]:
         choice = _choice(cfg.table, row)
-        composed = compose([*choice, *overrides])
-        check(composed)
+        given = _of_row(choice, overrides)
+        composed = compose([*choice, *given])
+        try:
+            check(composed)
+        except NoPlaceError as error:
+            if cfg.rows:
+                raise
+            print(f"{row} is left out: {error}", file=sys.stderr)
+            continue
         wanted = range(cfg.seeds) if seeds is None else seeds
         for seed in wanted if learns(composed) else wanted[:1]:  # what is not trained knows no chance
             seeded = composed.copy()
             seeded.seed = seed
-            complete = (*choice, f"seed={seed}", *overrides)
+            complete = (*choice, f"seed={seed}", *given)
             runs.append(RowRun(row, seed, complete, seeded, identity(seeded)))
     return runs
+
+
+def _of_row(choice: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Leave out what is said of `model` where the row has nothing to train, as trimap_only."""
+    of_model = [override for override in overrides if override.startswith("model.")]
+    if not of_model or learns(compose(choice)):
+        return list(overrides)
+    return [override for override in overrides if override not in of_model]
 
 
 def other_operators(table: str) -> list[str]:

@@ -66,7 +66,7 @@ class RayConfig(LauncherConfig):
 class TableConfig:
     """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
 
-    table: str = field("table2", "table1 ... table7")
+    table: str = field("table2", "table1 ... table7, successors")
     rows: list[str] = field([], "empty: every row")
     seeds: int = field(1, "seeds 0 .. seeds-1", least=1)
     baseline: str | None = field(

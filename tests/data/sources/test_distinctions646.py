@@ -71,7 +71,7 @@ def test_missing_composites_and_trimaps_are_explained(root):
     with pytest.raises(DataError, match=r"no folder .*Test/merged; .*`python scripts/data.py compose` makes the comp"):
         build(root)
     make(plan(root))
-    with pytest.raises(DataError, match=r"no folder .*Test/trimaps; .*compose --trimaps` makes them"):
+    with pytest.raises(DataError, match=r"no folder .*Test/trimaps; .*compose trimaps=29` makes them"):
         build(root)
 
 

@@ -262,7 +262,11 @@ def contents(folder: Path) -> str:
 
 
 def some(names: Sequence[str], shown: int = 8) -> str:
-    """List the first few names, and count the rest."""
+    """List the first few names, and count the rest.
+
+    >>> some(["a", "b", "c"], shown=2)
+    'a, b and 1 more'
+    """
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more if names else "nothing"
 

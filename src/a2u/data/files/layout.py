@@ -172,7 +172,11 @@ def alpha_names(composites: Iterable[str], alphas: Iterable[str]) -> dict[str, s
 
 
 def foreground_of(composite: str) -> str:
-    """Return the foreground's name of a composite <foreground>_<k>."""
+    """Return the foreground's name of a composite <foreground>_<k>.
+
+    >>> foreground_of("GT04_13"), foreground_of("test")
+    ('GT04', 'test')
+    """
     foreground, _, number = composite.rpartition("_")
     return foreground if number.isdecimal() else composite
 

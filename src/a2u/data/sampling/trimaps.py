@@ -22,6 +22,9 @@ def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarr
         (H, W) uint8 of 0 (background), 128 (unknown), 255 (foreground).
 
     Source: Sec. 6.3; the released program draws both diameters from 1..29.
+
+    >>> trimap_from_alpha(np.uint8([[0, 0, 0, 90, 255, 255, 255]]), fg_size=3, bg_size=1).tolist()
+    [[0, 0, 0, 128, 128, 255, 255]]
     """
     # Known foreground: only 255 within the ellipse. Known background: only 0.
     least = cv2.erode(alpha, _ellipse(fg_size))

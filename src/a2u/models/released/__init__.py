@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from a2u.models.networks.base import MattingNetwork
-from a2u.models.released import a2u, dim, gca, indexnet_matting
+from a2u.models.released import a2u, context_aware, dim, gca, indexnet_matting
 from a2u.models.weights.files import WeightsError, differences, read_weights
 
 __all__ = ["SYSTEMS", "ReleasedError", "load_released", "read_weights", "variant"]
@@ -17,15 +19,22 @@ class ReleasedError(WeightsError):
     """Tensors that are not those of the system."""
 
 
+def plain_names(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without a leading "module." and without batch counters."""
+    names = {key: key.removeprefix("module.") for key in given if not key.endswith("num_batches_tracked")}
+    return {name: given[key] for key, name in names.items()}
+
+
 @dataclass(frozen=True)
 class System:
     """How the weights of a released program come into a network of ours."""
 
-    network: Callable[[Mapping[str, Tensor]], MattingNetwork]  # the one that these tensors fit, by their shapes
+    network: Callable[[Mapping[str, Tensor]], MattingNetwork]  # the one that these tensors fit, by names and shapes
     sources: Callable[[nn.Module], dict[str, list[str]]]  # our tensor -> theirs, several are stacked
     # (their name, all of theirs) -> our value, where it is another
     adjust: Callable[[str, Mapping[str, Tensor]], Tensor] = lambda name, given: given[name]
     variant: Callable[[nn.Module], str] | None = None  # which of several released configurations a network is
+    prepare: Callable[[Mapping[str, Any]], dict[str, Tensor]] = plain_names  # their values as tensors in our layout
 
 
 SYSTEMS = {
@@ -34,16 +43,18 @@ SYSTEMS = {
     "gca": System(gca.network, gca.sources),
     "gca_baseline": System(gca.network_without_attention, gca.sources),
     "dim": System(dim.network, dim.sources),
+    "context_aware": System(context_aware.network, context_aware.sources, prepare=context_aware.prepare),
 }
 
 
-def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> MattingNetwork:
+def load_released(weights: Mapping[str, Any] | str | Path, system: str = "a2u") -> MattingNetwork:
     """The network of a released weights file, ready to predict.
 
     Args:
-        state_dict: tensors by their released names; a leading "module." is dropped.
+        weights: tensors by their released names, a leading "module." is dropped; for context_aware arrays in
+            TensorFlow's layout. Or a file of them (`read_weights`).
         system: whose program the file belongs to: a2u (both released configurations), indexnet_matting (index blocks
-            of any width), gca, gca_baseline, dim.
+            of any width), gca, gca_baseline, dim, context_aware (with and without colour).
 
     Returns:
         Network (N, 4, H, W) -> (N, 1, H, W) in evaluation mode, in the dtype of the state dict; the output is not
@@ -51,12 +62,12 @@ def load_released(state_dict: Mapping[str, Tensor], system: str = "a2u") -> Matt
 
     Raises:
         ReleasedError: another system, or tensors that are missing, unknown or of another shape; all are listed.
+        WeightsError: the file cannot be read.
     """
     if system not in SYSTEMS:
         raise ReleasedError(f"released weights are known for system {', '.join(SYSTEMS)}; got {system!r}.")
-    given = {key.removeprefix("module."): value for key, value in state_dict.items()}
-    given = {key: value for key, value in given.items() if not key.endswith("num_batches_tracked")}
     how = SYSTEMS[system]
+    given = how.prepare(read_weights(Path(weights)) if isinstance(weights, str | Path) else weights)
     with torch.random.fork_rng(devices=[]):
         model = how.network(given)
     sources, own = how.sources(model), model.state_dict()

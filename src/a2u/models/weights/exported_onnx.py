@@ -85,9 +85,9 @@ def _traced(model: nn.Module, description: Mapping[str, Any]) -> torch.onnx.ONNX
     multiple, channels = given["multiple"], given["shape"][1]
     batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
     x = torch.zeros(2, channels, 3 * multiple, 4 * multiple)
-    program = to_onnx(
-        model, {given["name"]: x}, [{0: batch, 2: multiple * height, 3: multiple * width}], [made["name"]]
-    )
+    # 1 * height would be a multiple that PyTorch cannot resolve
+    sides = (height, width) if multiple == 1 else (multiple * height, multiple * width)
+    program = to_onnx(model, {given["name"]: x}, [{0: batch, 2: sides[0], 3: sides[1]}], [made["name"]])
     program.model.doc_string = f"{given['name']}: {given['meaning']}; height and width multiples of {multiple}."
     return program
 

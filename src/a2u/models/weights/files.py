@@ -1,7 +1,7 @@
 """Weights files from anywhere, read without running what is in them.
 
-A .safetensors file holds tensors alone. Every other file is taken for one of torch.save: a pickle, of which tensors and
-plain values are loaded and nothing else.
+A .safetensors file and a TensorFlow checkpoint hold tensors alone. Every other file is taken for one of torch.save: a
+pickle, of which tensors and plain values are loaded and nothing else.
 """
 
 import pickle
@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from a2u.errors import A2UError
+from a2u.models.weights.tensorflow_checkpoint import INDEX, read_tensorflow_checkpoint
 
 # A loss or an epoch stored beside the weights is often a NumPy number; as data these are harmless.
 _SCALARS: list[Any] = [np.dtype, *{type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")}]
@@ -33,16 +34,22 @@ class WeightsError(A2UError, ValueError):
 def read_content(path: Path) -> Any:
     """Whatever a weights file holds, of tensors (on the CPU), numbers, strings, lists and dictionaries.
 
-    Damage is noticed in files of torch.save since PyTorch 1.6, which have checksums; other files have none.
+    Of a TensorFlow checkpoint, `path` is the .index file or what both names of the pair begin with. Damage is noticed
+    there and in files of torch.save since PyTorch 1.6, which have checksums; other files have none.
 
     Raises:
         WeightsError: no such file, damaged, of another kind, or a pickle that names code. Nothing of it ran.
     """
+    index = path.with_name(path.name + INDEX)
+    if index.is_file() and not path.is_file():
+        path = index
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if path.suffix == INDEX:
+            return read_tensorflow_checkpoint(path)
         if zipfile.is_zipfile(path):
             _check_archive(path)
         with torch.serialization.safe_globals(_SCALARS), warnings.catch_warnings():
@@ -58,12 +65,12 @@ def read_content(path: Path) -> Any:
         reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
         raise WeightsError(
             f"{path} could not be read as weights ({reason}): it is damaged or of another kind. Expected are tensors "
-            "and plain values in a file of torch.save, or a .safetensors file."
+            "and plain values in a file of torch.save, a .safetensors file, or TensorFlow's .index with its data file."
         ) from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name of a .safetensors file, or of a file of torch.save with or without a `state_dict` entry.
+    """Tensors by name of a .safetensors file, a TensorFlow checkpoint, or a file of torch.save, also in `state_dict`.
 
     Raises:
         WeightsError: as read_content; or there are no tensors, more than tensors, or tensors that cannot be weights:

@@ -16,7 +16,7 @@ from a2u.reproduce.html_report.gather import own
 from a2u.reproduce.html_report.pictures import data_uri, galleries
 from a2u.reproduce.html_report.records import Record, record
 from a2u.reproduce.pages import RESULTS, committed, write
-from a2u.reproduce.published import about, is_printed_on, printed_on
+from a2u.reproduce.published import about, heading, is_printed_on, printed_on
 from a2u.reproduce.render import Group, Results, mean_of, ranks_table, results_table, speed
 from a2u.reproduce.tables import Column, Table, number
 from a2u.settings import field, schema
@@ -106,7 +106,7 @@ def sections(found: Mapping[Group, Results]) -> list[Section]:
     return [
         Section(
             table,
-            table.replace("table", "Table "),
+            heading(table),
             about(table)["subject"],
             [_block(group, results) for group, results in found.items() if group.table == table],
             ranks_table(table),
