@@ -19,10 +19,12 @@ from omegaconf import OmegaConf
 
 from a2u.config import CONFIG_DIR, compose, refuse_incomplete
 from a2u.engine.evaluate import predict
-from a2u.engine.identity import Places
+from a2u.engine.identity import Places, dataset_identity
 from a2u.engine.prepare import check
 from a2u.reproduce.published import rows_of
 from a2u.reproduce.rows import row_runs
+from a2u.reproduce.table import command_line, parse_request
+from a2u.settings import plain
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ("new_operator.md", "new_network.md", "new_dataset.md")  # whose commands need what the page adds
@@ -86,12 +88,30 @@ def understand(words, monkeypatch):
             assert row_runs(settings, overrides)
 
 
+def test_the_studys_commands_ask_for_the_runs_and_test_images_of_its_results(tmp_path):
+    """The first command's trainings and the second's test set are the committed ones."""
+    page = (ROOT / "docs" / "study.md").read_text().split("## Repeat it")[1]
+    train, measure = re.findall("^make (table2.*)$", page, re.MULTILINE)[:2]
+    trained, measured = (
+        parse_request(*command_line(words))
+        for command in (train, measure)
+        for _, *words in called_by_make(shlex.split(command), tmp_path)
+    )
+    study = [json.loads(path.read_text()) for path in (ROOT / "results" / "study").glob("*/seed*.json")]
+    assert {run.hash for run in trained.runs} == {record["training"]["hash"] for record in study}
+    assert [run.hash for run in measured.runs] == [run.hash for run in trained.runs]
+    assert trained.test is None
+    found = dataset_identity(plain(measured.test.dataset))
+    assert all(dataset_identity(record["test"]["config"]["dataset"]) == found for record in study)
+
+
 def called_by_make(words, tmp_path):
     """What make calls Python with, by a Python that only writes it down."""
     python, calls = tmp_path / "python", tmp_path / "calls.txt"
     skipped = '[ "$1" = scripts/require.py ] && exit'
     python.write_text(f'#!/bin/sh\n{skipped}\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n')
     python.chmod(0o755)
+    calls.unlink(missing_ok=True)
     run_there(["make", *words, f"PYTHON={python}"], CALLS=str(calls))
     return [[word for word in call.split("\0")[:-1] if word] for call in calls.read_text().splitlines()]
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from a2u.engine.identity import dataset_identity, finished
+from a2u.engine.identity import finished
 from a2u.engine.prepare import prepare
 from a2u.engine.provenance import available_cores
 from a2u.errors import ConfigError, DataError
@@ -19,7 +17,7 @@ from a2u.reproduce import pages
 from a2u.reproduce import rows as rows_module
 from a2u.reproduce import table as table_module
 from a2u.reproduce.published import rows_of
-from a2u.reproduce.table import PublishError, command_line, make_table, parse_request, publish
+from a2u.reproduce.table import PublishError, command_line, make_table, publish
 from a2u.settings import plain
 
 ROOT = Path(__file__).parents[2]
@@ -385,27 +383,6 @@ def test_the_matting_tables_share_their_rows(tmp_path, monkeypatch):
         assert len(found) == len(rows_of(table))
         assert len(found - seen) == new, table
         seen |= found
-
-
-def test_the_studys_commands_ask_for_the_runs_and_test_images_of_its_results(tmp_path):
-    """docs/study.md, through make: the first command's trainings and the second's test set are the committed ones."""
-    page = (ROOT / "docs" / "study.md").read_text().split("## Repeat it")[1]
-    python, calls = tmp_path / "python", tmp_path / "calls.txt"
-    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n')
-    python.chmod(0o755)
-    for command in re.findall("^make table2.*$", page, re.MULTILINE)[:2]:
-        words = [*shlex.split(command), f"PYTHON={python}"]
-        subprocess.run(words, cwd=ROOT, check=True, env=os.environ | {"CALLS": str(calls)})
-    trained, measured = (
-        parse_request(*command_line([word for word in call.split("\0")[1:] if word]))
-        for call in calls.read_text().splitlines()
-    )
-    study = [json.loads(path.read_text()) for path in (ROOT / "results" / "study").glob("*/seed*.json")]
-    assert {run.hash for run in trained.runs} == {record["training"]["hash"] for record in study}
-    assert [run.hash for run in measured.runs] == [run.hash for run in trained.runs]
-    assert trained.test is None
-    found = dataset_identity(plain(measured.test.dataset))
-    assert all(dataset_identity(record["test"]["config"]["dataset"]) == found for record in study)
 
 
 @pytest.mark.parametrize("tables", [["table2"], pytest.param(list(NEW_ROWS), marks=pytest.mark.slow)])

@@ -85,7 +85,7 @@ def weights_of(run: RowRun, result: Result) -> Path:
 
 def evaluation_config(run: RowRun, test: TestSet, done: Mapping[str, Result]) -> DictConfig:
     """Return configs/evaluate.yaml for a finished run on a test set. Raises CheckpointError without its weights."""
-    cfg = _evaluate("checkpoint" if run.learns else run.cfg.model.name.name).copy()
+    cfg = _evaluate("checkpoint" if run.learns else run.cfg.model.name).copy()
     cfg.weights = str(weights_of(run, done[run.hash])) if run.learns else None
     cfg.dataset, cfg.metrics, cfg.runtime = (node.copy() for node in (test.dataset, run.cfg.metrics, run.cfg.runtime))
     if cfg.dataset.limit_test is None:

@@ -29,15 +29,12 @@ Done = dict[str, dict[str, Any]]  # hash -> finished result
 Task = TypeVar("Task")
 
 
-def run_missing(
-    runs: Sequence[RowRun], settings: TableConfig, failed: Callable[[RowRun, str], None] | None = None
-) -> tuple[Done, Failures]:
+def run_missing(runs: Sequence[RowRun], settings: TableConfig) -> tuple[Done, Failures]:
     """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
 
     Args:
         runs: of one table.
         settings: how many rows side by side, and by which launcher.
-        failed: called with a row and why it failed, as soon as it has.
 
     Raises:
         ConfigError, DataError: before anything is run or written.
@@ -64,7 +61,7 @@ def run_missing(
             at_once = 1
         else:  # a cluster has a queue of its own
             at_once = here if isinstance(executor, ProcessExecutor) else settings.jobs or len(missing)
-        return done, _launch(missing, executor, at_once, done, failed or (lambda row, reason: None))
+        return done, _launch(missing, executor, at_once, done)
 
 
 def _launch(
@@ -72,7 +69,6 @@ def _launch(
     executor: RowExecutor,
     at_once: int,
     done: Done,
-    failed: Callable[[RowRun, str], None],
 ) -> Failures:
     """Run `rows`, slowest first, and put their results into `done`; one that fails does not stop the others."""
     outputs = Path(rows[0].cfg.runtime.outputs).absolute()
@@ -94,7 +90,6 @@ def _launch(
             lost = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
             failures[row] = reason or lost
             progress.failed(row, failures[row])
-            failed(row, failures[row])
     # Another command that was at work on a row may have finished it. An earlier result of a forced row is put aside.
     for row in list(failures):
         earlier, meanwhile = done.pop(row.hash, None), finished(outputs, [row.hash]).get(row.hash)

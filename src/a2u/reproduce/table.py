@@ -25,7 +25,7 @@ from a2u.reproduce.evaluations import (
     weights_of,
     without_folders,
 )
-from a2u.reproduce.launch import at_once_here, report_failures, run_missing
+from a2u.reproduce.launch import Failures, at_once_here, report_failures, run_missing
 from a2u.reproduce.pages import RESULTS, make_pages, write, write_or_remove
 from a2u.reproduce.published import about, lines_of, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table
@@ -111,19 +111,13 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     request = parse_request(settings, overrides)
     needed = request.learners if request.test else request.runs
     done, failures = run_missing(needed, settings) if needed else ({}, {})
+    measured: Done = {}
     if request.test:
         asked, impossible = evaluations_asked(request.runs, request.test, done)
         measured, failed = measure(asked, _at_once(settings))
         failures |= impossible | failed
-    else:
-        measured = {}
-    archives = []
-    for run in [run for run in request.learners if run.hash in done] if request.to_submit else []:
-        assert request.to_submit
-        try:
-            archives.append(make_submission(run, weights_of(run, done[run.hash]), request.to_submit))
-        except A2UError as error:
-            failures[f"{run.title}, alphas to submit"] = str(error)
+    archives, failed = _archives(request, done)
+    failures |= failed
     folder = request.group.folder(request.outputs)
     whole = is_whole(settings, overrides)
     # Of two runners the later one writes what both have finished.
@@ -142,6 +136,18 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     for path in archives:
         print(f"Alphas of the benchmark's own photographs, to be submitted to alphamatting.com: {path}")
     return report_failures(failures, len(request.runs) - sum(map(len, results.values())), len(request.runs))
+
+
+def _archives(request: Request, done: Done) -> tuple[list[Path], Failures]:
+    """Archives of the alphas that are to be submitted, one per trained row, and why others could not be made."""
+    made, failures = list[Path](), Failures()
+    for run in request.learners:
+        if request.to_submit and run.hash in done:
+            try:
+                made.append(make_submission(run, weights_of(run, done[run.hash]), request.to_submit))
+            except A2UError as error:
+                failures[f"{run.title}, alphas to submit"] = str(error)
+    return made, failures
 
 
 def _at_once(settings: TableConfig) -> int:
@@ -182,17 +188,7 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
             f"(given: {', '.join([*settings.rows, *baseline, *overrides])})."
         )
     request = parse_request(settings, overrides)
-    done = finished(request.outputs, [run.hash for run in request.runs])
-    measured = dict[str, dict[str, Any]]()
-    if request.test:
-        refuse_unfit({run.title: done[run.hash] for run in request.learners if run.hash in done}, one_test_set=False)
-        measured = measured_already(evaluations_asked(request.runs, request.test, done)[0])
-    found: dict[RowRun, dict[str, Any]] = {}
-    for run in request.runs:
-        if request.test and title_of(run, request.test) in measured:
-            found[run] = without_folders(as_row(run, request.test, measured[title_of(run, request.test)], done))
-        elif not request.test and run.hash in done:
-            found[run] = _as_row(done[run.hash], run)
+    found = _to_publish(request)
     absent = [run.title for run in request.runs if run not in found]
     if not found:
         raise PublishError(f"not finished, nothing was published: {', '.join(absent)}.")
@@ -207,6 +203,20 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
         print(f"not finished, and left out: {', '.join(absent)}")
     print(f"published {len(found)} results to {folder.relative_to(RESULTS.parent)}")
     return 0
+
+
+def _to_publish(request: Request) -> dict[RowRun, dict[str, Any]]:
+    """What is finished, as it is published. Raises PublishError for trainings that may not be."""
+    done = finished(request.outputs, [run.hash for run in request.runs])
+    if not request.test:
+        return {run: _as_row(done[run.hash], run) for run in request.runs if run.hash in done}
+    refuse_unfit({run.title: done[run.hash] for run in request.learners if run.hash in done}, one_test_set=False)
+    measured = measured_already(evaluations_asked(request.runs, request.test, done)[0])
+    return {
+        run: without_folders(as_row(run, request.test, measured[title], done))
+        for run in request.runs
+        if (title := title_of(run, request.test)) in measured
+    }
 
 
 def _as_row(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
