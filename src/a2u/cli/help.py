@@ -51,7 +51,7 @@ def _key(cfg: DictConfig, key: str) -> Iterator[str]:
         node = cfg[key]
         is_node = isinstance(node, DictConfig)
         chosen = node.get("name", "") if is_node else node
-        yield from _wrapped(f"{key}={getattr(chosen, 'name', chosen)}", " | ".join(config.options_of(key)))
+        yield from _wrapped(f"{key}={_plain(getattr(chosen, 'name', chosen))}", " | ".join(config.options_of(key)))
         for inner in map(str, node) if is_node else ():
             if inner != "name":  # which says what was chosen
                 yield from _value(node, inner, f"{key}.")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, warnings
 from a2u.reproduce.published import (
     heading,
@@ -253,3 +254,15 @@ def evaluation(result: dict[str, Any]) -> str:
                 "metrics.rounding=truncate for the same."
             )
     return f"{title}\n{Table.of_texts(['', *(TITLES[name] for name in metrics)], lines).text()}"
+
+
+def measured(metrics: Mapping[str, MattingMetrics]) -> str:
+    """Return measured alphas as text: every picture and the mean, the programs (matlab first) side by side."""
+    header, columns = [""], [[*next(iter(metrics.values())).images]]
+    columns[0].append(f"mean of {len(columns[0])}")
+    for program, found in metrics.items():
+        for name, mean in found.mean().items():
+            header.append(TITLES[name] if program == "matlab" else f"{TITLES[name]} ({program})")
+            values = [row.get(name) for row in found.images.values()]
+            columns.append([*("undefined" if value is None else f"{value:.6g}" for value in values), f"{mean:.6g}"])
+    return Table.of_texts(header, list(zip(*columns, strict=True))).text()

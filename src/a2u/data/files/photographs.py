@@ -36,7 +36,7 @@ def match_files(given: Mapping[str, str]) -> dict[str, dict[str, Path]]:
     Raises:
         DataError: nothing was found, or a file of the first kind has no partner of another.
     """
-    found = {kind: _files(kind, text) for kind, text in given.items()}
+    found = {kind: find_files(kind, text) for kind, text in given.items()}
     first, *others = found
     if all(user_path(text).is_file() for text in given.values()):
         (name,) = found[first]
@@ -46,7 +46,7 @@ def match_files(given: Mapping[str, str]) -> dict[str, dict[str, Path]]:
     return {name: {kind: files[name] for kind, files in found.items()} for name in found[first]}
 
 
-def _files(kind: str, text: str) -> dict[str, Path]:
+def find_files(kind: str, text: str) -> dict[str, Path]:
     """Return image files by name without suffix, sorted; warn about other files. Raises as `match_files` does."""
     path = user_path(text)
     if path.is_dir():
