@@ -21,11 +21,12 @@ EXPERIMENTS = options_of("experiment")
 
 # A row of every network, to be composed at every scale.
 NETWORKS = ["table1/conv_nearest", "table2/nearest", "table2/trimap_only"]
-NETWORKS += [f"table5/{system}" for system in ("closed_form", "dim", "gca", "indexnet_matting", "knn")]
+NETWORKS += [f"table5/{system}" for system in ("closed_form", "context_aware", "dim", "gca", "indexnet_matting", "knn")]
 
 
 def test_there_is_a_config_for_every_row_of_a_table():
     rows = {"table1": 9, "table2": 13, "table3": 7, "table4": 5, "table5": 10, "table6": 4, "table7": 8}
+    rows |= {"successors": 26}
     assert {f"{table}/{row}" for table in rows for row in rows_of(table)} == set(EXPERIMENTS)
     assert {table: len(rows_of(table)) for table in rows} == rows
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from a2u.losses import matting_loss
+from a2u.losses import laplacian_loss, laplacian_pyramid, matting_loss
 
 
 def test_equals_the_released_program(reference):
@@ -56,3 +56,60 @@ def test_shapes_that_do_not_match_are_named():
     given["alpha"] = given["alpha"][:, :, :4]
     with pytest.raises(ValueError, match=r"alpha \(2, 1, 4, 5\)"):
         matting_loss(**given)
+
+
+def slow_pyramid(image, levels=5):
+    """By sums over pixels, of a matrix."""
+    weights = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16]
+    bands = []
+    for _ in range(levels - 1):
+        height, width = image.shape
+        half = np.zeros(((height + 1) // 2, (width + 1) // 2))
+        for i, j in np.ndindex(half.shape):
+            for a, b in np.ndindex(5, 5):
+                row, column = np.clip(2 * i + a - 2, 0, height - 1), np.clip(2 * j + b - 2, 0, width - 1)
+                half[i, j] += weights[a] * weights[b] * image[row, column]
+        large = np.zeros(image.shape)
+        for i, j in np.ndindex(image.shape):
+            for a, b in np.ndindex(5, 5):
+                if (i + a) % 2 == 0 and (j + b) % 2 == 0:  # zeros stand between the pixels of the half
+                    row, column = (i + a - 2) // 2, (j + b - 2) // 2
+                    row, column = np.clip(row, 0, half.shape[0] - 1), np.clip(column, 0, half.shape[1] - 1)
+                    large[i, j] += 4 * weights[a] * weights[b] * half[row, column]
+        bands.append(image - large)
+        image = half
+    return [*bands, image]
+
+
+@pytest.mark.parametrize("size", [(16, 16), (9, 14), (1, 3), (21, 32)])
+def test_laplacian_pyramid_equals_sums_over_pixels(size):
+    image = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for band, expected in zip(laplacian_pyramid(image), slow_pyramid(image[0, 0].numpy()), strict=True):
+        np.testing.assert_allclose(band[0, 0].numpy(), expected, atol=1e-12)
+
+
+def test_laplacian_pyramid_of_a_constant_is_empty_but_for_the_rest():
+    *bands, rest = laplacian_pyramid(torch.full((1, 1, 37, 50), 0.7, dtype=torch.float64))
+    assert all(band.abs().max() < 1e-12 for band in bands)
+    assert (rest - 0.7).abs().max() < 1e-12
+
+
+def test_laplacian_loss_equals_a_loop():
+    given = tensors(size=19)
+    pred, alpha, unknown = (given[name] for name in ("pred", "alpha", "unknown"))
+    unknown[0, 0, :7] = 0
+    total = 0.0
+    for b in range(2):
+        # Known pixels of the prediction are those of the truth.
+        pasted = torch.where(unknown[b, 0] == 1, pred[b, 0], alpha[b, 0])
+        pairs = zip(slow_pyramid(pasted.numpy()), slow_pyramid(alpha[b, 0].numpy()), strict=True)
+        distance = sum(2**i * np.abs(ours - true).sum() for i, (ours, true) in enumerate(pairs))
+        total += distance / (float(unknown[b].sum()) + 1)
+    assert float(laplacian_loss(pred, alpha, unknown)) == pytest.approx(total / 2, rel=1e-10)
+    assert float(laplacian_loss(alpha, alpha, unknown)) == 0
+
+
+def test_shapes_that_do_not_fit_the_laplacian_loss_are_named():
+    given = tensors()
+    with pytest.raises(ValueError, match=r"laplacian_loss .* alpha \(2, 1, 4, 5\)"):
+        laplacian_loss(given["pred"], given["alpha"][:, :, :4], given["unknown"])

@@ -1,6 +1,7 @@
 """Training losses."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 EPSILON = 1e-6  # of the smooth absolute value sqrt(d² + ε²)
@@ -39,6 +40,51 @@ def matting_loss(pred: Tensor, alpha: Tensor, unknown: Tensor, fg: Tensor, bg: T
     alpha_loss = _smooth_l1((pred - alpha) * unknown) / area
     composition_loss = _smooth_l1((composite - image) * unknown) / area
     return (0.5 * alpha_loss + 0.5 * composition_loss).mean()
+
+
+def laplacian_loss(pred: Tensor, alpha: Tensor, unknown: Tensor) -> Tensor:
+    """L1 distance of the Laplacian pyramids of two mattes, over the unknown region (Hou and Liu, ICCV 2019).
+
+    Known pixels count as right. Level i of five, the last of which is what remains of the image, is summed over its
+    pixels and weighted by 2^(i-1); for each image the sum is divided by the number of its unknown pixels + 1; mean over
+    the batch. The authors' program is not released: spans and borders of the pyramid are Burt and Adelson's, with edge
+    pixels repeated.
+
+    Args:
+        pred: (N, 1, H, W), predicted alpha, not clamped.
+        alpha: (N, 1, H, W), true alpha in 0..1.
+        unknown: (N, 1, H, W), 1 where the trimap is unknown, else 0.
+
+    Returns:
+        Scalar tensor.
+
+    Raises:
+        ValueError: shapes do not fit.
+    """
+    if not pred.shape == alpha.shape == unknown.shape:
+        shapes = f"pred {tuple(pred.shape)}, alpha {tuple(alpha.shape)}, unknown {tuple(unknown.shape)}"
+        raise ValueError(f"laplacian_loss takes pred, alpha, unknown of one shape; got {shapes}.")
+    levels = laplacian_pyramid((pred - alpha) * unknown)  # the pyramid is linear
+    total = sum(2**i * level.abs().sum(dim=(1, 2, 3)) for i, level in enumerate(levels))
+    return (total / (unknown.sum(dim=(1, 2, 3)) + 1)).mean()
+
+
+def laplacian_pyramid(image: Tensor, levels: int = 5) -> list[Tensor]:
+    """(N, 1, H, W) -> bands (N, 1, H, W), (N, 1, H/2, W/2), ... (sizes rounded up), and last what remains.
+
+    A level is the image minus what its half size tells of it: blurred by (1, 4, 6, 4, 1) / 16 both ways and halved,
+    then enlarged by the same kernel.
+    """
+    row = image.new_tensor([1, 4, 6, 4, 1]) / 16
+    kernel = (row[:, None] * row)[None, None]  # (1, 1, 5, 5)
+    bands = []
+    for _ in range(levels - 1):
+        half = F.conv2d(F.pad(image, (2, 2, 2, 2), mode="replicate"), kernel, stride=2)
+        even = [1 - side % 2 for side in image.shape[-2:]]
+        edged = F.pad(half, (1, 1, 1, 1), mode="replicate")
+        bands.append(image - F.conv_transpose2d(edged, 4 * kernel, stride=2, padding=4, output_padding=even))
+        image = half
+    return [*bands, image]
 
 
 def _smooth_l1(difference: Tensor) -> Tensor:

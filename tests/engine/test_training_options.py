@@ -10,6 +10,7 @@ from a2u.engine.fit import lay_out_as_parameters
 from a2u.engine.identity import identity
 from a2u.engine.prepare import check, prepare
 from a2u.errors import ConfigError
+from a2u.losses import laplacian_loss
 from a2u.models.layers import NormActivation
 
 SMALL = ["scale=smoke", "dataset.cache=null", "upsampler=a2u", "runtime.progress=false", "model.dropout=0"]
@@ -67,13 +68,23 @@ def test_bfloat16_is_near_and_keeps_weights_single():
     assert all(grad.dtype == torch.float32 for grad in grads.values())
 
 
+def test_the_laplacian_loss_is_that_of_the_predictions():
+    cfg = compose([*SMALL, "trainer.loss=laplacian"])
+    parts = prepare(cfg)
+    parts.task.training_mode(cfg, parts.model)
+    batch = next(parts.task.batches(cfg, epoch=0, done=0))
+    expected = laplacian_loss(parts.model(batch["input"]), batch["alpha"], batch["unknown"])
+    assert parts.task.step(cfg, parts.model)(batch) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
 def test_only_what_changes_numbers_belongs_to_a_runs_identity():
     plain = identity(compose(SMALL))
     for option in ("runtime.channels_last=false", "runtime.recompute=true", "runtime.compile=true"):
         assert identity(compose([*SMALL, option])) == plain
-    for option in ("trainer.accumulate=2", "trainer.precision=bfloat16"):
+    for option in ("trainer.accumulate=2", "trainer.precision=bfloat16", "trainer.loss=laplacian"):
         assert identity(compose([*SMALL, option])) != plain
-    for default in ("trainer.accumulate=1", "trainer.precision=float32"):  # runs from before there were these options
+    defaults = ("trainer.accumulate=1", "trainer.precision=float32", "trainer.loss=matting")
+    for default in defaults:  # runs from before there were these options
         assert identity(compose([*SMALL, default])) == plain
 
 

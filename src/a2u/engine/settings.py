@@ -22,6 +22,13 @@ class Precision(Enum):
     bfloat16 = 2
 
 
+class Loss(Enum):
+    """What mattes are trained by: the loss of Sec. 6.3, or the Laplacian pyramid of alpha alone."""
+
+    matting = 1
+    laplacian = 2
+
+
 @dataclass
 class TrainerConfig:
     """What every training has."""
@@ -59,6 +66,7 @@ class MattingTrainerConfig(TrainerConfig):
         1, "parts a batch is taken in, gradients added up; norms see a part at a time", least=1, added_later=True
     )
     precision: Precision = field(Precision.float32, added_later=True)
+    loss: Loss = field(Loss.matting, "laplacian: as Context-Aware Matting, over the unknown region", added_later=True)
 
 
 @schema("trainer/reconstruction")

@@ -21,10 +21,10 @@ from a2u.engine.evaluate import evaluate, seen_in_training
 from a2u.engine.kernels import kernel_picture
 from a2u.engine.prefetch import mapping
 from a2u.engine.provenance import available_cores
-from a2u.engine.settings import MattingEvaluationConfig, MattingTrainerConfig, Precision
+from a2u.engine.settings import Loss, MattingEvaluationConfig, MattingTrainerConfig, Precision
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError, DataError
-from a2u.losses import matting_loss
+from a2u.losses import laplacian_loss, matting_loss
 from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
@@ -48,6 +48,7 @@ class Matting(Task):
         "metrics": MattingEvaluationConfig,
     }
     reduced = False  # the network runs in bfloat16
+    laplacian = False  # trained by the Laplacian loss
     goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
     best_by = "sad"  # the authors keep the epoch with the lowest SAD
 
@@ -166,6 +167,7 @@ class Matting(Task):
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""
         self.reduced = cfg.trainer.precision is Precision.bfloat16
+        self.laplacian = cfg.trainer.loss is Loss.laplacian
 
         def backward(batch: dict[str, Any]) -> Tensor:
             model.zero_grad(set_to_none=True)
@@ -183,8 +185,10 @@ class Matting(Task):
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
             prediction = model(batch["input"])
-        of_layers = {key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")}
-        return matting_loss(prediction.float() if self.reduced else prediction, **of_layers)
+        prediction = prediction.float() if self.reduced else prediction
+        if self.laplacian:
+            return laplacian_loss(prediction, batch["alpha"], batch["unknown"])
+        return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
 
     def origin(self, batch: dict[str, Any]) -> str:
         return ", ".join(batch["origin"])

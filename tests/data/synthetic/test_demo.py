@@ -8,7 +8,7 @@ import numpy as np
 from a2u.data.files.images import read_colour, read_grey, read_trimap
 from a2u.data.synthetic.demo import write_demo
 
-DEMO = Path(__file__).parents[2] / "docs" / "demo"
+DEMO = Path(__file__).parents[3] / "docs" / "demo"
 
 
 def test_the_bundled_files_are_what_the_generator_draws(tmp_path):
