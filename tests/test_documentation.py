@@ -1,4 +1,4 @@
-"""Every command and every Python block in the README and docs runs as written, but smaller."""
+"""Commands of the README and docs are understood, two are run; their Python blocks run as written."""
 
 import json
 import os
@@ -13,19 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.matting_folders import matte, noise, save, small_photographs
-from helpers.reference_weights import reference_state
 from helpers.runs import exported_untrained
+from helpers.scripts import WORK, asked_of
+from omegaconf import OmegaConf
 
-from a2u.apply.export import export
-from a2u.config import CONFIG_DIR, compose
+from a2u.config import CONFIG_DIR, compose, refuse_incomplete
 from a2u.engine.evaluate import predict
 from a2u.engine.identity import Places, dataset_identity
-from a2u.files import sha256
-from a2u.models.weights.exported import load_exported
+from a2u.engine.prepare import check
+from a2u.reproduce.published import rows_of
+from a2u.reproduce.rows import row_runs
 from a2u.reproduce.table import command_line, parse_request
 from a2u.settings import plain
-from scripts.bench.measure import Line
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ("new_operator.md", "new_network.md", "new_dataset.md")  # whose commands need what the page adds
@@ -41,94 +40,52 @@ def blocks(language):
 
 
 def commands():
-    """Every command with the page that shows it, once: several pages may show the same, at other scales."""
+    """Every command with the page that shows it, once."""
     found = {}
     for page, block in blocks("sh"):
         for line in block.splitlines():
             command = line.split("  #")[0].strip()
             if command and page not in OWN_TESTS:
-                found.setdefault(without_scale(command), pytest.param(command, id=f"{page}: {command}"))
+                found.setdefault(command, pytest.param(command, id=f"{page}: {command}"))
     return found.values()
 
 
-def without_scale(command):
-    return re.sub(r" ?\b(scale|SCALE)=\w+", "", command)
-
-
-def smaller(command, tmp_path, request):
-    """The same command at smoke scale, writing under tmp_path, on data that is there."""
-    if "/data/" in command:
-        shared = request.getfixturevalue("shared")
-        command = command.replace("/data/Combined_Dataset", str(shared / "data" / "adobe-mini"))
-        command = command.replace("/data/alphamatting", str(shared / "data" / "alphamatting"))
-        command = command.replace("/data/digits", str(shared / "data"))
-        command = command.replace("/data/VOC2012/JPEGImages", str(shared / "data" / "adobe-mini" / "Test_set" / "bg"))
-    command = without_scale(command)
-    if "LAUNCHER=submitit" in command:  # without SLURM, and so without what only SLURM knows
-        command = re.sub(r"launcher\.\w+=\w+ ?", "", command.replace("LAUNCHER=submitit", "LAUNCHER=submitit_local"))
-    here = [f"runtime.outputs='{tmp_path}'"]
-    if not any(word in command for word in ("adobe", "alphamatting", "mnist", "table1")):
-        here.append(f"dataset.cache='{tmp_path}'")
-    return command, here
-
-
 @pytest.mark.parametrize("command", commands())
-def test_commands(command, tmp_path, request, monkeypatch, capsys):
-    """In this process, which has imported everything already, but for those that start several."""
-    if "scripts/predict.py" in command:
-        check_prediction(command, tmp_path, monkeypatch, capsys)
-        return
+def test_a_command_is_understood(command, tmp_path, monkeypatch):
+    """Up to the work itself: targets, keys, values, files of configs."""
     monkeypatch.chdir(ROOT)
-    command, here = smaller(command, tmp_path, request)
     program, *words = shlex.split(command)
     if program == "make":
-        check_make(words, here, tmp_path, monkeypatch, capsys, request)
-        return
-    several = [word for word in words if word.startswith("--nproc-per-node")] if program == "torchrun" else []
-    script, *overrides = words[len(several) :]
-    if "scripts/data.py" in script:
-        check_data_command(overrides, tmp_path, monkeypatch, capsys)
-        return
-    if "scripts/export.py" in script:
-        check_export(tmp_path, monkeypatch, capsys)
-        return
-    if "scripts/evaluate.py" in script:
-        weights = released(tmp_path, request) if "system=a2u" in overrides else trained(tmp_path)
-        if "weights=a2u.safetensors" in overrides:
-            weights = exported(weights)
-        overrides = [re.sub("^weights=.*", f"weights='{weights}'", word) for word in overrides]
-        here = [*here, "dataset.limit_test=2"]
+        for call in called_by_make(words, tmp_path):
+            understand(call, monkeypatch)
+    elif program == "torchrun":
+        understand([word for word in words if not word.startswith("--")], monkeypatch)
     else:
-        here = [*here, "scale=smoke", *(["trainer.batch_size=4"] if several else [])]  # two samples a process
-    words = [script, *overrides, *here]
-    if several:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", *several]
-        run_there([*torchrun, *words])
-    else:
-        run_here([*words, "runtime.threads=1"], monkeypatch)
-        said = capsys.readouterr()
-        assert "\r" not in said.out + said.err  # no bars where there is no terminal
+        assert program == "python"
+        understand(words, monkeypatch)
 
 
-def check_make(as_typed, here, tmp_path, monkeypatch, capsys, request):
-    """A target's scripts in this process; `make table2`, the one that newcomers type, as it is."""
-    target, *variables = as_typed
-    if target in ("demo", "shipped"):
-        check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request)
-    elif target == "bench":
-        check_bench(tmp_path, monkeypatch, capsys)
-    elif target in ("test", "tensorboard"):  # this very run; a server
-        (words,) = called_by_make([target], tmp_path)
-        assert words[:2] == {"test": ["-m", "pytest"], "tensorboard": ["-m", "tensorboard.main"]}[target]
-    else:
-        if as_typed == ["table2"]:
-            where = " ".join(word.replace("'", "") for word in here)
-            words = ["make", "table2", "SCALE=smoke", "ROWS=trimap_only,nearest", f"ARGS={where}"]
-            run_there([*words, f"PYTHON={sys.executable}"])
-            return
-        for script, *words in called_by_make(as_typed, tmp_path):
-            assert script == "scripts/table.py"
-            assert parse_request(*command_line(words)).runs
+def understand(words, monkeypatch):
+    """words: a command line of Python."""
+    if words[0] == "-m":
+        assert words[1] in ("pytest", "tensorboard.main", "scripts.bench")
+        words = words[1:]
+    name = Path(words[0]).stem if words[0].endswith(".py") else words[0].removeprefix("scripts.")
+    if name == "data":
+        command, *keys = words[1:]
+        kind = runpy.run_path(str(ROOT / "scripts" / "data.py"))["COMMANDS"][command]
+        cfg = compose(keys, "verify" if command == "verify" else f"{command}_schema")
+        assert OmegaConf.get_type(cfg) is kind or command == "verify"
+        refuse_incomplete(cfg)
+    elif name in WORK:
+        asked = asked_of(name, [word for word in words[1:] if word], monkeypatch)
+        if name == "train":
+            check(*asked)
+        if name == "table":  # its rows have keys in common: one tells whether they exist
+            settings, overrides = asked
+            settings.rows = settings.rows[:1] or rows_of(settings.table)[-1:]
+            settings.baseline = None
+            assert row_runs(settings, overrides)
 
 
 def test_the_studys_commands_ask_for_the_runs_and_test_images_of_its_results(tmp_path):
@@ -151,11 +108,10 @@ def test_the_studys_commands_ask_for_the_runs_and_test_images_of_its_results(tmp
 def called_by_make(words, tmp_path):
     """What make calls Python with, by a Python that only writes it down."""
     python, calls = tmp_path / "python", tmp_path / "calls.txt"
-    calls.unlink(missing_ok=True)
-    python.write_text(
-        '#!/bin/sh\n[ "$1" = scripts/require.py ] && exit\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n'
-    )
+    skipped = '[ "$1" = scripts/require.py ] && exit'
+    python.write_text(f'#!/bin/sh\n{skipped}\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n')
     python.chmod(0o755)
+    calls.unlink(missing_ok=True)
     run_there(["make", *words, f"PYTHON={python}"], CALLS=str(calls))
     return [[word for word in call.split("\0")[:-1] if word] for call in calls.read_text().splitlines()]
 
@@ -167,130 +123,24 @@ def run_there(words, **environment):
     environment = inherited | {"OMP_NUM_THREADS": "1"} | environment
     ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert "\r" not in ended.stdout + ended.stderr
+    assert "\r" not in ended.stdout + ended.stderr  # no bars where there is no terminal
     return ended
 
 
-def run_here(words, monkeypatch, status=0):
-    """A script in this process; words: script, its command line."""
-    monkeypatch.setattr(sys, "argv", words)
-    code = None
-    try:
-        runpy.run_path(str(ROOT / words[0]), run_name="__main__")
-    except SystemExit as ended:
-        code = ended.code
-    assert (code or 0) == status
+def test_make_table2_as_it_is_typed_but_smaller(tmp_path):
+    where = f"runtime.outputs={tmp_path} dataset.cache={tmp_path}"
+    variables = ["SCALE=smoke", "ROWS=trimap_only,nearest", f"ARGS={where}", f"PYTHON={sys.executable}"]
+    ended = run_there(["make", "table2", *variables])
+    assert "37.51" in ended.stdout  # the paper's nearest
+    assert "finished  nearest seed 0" in ended.stderr
 
 
-def check_prediction(command, tmp_path, monkeypatch, capsys):
-    """scripts/predict.py on small photographs, in this process; where the shipped model is meant, by a small one."""
-    for name in ("photo", "photos/a", "photos/b"):
-        save(tmp_path / f"{name}.jpg", noise(40, 30, 3))
-    for name in ("trimap", "mask", "trimaps/a", "trimaps/b", "masks/a", "masks/b"):
-        save(tmp_path / f"{name}.png", (matte(40, 30) > 100) * np.uint8(255) if "mask" in name else half_known(40, 30))
-    _, *words = shlex.split(command)
+def test_make_demo_as_it_is_typed_with_a_smaller_model(tmp_path):
     weights = exported_untrained(tmp_path / "a2u.safetensors")
-    words = [re.sub("^weights=.*", f"weights={weights}", word) for word in words]
-    if not any(word.startswith(("weights=", "system=")) for word in words):
-        words.append(f"weights={weights}")
-    monkeypatch.chdir(tmp_path)
-    run_here(words, monkeypatch)
-    many = "photos" in command
-    assert f"{1 + many} of {1 + many} done" in capsys.readouterr().out
-    folder = tmp_path / ("mattes" if "folder=mattes" in command else "outputs/predict")
-    kinds = ["alpha", "cutout"] if "cutout=false" not in command else ["alpha"]
-    kinds += ["composite"] if "background" in command else []
-    expected = {f"{name}_{kind}.png" for name in ("ab" if many else ["photo"]) for kind in kinds}
-    assert {path.name for path in folder.iterdir()} == expected
-
-
-def half_known(height, width):
-    trimap = np.full((height, width), 128, np.uint8)
-    trimap[:, :8], trimap[:, -8:] = 0, 255
-    return trimap
-
-
-def check_model_in_the_package(target, variables, tmp_path, monkeypatch, capsys, request):
-    """make demo and make shipped with a small model in the place of the package's; the latter on two photographs."""
-    given = f"weights='{exported_untrained(tmp_path / 'a2u.safetensors')}' runtime.outputs='{tmp_path}'"
-    if target == "shipped":
-        photographs = small_photographs(request.getfixturevalue("shared"), tmp_path / "photographs")
-        variables = [f"PHOTOS={photographs}"]
-    else:
-        given += f" folder='{tmp_path}'"
-    (words,) = called_by_make([target, *variables, f"ARGS={given}"], tmp_path)
-    run_here(words, monkeypatch)
-    printed = capsys.readouterr().out
-    if target == "demo":
-        assert re.search(r"photo: 600 x 800, .* sad \d+\.\d+, mse .* grad .* conn ", printed)
-        assert f"files: {tmp_path}" in printed
-        assert (tmp_path / "photo_composite.png").is_file()
-    else:
-        assert re.search(r"\na2u .*\nclosed_form .*\nknn ", printed)
-
-
-def check_bench(tmp_path, monkeypatch, capsys):
-    """A line that was measured before; tests/bench measures, and whether it is fast enough is not for tests to say."""
-    line = Line("start-up", "scripts/train.py --help", "s", ours=2.5, target=3)
-    monkeypatch.setattr("scripts.bench.report.measured", lambda part: [line])
-    (words,) = called_by_make(["bench", f"BENCH=parts=[startup] outputs='{tmp_path}'"], tmp_path)
-    run_here(words, monkeypatch)
-    printed, said = capsys.readouterr()
-    assert "measuring startup" in said
-    assert "scripts/train.py --help" in printed
-    assert json.loads((tmp_path / "bench" / "cpu.json").read_text())["lines"][0]["ours"] == 2.5
-
-
-def check_export(tmp_path, monkeypatch, capsys):
-    to = tmp_path / "a2u.safetensors"  # tests/engine/test_export.py has the other kinds
-    run_here(["scripts/export.py", f"weights='{trained(tmp_path)}'", f"to='{to}'"], monkeypatch)
-    assert sha256(to) in capsys.readouterr().out
-    load_exported(to)
-
-
-def check_unpack(folder, tmp_path, monkeypatch, capsys):
-    archive = shutil.make_archive(str(tmp_path / "data"), "zip", folder)
-    run_here(["scripts/data.py", "unpack", f"archive={archive}", f"into={tmp_path / 'into'}"], monkeypatch)
-    assert f"{sum(path.is_file() for path in Path(folder).rglob('*'))} files" in capsys.readouterr().out
-
-
-def check_data_command(words, tmp_path, monkeypatch, capsys):
-    """scripts/data.py on a copy of the small data set, whose counts are not the released one's."""
-    if words[0] == "unpack":
-        (into,) = [word.removeprefix("into=") for word in words if word.startswith("into=")]
-        check_unpack(into, tmp_path, monkeypatch, capsys)
-        return
-    copy = tmp_path / "data"
-    (root,) = [word.partition("root=")[2] for word in words if "root=" in word]
-    shutil.copytree(root, copy, copy_function=shutil.copyfile)
-    words = [re.sub("root=.*", f"root={copy}", word) for word in words]
-    if words[0] == "compose":
-        shutil.rmtree(copy / "Test_set" / "merged")
-        words = [re.sub("backgrounds=.*", f"backgrounds={copy / 'Test_set' / 'bg'}", word) for word in words]
-    run_here(["scripts/data.py", *words], monkeypatch, status={"compose": 0, "verify": 1}[words[0]])
-    assert ("20 made" if words[0] == "compose" else "431") in capsys.readouterr().out
-
-
-def released(folder, request):
-    reference = request.getfixturevalue("reference")
-    shapes = json.loads((reference / "a2u" / "official_shapes.json").read_text())["adobe"]["shapes"]
-    state = {key: value.float() for key, value in reference_state(shapes).items()}
-    torch.save({"state_dict": state}, folder / "a2u.pth")
-    return folder / "a2u.pth"
-
-
-def exported(checkpoint):
-    to = checkpoint.with_name("a2u.safetensors")
-    export(checkpoint, to)
-    return to
-
-
-def trained(outputs):
-    from a2u.engine.run import run
-
-    cfg = compose(["scale=smoke", f"runtime.outputs='{outputs}'", "runtime.progress=false", "dataset.cache=null"])
-    run(cfg)
-    return Places.of(cfg).last
+    given = f"ARGS=weights='{weights}' runtime.outputs='{tmp_path}' folder='{tmp_path}'"
+    ended = run_there(["make", "demo", given, f"PYTHON={sys.executable}"])
+    assert re.search(r"photo: 600 x 800, .* sad \d+\.\d+, mse .* grad .* conn ", ended.stdout)
+    assert (tmp_path / "photo_composite.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -401,7 +251,6 @@ def test_the_documented_operator_is_a_row_beside_the_papers(with_the_new_operato
     *_, nearest, _, mine = (row[-5:] for row in rows)
     assert nearest == ["37.51", "0.0096", "19.07", "35.72", "8.05M"]
     assert mine == ["—"] * 5
-    assert "No row of the paper, so nothing is printed there: mine." in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -412,7 +261,7 @@ def test_further_commands_with_the_documented_operator(with_the_new_operator, co
     ended = with_the_new_operator(command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     if "pytest" in command:
-        assert "8 passed" in ended.stdout
+        assert "12 passed" in ended.stdout
 
 
 def test_means_of_the_documented_operator_are_means():

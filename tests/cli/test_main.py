@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.scripts import WORK, asked_of, script_file
 from omegaconf import DictConfig
 
 from a2u.cli.help import help_text
@@ -16,9 +17,7 @@ from a2u.cli.main import main
 from a2u.config import CONFIG_DIR, compose
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("data", "pages", "require")  # which are not configured
-SCRIPTS = {path.stem: path for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem not in OTHERS}
-SCRIPTS["bench"] = ROOT / "scripts" / "bench" / "__main__.py"
+SCRIPTS = {name: script_file(name) for name in sorted(WORK)}
 
 
 def values(printed):
@@ -84,36 +83,33 @@ def test_a_scripts_help_has_its_examples_and_ends_well():
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_the_examples_of_a_script_are_of_itself(script):
-    """That keys and values in them exist is for the configuration to say."""
-    runpy.run_path(str(SCRIPTS[script]))  # imports the settings that it reads
+def test_the_examples_of_a_script_are_of_itself(script, monkeypatch):
+    """And it reads them."""
     examples = re.findall(r"^    python (.*)$", SCRIPTS[script].read_text(), re.MULTILINE)
     assert examples
     for example in examples:
-        path, *overrides = example.removeprefix("-m ").split()
+        path, *words = example.removeprefix("-m ").split()
         assert path in (f"scripts/{script}.py", f"scripts.{script}")
-        handed_on = ("scale=", "dataset", "test=") if script in ("table", "figures") else ()
-        own = [word for word in overrides if not word.startswith(handed_on)] if handed_on else overrides
-        compose(own, script)
+        asked_of(script, words, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("script", "work", "words"),
+    ("script", "words"),
     [
-        ("train", "a2u.engine.run.run", ["scale=smoke"]),
-        ("table", "a2u.reproduce.table.make_table", ["table=table2"]),
-        ("figures", "a2u.reproduce.figures.make_figures", []),
-        ("evaluate", "a2u.apply.evaluate_weights.evaluate_weights", ["system=trimap_only"]),
-        ("predict", "a2u.apply.predict.predict_photographs", ["image=a.png", "trimap=b.png"]),
-        ("export", "a2u.apply.export.export", ["weights=a", "to=b"]),
-        ("report", "a2u.reproduce.html_report.make_page", []),
-        ("shipped", "a2u.reproduce.shipped.make", ["photographs=a"]),
-        ("bench", "scripts.bench.report.bench", []),
+        ("train", ["scale=smoke"]),
+        ("table", ["table=table2"]),
+        ("figures", []),
+        ("evaluate", ["system=trimap_only"]),
+        ("predict", ["image=a.png", "trimap=b.png"]),
+        ("export", ["weights=a", "to=b"]),
+        ("report", []),
+        ("shipped", ["photographs=a"]),
+        ("bench", []),
     ],
 )
-def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_path, script, work, words):
+def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_path, script, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(work, lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(WORK[script], lambda *_: signal.raise_signal(signal.SIGTERM))
     monkeypatch.setattr(sys, "argv", [str(SCRIPTS[script]), *words])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(sys.argv[0], run_name="__main__")

@@ -161,6 +161,7 @@ def test_two_processes_reconstruct_as_one(tmp_path):
     assert found == pytest.approx(losses(Places.of(one)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_with_a_sentence_and_the_job_resumes(tmp_path):
     options = ["upsampler=nearest", "trainer.epochs=2", "trainer.iterations=12", "trainer.batch_size=4"]
     options += ["runtime.checkpoint_seconds=0"]

@@ -28,7 +28,12 @@ from a2u.models.build import build_model, count_parameters
 from a2u.reproduce.published import rows_of
 from a2u.settings import plain
 
-TRAINED_ROWS = [row for row in rows_of("table2") if row != "trimap_only"]
+OFTEN = ("nearest", "a2u_hybrid_cw", "a2u_dynamic_cs_d_norm")  # the others are long form
+TRAINED_ROWS = [
+    pytest.param(row, marks=[] if row in OFTEN else pytest.mark.slow)
+    for row in rows_of("table2")
+    if row != "trimap_only"
+]
 LEARNING = ["trainer.epochs=1", "trainer.iterations=50", "trainer.batch_size=4", "runtime.log_every=1"]
 
 
@@ -157,7 +162,9 @@ def run_counted(cfg, monkeypatch):
         return run(cfg), len(calls)
 
 
-@pytest.mark.parametrize("killed_after", [1, 3, 4, 7])
+@pytest.mark.parametrize(
+    "killed_after", [3, 4, pytest.param(1, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, killed_after):
     whole = smoke(tmp_path / "whole", "upsampler=a2u", "runtime.log_every=1")
     run(whole)
@@ -198,7 +205,7 @@ def test_changes_that_were_not_committed_stay_in_a_result_however_clean_it_was_f
     assert found["devices"] == ["cpu", "cpu"]
 
 
-@pytest.mark.parametrize("evaluation", [1, 2])
+@pytest.mark.parametrize("evaluation", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path, monkeypatch, evaluation):
     overrides = ["upsampler=a2u", "trainer.epochs=3"]
     expected = run(smoke(tmp_path / "whole", *overrides))

@@ -150,6 +150,7 @@ def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(t
     assert results(tmp_path).keys() == {"nearest"}
 
 
+@pytest.mark.slow
 def test_two_runners_at_once_make_one_table_of_rows_that_were_trained_once(tmp_path, smoke, start, capsys):
     runners = [start("launcher=inline", "table=table4") for _ in range(2)]
     printed = [runner.communicate()[0] for runner in runners]

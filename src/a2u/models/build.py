@@ -43,15 +43,15 @@ def build_model(cfg: DictConfig) -> nn.Module:
 
 
 def takes_operator(network: type[Network]) -> bool:
-    """Whether a network's constructor takes an upsampling operator."""
+    """Return whether a network's constructor takes an upsampling operator."""
     return "upsampler" in inspect.signature(network).parameters
 
 
 def build_trained(cfg: DictConfig, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """The network of a configuration with the tensors it ended up with, in evaluation mode; draws no random numbers.
+    """Build the network of a configuration and load its trained tensors; draws no random numbers.
 
     Raises:
-        ValueError: they do not belong together, or the configuration is none of a network.
+        ValueError: tensors and network do not fit, or the configuration describes no network.
     """
     try:
         with torch.random.fork_rng(devices=[]):
@@ -66,5 +66,5 @@ def build_trained(cfg: DictConfig, tensors: Mapping[str, Tensor]) -> nn.Module:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of parameters (buffers are not parameters)."""
+    """Return the number of parameters, without buffers."""
     return sum(parameter.numel() for parameter in model.parameters())

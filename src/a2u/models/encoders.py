@@ -28,8 +28,11 @@ class Trunk(NamedTuple):
 
 
 TORCHVISION = {
+    # channels: 64, 64, 128, 256
     "resnet18": Trunk("", ("relu", "layer1", "layer2", "layer3")),
+    # 64, 256, 512, 1024
     "resnet50": Trunk("", ("relu", "layer1", "layer2", "layer3")),
+    # 16, 24, 32, 96
     "mobilenet_v2": Trunk("features", ("1", "3", "6", "13")),
 }
 
@@ -45,7 +48,7 @@ class Encoder(nn.Module):
         raise TypeError("an encoder defines torchvision_name().")
 
     def levels(self) -> Sequence[nn.Module]:
-        """The four parts that lead from one resolution to the next."""
+        """Return the four parts that lead from one resolution to the next."""
         raise TypeError(f"{type(self).__name__} does not define levels().")
 
     def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
@@ -126,7 +129,7 @@ def downsample(operator: Upsampler, feature: Tensor) -> tuple[Tensor, Any]:
 
 
 def reduce(block: nn.Module, x: Tensor, operator: Upsampler) -> tuple[Tensor, Any]:
-    """Return a residual block's output at half the size, `downsample` being inside it, and the guide."""
+    """Return a residual block's output at half the size, with `downsample` inside the block, and the guide."""
     assert isinstance(block, BasicBlock)
     return block.forward_reduced(x, partial(downsample, operator))
 
@@ -189,7 +192,7 @@ def build_encoder(name: str, width: float, block_counts: Sequence[int], norm: No
 
 
 def _channels(part: nn.Module) -> int:
-    """Output channels: those of the last norm."""
+    """Return the output channels: those of the last norm."""
     return [module.num_features for module in part.modules() if isinstance(module, nn.BatchNorm2d)][-1]
 
 

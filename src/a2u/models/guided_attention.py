@@ -9,10 +9,10 @@ LOGITS = 2**24  # similarities held at a time, so that memory does not grow with
 
 
 class GuidedContextualAttention(nn.Module):
-    """Alpha features of every patch become a mean over all patches, weighted by how alike the image is there.
+    """Replace the alpha features of each patch by a mean over all patches, weighted by similarity of the image.
 
-    What is compared are 3x3 patches of the guide at half resolution; what is averaged are the 4x4 patches of the
-    feature that lie on them. Patches of the unknown region (one with an unknown pixel) are weighted by
+    3x3 patches of the guide at half resolution are compared; the 4x4 patches of the feature at their positions are
+    averaged. Patches of the unknown region (one with an unknown pixel) are weighted by
     sqrt(unknown / known) of the two areas, the others by its inverse, and an unknown patch does not attend to itself.
 
     Args:
@@ -40,7 +40,7 @@ class GuidedContextualAttention(nn.Module):
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, self_penalty: Tensor, logits: int = LOGITS) -> Tensor:
-    """softmax(queries keys^T - diag(self_penalty)) values, for so many queries at a time that `logits` suffice.
+    """Return softmax(queries keys^T - diag(self_penalty)) values, holding at most `logits` similarities at a time.
 
     queries, keys: (N, L, D); values: (N, L, V); self_penalty: (N, L) -> (N, L, V).
     """
@@ -58,7 +58,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, self_penalty: Tensor, 
 
 
 def patches(x: Tensor, size: int, stride: int) -> Tensor:
-    """Patches of x (N, C, H, W), mirrored by 1 at the borders: (N, count, C*size*size)."""
+    """Return the patches of x (N, C, H, W), reflected by 1 at the borders: (N, count, C*size*size)."""
     return F.unfold(mirrored(x), size, stride=stride).transpose(1, 2)
 
 
@@ -67,7 +67,7 @@ def mirrored(x: Tensor) -> Tensor:
 
 
 def _scale(unknown: Tensor, near_unknown: Tensor) -> Tensor:
-    """(N, h*w): the weight of every patch's similarity, by the share of unknown pixels in the image."""
+    """Return the weight of each patch's similarity, from the share of unknown pixels in the image: (N, h*w)."""
     share = unknown.flatten(1).mean(dim=1, keepdim=True)  # (N, 1)
     of_unknown = (share / (1 - share)).sqrt().clamp(0.1, 10.0)
     of_known = ((1 - share) / share).sqrt().clamp(0.1, 10.0)

@@ -1,4 +1,4 @@
-"""Parts that several networks share: convolution + norm + activation, residual block."""
+"""Layers that several networks share: convolution + norm + activation, residual block."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ def batch_norm_relu6(channels: int, activation: bool) -> nn.Module:
 
 
 def inplace_abn(channels: int, activation: bool) -> nn.Module:
-    """In-place activated batch norm, the released program's (scale |weight| + eps). Needs that package."""
+    """In-place activated batch norm of the released program (scale |weight| + eps). Needs the package inplace_abn."""
     try:
         from inplace_abn import InPlaceABN
     except ImportError as error:
@@ -106,6 +106,6 @@ class BasicBlock(nn.Module):
 
 
 def blocks(channels: int, out: int, count: int, norm: Norm, stride: int = 1, reduces: bool = False) -> nn.Sequential:
-    """`count` basic blocks; the first changes channels and resolution."""
+    """Stack `count` basic blocks; the first changes channels and resolution."""
     first = BasicBlock(channels, out, norm, stride, reduces)
     return nn.Sequential(first, *(BasicBlock(out, out, norm) for _ in range(count - 1)))

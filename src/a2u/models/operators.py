@@ -12,7 +12,7 @@ from a2u.upsampling.initialise import Scheme, initialise
 def build_operators(
     upsampler: str, options: dict[str, Any] | None, channels: Sequence[int], initial_values: Scheme = "xavier"
 ) -> list[Upsampler]:
-    """One operator for each entry of `channels`.
+    """Build one operator for each entry of `channels`.
 
     They draw their initial values from a generator of their own, so that one seed gives the network around them the
     same initial weights whatever the operator.

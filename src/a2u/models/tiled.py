@@ -221,7 +221,7 @@ class Tiles:
 
 @contextmanager
 def _adding_partial_sums(sums: Mapping[GlobalLayer, list[Tensor]], tile: Tile) -> Iterator[None]:
-    """Inside, every layer that runs adds its partial sum."""
+    """Let every layer that runs inside add its partial sum."""
 
     def add(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, GlobalLayer)
@@ -236,7 +236,7 @@ def _adding_partial_sums(sums: Mapping[GlobalLayer, list[Tensor]], tile: Tile) -
 
 
 def radius(module: nn.Module) -> int:
-    """Pixels to each side that an output of `module` reads: the windows inside it add up as if all stood in a row."""
+    """Return how many pixels to each side an output of `module` reads, as if all its windows were in sequence."""
     if isinstance(module, Upsampler):
         assert module.reach is not None
         return module.reach
@@ -254,6 +254,6 @@ def _cut(tile: Tile, maps: tuple[Tensor | None, ...]) -> list[Tensor | None]:
 
 
 def _empty(tile: Tile, part: Tensor) -> Tensor:
-    """Room for a map of the whole image, of which `part` is the tile's."""
+    """Allocate the map of the whole image that `part` is a tile of."""
     height, width = (length // tile.stride(part) for length in tile.image)
     return part.new_empty(*part.shape[:-2], height, width)

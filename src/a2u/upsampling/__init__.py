@@ -1,6 +1,6 @@
-"""Upsampling operators: one file an operator (fixed.py: three), one contract (base.py). Imports torch alone.
+"""Upsampling operators: one file per operator (fixed.py: three), one contract (base.py). Imports only torch.
 
-Adding an operator is adding a file here with a subclass of `Upsampler` that has a `name`.
+To add an operator, add a file here with a subclass of `Upsampler` that has a `name`.
 """
 
 import importlib
@@ -40,7 +40,7 @@ def build_upsampler(name: str, channels: int, **options: Any) -> Upsampler:
 
 
 def option_names(operator: type[Upsampler]) -> list[str]:
-    """Names of an operator's options: its constructor's arguments after `channels`."""
+    """Return the names of an operator's options: its constructor's arguments after `channels`."""
     return [name for name in inspect.signature(operator).parameters if name != "channels"]
 
 

@@ -1,4 +1,4 @@
-"""The contract every upsampling operator keeps (and the network relies on)."""
+"""The contract that every upsampling operator keeps and every network relies on."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -65,15 +65,15 @@ class Upsampler(nn.Module):
         raise TypeError(f"{type(self).__name__} does not define collect_statistics().")
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        """What the operator does, on checked input."""
+        """Compute the output for checked input."""
         raise TypeError(f"{type(self).__name__} does not define upsample().")
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
-        """The kernels that `upsample` weighs windows by, by sub-position: (N, k*k, r*r, h, w)."""
+        """Return the kernels with which `upsample` weights windows, by sub-position: (N, k*k, r*r, h, w)."""
         raise TypeError(f"{self.name} makes no kernels.")
 
     def downsample(self, feature: Tensor) -> tuple[Tensor, Any]:
-        """(N, C, r*h, r*w) -> ((N, C, h, w), guide for this operator's forward). Paired operators only."""
+        """Downsample (N, C, r*h, r*w) to (N, C, h, w); also return the guide for `forward`. Paired operators only."""
         raise TypeError(f"{self.name} has no paired downsampling; the network downsamples by itself.")
 
     def check_feature(self, feature: Tensor) -> None:
@@ -87,7 +87,7 @@ class Upsampler(nn.Module):
 
 
 def named_subclasses(base: type[Named]) -> dict[str, type[Named]]:
-    """Return the subclasses of `base` that have a `name`, by it, in alphabetical order."""
+    """Return the subclasses of `base` that have a `name`, by name."""
     found, queue = {}, [base]
     while queue:
         kind = queue.pop()

@@ -1,8 +1,8 @@
-"""Parts that read a whole map, and what they need where a map is seen tile by tile.
+"""Averages and group norms over a whole map that stay exact when the map is computed tile by tile.
 
-All else in an operator or a network is local: a tile with a margin gives what the whole map would. An average or a
-group norm is not; for it every tile adds a `partial_sum` to the `total` of the whole map first, and the total then
-stands for what is outside the tile. Without a total these parts give what PyTorch's own give.
+Everything else in an operator or a network is local: a tile with a margin gives the same as the whole map. For an
+average or a group norm, every tile first adds a `partial_sum` to the `total` of the whole map, which then replaces what
+the layer would compute from the tile. Without a total these layers equal PyTorch's own.
 """
 
 from functools import cache
@@ -27,19 +27,19 @@ class Tile(NamedTuple):
     own: Area  # without; the own parts of all tiles are the image
 
     def cut(self, whole: Tensor) -> Tensor:
-        """What the tile sees of a whole map: (N, C, H/s, W/s) -> (N, C, h/s, w/s)."""
+        """Cut the tile, with its margin, from a whole map: (N, C, H/s, W/s) -> (N, C, h/s, w/s)."""
         return whole[_at(self.seen, self.image[0] // whole.shape[-2])]
 
     def inner(self, part: Tensor) -> Tensor:
-        """A map of the tile without the margin."""
+        """Cut the margin off a map of the tile."""
         return part[_at(self.own, self.stride(part), self.seen)]
 
     def paste(self, part: Tensor, whole: Tensor) -> None:
-        """Put a map of the tile, without the margin, into the whole map."""
+        """Copy a map of the tile, without the margin, into the whole map."""
         whole[_at(self.own, self.stride(part))] = self.inner(part)
 
     def stride(self, part: Tensor) -> int:
-        """Pixels of the image for a pixel of a map of the tile."""
+        """Return how many pixels of the image a pixel of the tile's map covers."""
         return (self.seen[0].stop - self.seen[0].start) // part.shape[-2]
 
 
@@ -53,12 +53,12 @@ def _at(area: Area, stride: int, origin: Area = (slice(0, 0), slice(0, 0))) -> t
 
 
 class GlobalLayer(nn.Module):
-    """A part whose output for one place depends on the whole map."""
+    """A layer whose output at one position depends on the whole map."""
 
     total: Tensor | None = None  # sum over all tiles; None: forward is given the whole map
 
     def partial_sum(self, x: Tensor, tile: Tile) -> Tensor:
-        """What the inner part of `x`, a map of `tile`, adds to the total. float64."""
+        """Return what `x`, a map of `tile`, without its margin, adds to the total, in float64."""
         raise TypeError(f"{type(self).__name__} does not define partial_sum().")
 
 
@@ -92,7 +92,7 @@ class Average(GlobalLayer):
 
 
 def average_by_products(x: Tensor, size: int) -> Tensor:
-    """`adaptive_avg_pool2d` as two products of matrices: x is read once, and its gradient laid out as x is."""
+    """Compute `adaptive_avg_pool2d` as two matrix products: x is read once, and its gradient has the layout of x."""
     n, channels, height, width = x.shape
     rows, columns = (_members(size, length, x.device, x.dtype) for length in (height, width))
     counts = _counts(size, height, x.device)[:, None] * _counts(size, width, x.device)
@@ -120,13 +120,13 @@ def _members(count: int, length: int, device: torch.device, dtype: torch.dtype) 
 
 @cache
 def _counts(count: int, length: int, device: torch.device) -> Tensor:
-    """Positions of a line in each area; float32, for 16 bits do not hold them."""
+    """Return the number of positions of a line in each area, in float32: 16 bits do not hold it."""
     with torch.inference_mode(False):
         return (_areas(count, length) > 0).sum(dim=1).to(device, torch.float32)
 
 
 def _areas(count: int, length: int) -> Tensor:
-    """Weight of every position of a line in the average of each of `count` areas, which may overlap by one."""
+    """Return the weight of each position of a line in the average of each of `count` areas, which may overlap by 1."""
     number = torch.arange(count)[:, None]
     start, stop = number * length // count, -(-(number + 1) * length // count)
     position = torch.arange(length)

@@ -4,6 +4,7 @@ import logging
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -185,8 +186,11 @@ def test_two_processes_at_the_same_time(cfg: SyntheticConfig) -> None:
         f"SyntheticConfig(cache={cfg.cache!r}, train_layers=5, train_backgrounds=3, train_size=32,"
         " test_images=4, test_size=48, seed=11).prepare()"
     )
-    both = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0]
+    other = subprocess.Popen([sys.executable, "-c", program])
+    while other.poll() is None and not files(cfg):  # until it has begun
+        time.sleep(0.001)
+    cfg.prepare()
+    assert other.wait() == 0
     assert len(files(cfg)) == 12
     assert all(name.endswith(".npz") for name in files(cfg))  # no part files stay behind
     assert cfg.build().checksum() == replace(cfg, cache=None).build().checksum()

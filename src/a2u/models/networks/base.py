@@ -1,4 +1,4 @@
-"""What every network promises; training and evaluation ask the network, never its name."""
+"""What every network promises; training and evaluation ask the network, not its name."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -19,7 +19,7 @@ class ModelConfig:
 
 @dataclass
 class MattingModelConfig(ModelConfig):
-    """Those of a network for mattes."""
+    """Keys of a network for mattes that no constructor has."""
 
     encoder_weights: str = field("none", "none, imagenet (torchvision's, downloaded) or a file (.pth, .safetensors)")
 
@@ -65,7 +65,7 @@ class MattingNetwork(Network):
 
 
 def scaled(width: float, *channels: int) -> list[int]:
-    """Channel counts times `width`. Raises ValueError where one is no whole number of channels."""
+    """Return channel counts times `width`. Raises ValueError unless all are whole numbers."""
     counts = [width * count for count in channels]
     if not 0 < width <= MOST_WIDTH or any(count != int(count) for count in counts):
         raise ValueError(

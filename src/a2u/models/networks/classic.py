@@ -15,7 +15,7 @@ from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN, image_and_trimap
 
 
 class UnsolvableError(A2UError, ArithmeticError):
-    """A trimap from which a classic system cannot find an alpha."""
+    """A classic system cannot find an alpha for a trimap."""
 
 
 class ClassicMatting(MattingNetwork):
@@ -33,7 +33,7 @@ class ClassicMatting(MattingNetwork):
 
     @staticmethod
     def solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """pymatting's function of image (H, W, 3) and trimap (H, W), both float64 in 0..1, to alpha (H, W)."""
+        """Return pymatting's function from image (H, W, 3) and trimap (H, W), float64 in 0..1, to alpha (H, W)."""
         raise TypeError("a classic system defines solver().")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class KNN(ClassicMatting):
 
 
 def pymatting_for(what: str) -> Any:
-    """The package pymatting; A2UError, which says that `what` needs it, where it is not installed."""
+    """Import pymatting. Raises A2UError, saying that `what` needs it, if it is not installed."""
     threads = torch.get_num_threads()
     try:
         import pymatting

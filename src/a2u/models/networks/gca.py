@@ -127,13 +127,13 @@ class Block(nn.Module):
 
 
 def stage(channels: int, out: int, count: int, first: Callable[..., Block], activation: Any) -> nn.Sequential:
-    """`count` blocks, of which the first changes channels and resolution."""
+    """Stack `count` blocks; the first changes channels and resolution."""
     same = (Block(convolution(out, out), out, out, nn.Identity(), activation) for _ in range(count - 1))
     return nn.Sequential(first(channels, out, activation), *same)
 
 
 def _pooled(channels: int, out: int, activation: Any) -> Block:
-    """Half the size, the identity by average pooling; nothing of that where channels stay the same."""
+    """Build a block that halves the size, its identity by average pooling; plain where channels stay the same."""
     if channels == out:
         return Block(convolution(out, out), out, out, nn.Identity(), activation)
     identity = nn.Sequential(nn.AvgPool2d(2), convolution(channels, out, size=1), nn.BatchNorm2d(out))
@@ -141,7 +141,7 @@ def _pooled(channels: int, out: int, activation: Any) -> Block:
 
 
 def _enlarged(channels: int, out: int, activation: Any) -> Block:
-    """Twice the size by deconvolution, the identity by nearest neighbour."""
+    """Build a block that doubles the size by deconvolution, its identity by nearest neighbour."""
     identity = nn.Sequential(nn.Upsample(scale_factor=2), convolution(channels, out, size=1), nn.BatchNorm2d(out))
     return Block(deconvolution(channels, channels), channels, out, identity, activation)
 
@@ -174,7 +174,7 @@ def deconvolution(channels: int, out: int) -> nn.Module:
 
 
 def _normalised(layer: nn.Module, dim: int | None = None) -> nn.Module:
-    """Not a network without values: the normalisation has no parameters, and begins with 15 power iterations."""
+    """Normalise spectrally, unless on the meta device: it adds no parameters, and starts with 15 power iterations."""
     return layer if layer.weight.is_meta else spectral_norm(layer, dim=dim)
 
 
@@ -183,7 +183,7 @@ def leaky(inplace: bool) -> nn.Module:
 
 
 def initialise(module: nn.Module) -> None:
-    """Xavier-uniform convolutions; blocks start as their identity, attention (nearly) as none."""
+    """Draw convolutions Xavier-uniform; let blocks start as their identity, attention (nearly) without effect."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(_weight(part))
@@ -196,5 +196,5 @@ def initialise(module: nn.Module) -> None:
 
 
 def _weight(part: Any) -> Tensor:
-    """The weight before its spectral normalisation."""
+    """Return the weight before its spectral normalisation."""
     return part.parametrizations.weight.original if hasattr(part, "parametrizations") else part.weight

@@ -119,7 +119,7 @@ class MobileNetEncoder(nn.Module):
         return key
 
     def layers(self) -> list[nn.Sequential]:
-        """Stem and layers, each with its blocks."""
+        """Return stem and layers, each with its blocks."""
         ends = [1]
         for _, _, blocks, _ in LAYERS:
             ends.append(ends[-1] + blocks)

@@ -1,4 +1,4 @@
-"""Batch norm of maps with fewer channels than a vector register has places, channels last, on a CPU.
+"""Batch norm of channels-last maps with fewer channels than a vector register has lanes, on a CPU.
 
 PyTorch's takes three to five times as long there (8 x 4 x 64 x 64: 0.8 ms forward against 0.2 ms), and networks of
 width 1/8, those of the lite scale, have such maps at full resolution. Here rows of W*C numbers are what is added up.

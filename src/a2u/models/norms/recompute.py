@@ -1,4 +1,4 @@
-"""Batch norm and leaky ReLU that keep one map for the backward pass instead of two.
+"""Batch norm and leaky ReLU that keep one map instead of two for the backward pass.
 
 The idea of In-Place Activated BatchNorm (Rota Bulò et al., CVPR 2018) without a compiled extension: leaky ReLU and the
 norm's scale and shift can be undone, so the norm's input comes back from the output, which the next convolution keeps
@@ -16,9 +16,9 @@ SMALLEST_SCALE = 0.02  # of |scale| to 1 + |shift|; below, undoing them would ma
 
 
 def norm_and_activation(x: Tensor, norm: nn.BatchNorm2d, slope: float) -> Tensor:
-    """What `norm`, in training mode, and leaky ReLU make of x (N, C, H, W); running statistics move as usual.
+    """Apply `norm`, in training mode, and leaky ReLU to x (N, C, H, W); update running statistics as usual.
 
-    Where a scale is too small to be undone, the norm's input is kept after all.
+    Where a scale is too small to be inverted, the norm's input is kept.
     """
     weight, bias = norm.weight, norm.bias
     if bool((weight.abs() < SMALLEST_SCALE * (1 + bias.abs())).any()):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class SynchronisedBatchNorm(nn.BatchNorm2d):
-    """nn.BatchNorm2d whose statistics are those of all processes' maps, which must be of one size.
+    """nn.BatchNorm2d with statistics over the maps of all processes, which must have the same size.
 
     In evaluation mode it is nn.BatchNorm2d. (PyTorch's SyncBatchNorm needs a GPU.)
     """
@@ -33,7 +33,7 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
 
 
 class _Sum(torch.autograd.Function):
-    """Over processes; a gradient is the sum of all processes' gradients."""
+    """All-reduce; a gradient is the sum of all processes' gradients."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def _sum(x: Tensor) -> Tensor:
 
 
 def synchronise(model: nn.Module) -> None:
-    """Put a SynchronisedBatchNorm in the place of every batch norm of `model`; parameters and statistics stay."""
+    """Replace every batch norm of `model` by a SynchronisedBatchNorm with the same parameters and statistics."""
     for parent in list(model.modules()):
         for name, norm in parent.named_children():
             if isinstance(norm, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""The authors' own weights, of A2U and of the systems it is compared with, in our networks. One file a system."""
+"""Load the weights released with A2U and the systems it is compared with. One file per system."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ __all__ = ["SYSTEMS", "ReleasedError", "load_released", "read_weights", "variant
 
 
 class ReleasedError(WeightsError):
-    """Tensors that are not those of the system."""
+    """The tensors are not those of the system."""
 
 
 def plain_names(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without a leading "module." and without batch counters."""
+    """Return tensors without a leading "module." in their names and without batch counters."""
     names = {key: key.removeprefix("module.") for key in given if not key.endswith("num_batches_tracked")}
     return {name: given[key] for key, name in names.items()}
 
 
 @dataclass(frozen=True)
 class System:
-    """How the weights of a released program come into a network of ours."""
+    """How weights of a released program are loaded into a network of ours."""
 
     network: Callable[[Mapping[str, Tensor]], MattingNetwork]  # the one that these tensors fit, by names and shapes
     sources: Callable[[nn.Module], dict[str, list[str]]]  # our tensor -> theirs, several are stacked
@@ -48,7 +48,7 @@ SYSTEMS = {
 
 
 def load_released(weights: Mapping[str, Any] | str | Path, system: str = "a2u") -> MattingNetwork:
-    """The network of a released weights file, ready to predict.
+    """Load the network of a released weights file, ready to predict.
 
     Args:
         weights: tensors by their released names, a leading "module." is dropped; for context_aware arrays in
@@ -84,6 +84,6 @@ def load_released(weights: Mapping[str, Any] | str | Path, system: str = "a2u") 
 
 
 def variant(model: nn.Module, system: str) -> str:
-    """Which of a system's released configurations a network is: "a2u_unshared" where U and V are; else `system`."""
+    """Return which released configuration of a system a network is: "a2u_unshared" if U and V are; else `system`."""
     tell = SYSTEMS[system].variant
     return tell(model) if tell else system

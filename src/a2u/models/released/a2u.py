@@ -30,7 +30,7 @@ def variant(model: nn.Module) -> str:
 
 
 def sources(model: nn.Module) -> dict[str, list[str]]:
-    """For every tensor of our network, batch counters apart, its name in the released program."""
+    """Return the released name of every tensor of our network but batch counters."""
     modules = _module_names()
     names = {}
     for key in model.state_dict():

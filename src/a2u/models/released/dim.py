@@ -13,7 +13,7 @@ def network(given: Mapping[str, Tensor]) -> MattingNetwork:
 
 
 def sources(model: nn.Module) -> dict[str, list[str]]:
-    """For every tensor of our network, batch counters apart, its name in the released program."""
+    """Return the released name of every tensor of our network but batch counters."""
     return {key: [_theirs(key)] for key in model.state_dict() if not key.endswith("num_batches_tracked")}
 
 

@@ -20,7 +20,7 @@ def network(given: Mapping[str, Tensor]) -> MattingNetwork:
 
 
 def sources(model: nn.Module) -> dict[str, list[str]]:
-    """For every tensor of our network, batch counters apart, its names in the released program, one a branch."""
+    """Return the released names, one per branch, of every tensor of our network but batch counters."""
     return {key: _theirs(key) for key in model.state_dict() if not key.endswith("num_batches_tracked")}
 
 

@@ -52,7 +52,7 @@ def load_exported(path: Path | str) -> nn.Module:
 
 
 def network_of(path: Path, manifest: Mapping[str, Any]) -> nn.Module:
-    """As load_exported, with the manifest that read_manifest returned."""
+    """Load the network of a file whose manifest was read by read_manifest. Raises as load_exported."""
     tensors = read_weights(path)
     try:
         return build_trained(OmegaConf.create(manifest["config"]), tensors)
@@ -117,7 +117,7 @@ def write_exported(path: Path, model: nn.Module, about: Mapping[str, Any]) -> di
 
 
 def _header_and_checksum(path: Path) -> tuple[dict[str, Any], str]:
-    """The header of a .safetensors file, and the SHA-256 that the file would have without its metadata."""
+    """Return the header of a .safetensors file, and the SHA-256 that it would have without its metadata."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         if size > path.stat().st_size:

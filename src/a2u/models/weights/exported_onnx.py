@@ -96,7 +96,7 @@ def _traced(model: nn.Module, description: Mapping[str, Any]) -> torch.onnx.ONNX
 def to_onnx(
     module: nn.Module, given: Mapping[str, Tensor], sizes: Sequence[Mapping[int, Any]], outputs: Sequence[str]
 ) -> torch.onnx.ONNXProgram:
-    """A network or a single operator of a2u.upsampling in ONNX.
+    """Convert a network or a single operator of a2u.upsampling to ONNX.
 
     Args:
         module: in evaluation mode.
@@ -135,7 +135,7 @@ def to_onnx(
 
 
 def _tidy(program: torch.onnx.ONNXProgram) -> None:
-    """Leave out what runtimes warn of, and where in our program each node came from, with this machine's folders.
+    """Remove what runtimes warn of, and each node's origin, which names folders of this machine.
 
     (All that the exporter could do to a graph takes longer than the rest; runtimes do it themselves.)
     """
@@ -221,7 +221,7 @@ def _compare(path: Path, model: nn.Module, description: Mapping[str, Any]) -> No
 
 @contextmanager
 def _running(name: str) -> Iterator[None]:
-    """Errors of onnxruntime, which have no class in common, as a sentence on the file of the network `name`."""
+    """Turn errors of onnxruntime, which share no base class, into a sentence about the network `name`."""
     try:
         yield
     except Exception as error:
@@ -230,7 +230,7 @@ def _running(name: str) -> Iterator[None]:
 
 
 def _difference(found: Tensor, expected: Tensor, model: nn.Module) -> float:
-    """The largest of all pixels; of a network that unpools, the largest median of an image.
+    """Return the largest difference of all pixels; for a network that unpools, the largest median of an image.
 
     Max-unpooling puts a value where the largest of four was: where two are equal to rounding, all around them moves.
     """
@@ -241,7 +241,7 @@ def _difference(found: Tensor, expected: Tensor, model: nn.Module) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks, which are about itself."""
+    """Silence the exporter's remarks about itself."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,7 +1,7 @@
-"""Weights files from anywhere, read without running what is in them.
+"""Read weights files from any source without running code in them.
 
-A .safetensors file and a TensorFlow checkpoint hold tensors alone. Every other file is taken for one of torch.save: a
-pickle, of which tensors and plain values are loaded and nothing else.
+A .safetensors file and a TensorFlow checkpoint hold only tensors. Every other file is read as one of torch.save: a
+pickle, of which only tensors and plain values are loaded.
 """
 
 import pickle
@@ -32,7 +32,7 @@ class WeightsError(A2UError, ValueError):
 
 
 def read_content(path: Path) -> Any:
-    """Whatever a weights file holds, of tensors (on the CPU), numbers, strings, lists and dictionaries.
+    """Return the content of a weights file: tensors (on the CPU), numbers, strings, lists and dictionaries.
 
     Of a TensorFlow checkpoint, `path` is the .index file or what both names of the pair begin with. Damage is noticed
     there and in files of torch.save since PyTorch 1.6, which have checksums; other files have none.
@@ -70,7 +70,7 @@ def read_content(path: Path) -> Any:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name of a .safetensors file, a TensorFlow checkpoint, or a file of torch.save, also in `state_dict`.
+    """Return tensors by name: of a .safetensors, TensorFlow or torch.save file, there also in `state_dict`.
 
     Raises:
         WeightsError: as read_content; or there are no tensors, more than tensors, or tensors that cannot be weights:
@@ -92,7 +92,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], shown: int = 20) -> str:
-    """What is missing, unknown or of another shape in `given`, in words; nothing where it fits."""
+    """Say what is missing, unknown or of another shape in `given`; "" if it fits."""
     found = [f"missing {name}" for name in wanted if name not in given]
     found += [f"unknown {name}" for name in given if name not in wanted]
     found += [
@@ -104,21 +104,21 @@ def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], s
 
 
 def check_finite(tensors: dict[str, Tensor], path: Path) -> None:
-    """Raise WeightsError, which names `path`, where one of its tensors holds NaN or infinite values."""
+    """Raise WeightsError, naming `path`, if a tensor holds NaN or infinite values."""
     for name, value in tensors.items():
         if not value.isfinite().all():
             raise WeightsError(f"{path} holds NaN or infinite values in {name}: no network can compute with them.")
 
 
 def _is_plain(value: Any) -> bool:
-    """A tensor whose every value is in the file: not sparse, not a single value repeated a billion times."""
+    """Return whether a tensor has all its values in the file: not sparse, not one value repeated a billion times."""
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
         return False
     return value.nbytes <= value.untyped_storage().nbytes()
 
 
 def _check_archive(path: Path) -> None:
-    """Raise ValueError for a zip file that torch.save did not write, or not so: torch.load looks at no checksum."""
+    """Raise ValueError for a zip file that torch.save did not write, or a damaged one: torch.load reads no checksum."""
     with zipfile.ZipFile(path) as archive:
         claimed, size = sum(part.file_size for part in archive.infolist()), path.stat().st_size
         if claimed > size:  # torch.save does not compress
@@ -129,7 +129,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _code(path: Path, error: Exception) -> str | None:
-    """What torch.load refused as code, in words; None where it failed over something else."""
+    """Say what torch.load refused as code; None if it failed for another reason."""
     if not isinstance(error, pickle.UnpicklingError):
         return None
     named = re.search(r"GLOBAL ([\w.]+)", str(error))

@@ -11,7 +11,7 @@ from a2u.upsampling.ops import onnx_backend, triton_support
 
 
 def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
-    """gpconv(U, X) of Eq. 4, with zero padding (e-1)//2, so that any e gives H/r x W/r.
+    """Compute gpconv(U, X) of Eq. 4, with zero padding (e-1)//2, so that any e gives H/r x W/r.
 
     Args:
         x: (N, C, H, W).
@@ -65,7 +65,7 @@ def encode_pair(x: Tensor, u: Tensor, v: Tensor, stride: int) -> tuple[Tensor, T
 
 
 def by_triton(x: Tensor) -> bool:
-    """Whether `x` is encoded by Triton's kernels; else by a grouped convolution of PyTorch's."""
+    """Return whether Triton kernels encode `x`; otherwise a grouped convolution of PyTorch does."""
     compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
     return not compiling and triton_support.suits(x) and triton_support.checked("triton_encoding") is not None
 

@@ -105,7 +105,7 @@ class _Reassemble(torch.autograd.Function):
 
 
 def _back_end(x: Tensor) -> ModuleType:
-    """What is fastest for x; all give the same (tests/upsampling/test_reassembly.py runs each)."""
+    """Choose the fastest back end for x; all give the same (tests/upsampling/test_reassembly.py runs each)."""
     if torch.compiler.is_exporting():
         return onnx_backend
     if torch.compiler.is_compiling():
@@ -119,7 +119,7 @@ def _back_end(x: Tensor) -> ModuleType:
 
 @cache
 def _compiled() -> ModuleType | None:
-    """The C back end, where there is a compiler; else None, with a warning."""
+    """Return the C back end if there is a compiler; else None, with a warning."""
     try:
         for real in c_backend.REALS.values():
             c_backend.load(real)

@@ -1,4 +1,4 @@
-"""Whether Triton's kernels can be used on this machine."""
+"""Find out whether Triton kernels work on this machine."""
 
 import importlib
 import warnings
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @cache
 def checked(name: str) -> ModuleType | None:
-    """A module of this package with Triton kernels, once its `check()` has passed here; else None, with a warning."""
+    """Return a module with Triton kernels once its `check()` has passed on this machine; else None, with a warning."""
     try:
         module = importlib.import_module(f"a2u.upsampling.ops.{name}")
         with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
@@ -24,5 +24,5 @@ def checked(name: str) -> ModuleType | None:
 
 
 def suits(x: Tensor) -> bool:
-    """Whether a map lies where Triton computes, and may be summed in float32."""
+    """Return whether a map is on a GPU and may be summed in float32."""
     return x.device.type == "cuda" and x.dtype != torch.float64
