@@ -523,6 +523,7 @@ def test_every_row_of_the_figures_is_a_row_of_its_table():
         assert (cfg.table, cfg.row) == (wanted.table, wanted.row)
 
 
+@pytest.mark.slow
 def test_the_script(outputs, tmp_path):
     """As `make figures` calls it, on rows that are done: the same bytes."""
     arguments = given(outputs, "figures=[1]", f"folder='{tmp_path / 'new'}'")
@@ -610,6 +611,7 @@ def test_words_do_not_touch_each_other_nor_leave_the_page():
         assert not any(box.overlaps(other) for other in boxes[:number])
 
 
+@pytest.mark.slow
 def test_the_same_sheet_gives_the_same_bytes(tmp_path):
     """In this process under other settings of Matplotlib, and in another one with other hashes."""
     import matplotlib
