@@ -1,4 +1,4 @@
-"""`make` and scripts/data.py: what they say to who does not know them yet; files that describe the repository."""
+"""`make` and scripts/data.py: what they list, suggest and install; files that describe the repository."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one sentence each, saying what was found, where, and what to do."""
+"""Errors the user can fix: one sentence each, saying what was found, where, and what to do."""
 
 import difflib
 from collections.abc import Iterable

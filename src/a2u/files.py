@@ -1,4 +1,4 @@
-"""Files: written so that no reader ever sees half of one, and told apart by their contents."""
+"""Write files atomically, lock folders, hash contents."""
 
 import errno
 import fcntl

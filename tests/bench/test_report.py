@@ -9,7 +9,8 @@ import torch
 
 from a2u.errors import ConfigError
 from a2u.models.networks.resnet34_unet import MattingUNet
-from a2u.upsampling import affinity
+from a2u.upsampling import ops
+from a2u.upsampling.ops import encoding
 from scripts.bench import gpu, plain, report
 from scripts.bench.measure import Line, peaks_are_known, seconds
 from scripts.bench.report import BenchConfig
@@ -17,15 +18,15 @@ from scripts.bench.report import BenchConfig
 
 def test_plain_reassembly_is_ours():
     x, up = torch.randn(2, 6, 5, 7).double(), torch.randn(2, 18, 10, 14).double()
-    torch.testing.assert_close(plain.reassemble_up(x, up, 3, 2), affinity.reassemble_up(x, up, 3, 2))
+    torch.testing.assert_close(plain.reassemble_up(x, up, 3, 2), ops.reassemble_up(x, up, 3, 2))
     x, down = torch.randn(2, 6, 10, 14).double(), torch.randn(2, 72, 5, 7).double()
-    torch.testing.assert_close(plain.reassemble_down(x, down, 6, 2), affinity.reassemble_down(x, down, 6, 2))
+    torch.testing.assert_close(plain.reassemble_down(x, down, 6, 2), ops.reassemble_down(x, down, 6, 2))
 
 
 @pytest.mark.parametrize(("samples", "outputs", "shared"), [(1, 1, 1), (1, 8, 6), (3, 1, 1), (3, 2, 2)])
 def test_plain_encoding_is_ours(samples, outputs, shared):
     x, kernels = torch.randn(3, 6, 9, 8).double(), torch.randn(samples, outputs, shared, 5, 5).double()
-    torch.testing.assert_close(plain.encode(x, kernels, 2), affinity.encode(x, kernels, 2))
+    torch.testing.assert_close(plain.encode(x, kernels, 2), encoding.encode(x, kernels, 2))
 
 
 def test_the_plain_network_is_ours_and_really_plain():
@@ -34,9 +35,9 @@ def test_the_plain_network_is_ours_and_really_plain():
     with torch.no_grad():
         expected = model(x)
         with plain.network():
-            assert affinity.encode is plain.encode
+            assert encoding.encode is plain.encode
             torch.testing.assert_close(model(x), expected)
-    assert affinity.encode is not plain.encode
+    assert encoding.encode is not plain.encode
 
 
 def test_a_line_says_whether_its_target_is_met():

@@ -149,7 +149,7 @@ def test_outputs_that_may_not_be_written(forbidden, says):
 
     said = says(work)
     assert "seed0.json" in said
-    assert "Permission denied: mend its permissions, or name another place" in said
+    assert "Permission denied: fix its permissions, or name another place" in said
 
 
 def test_a_folder_that_may_not_be_read(forbidden, says):
@@ -159,7 +159,7 @@ def test_a_folder_that_may_not_be_read(forbidden, says):
 
     said = says(work)
     assert "forbidden" in said
-    assert "Permission denied: mend its permissions" in said
+    assert "Permission denied: fix its permissions" in said
 
 
 def test_a_folder_in_a_files_place(tmp_path, says):

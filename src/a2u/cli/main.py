@@ -1,4 +1,4 @@
-"""What the scripts have in common: Hydra in front, one sentence for an error that is the user's to mend."""
+"""What the scripts share: Hydra in front, and one sentence for an error the user can fix."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from a2u.files import FULL, reason
 
 ADVICE = {
     **dict.fromkeys(FULL, "make room, then give the same command again"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "mend its permissions, or name another place"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "fix its permissions, or name another place"),
     **dict.fromkeys(
         (errno.EEXIST, errno.ENOTDIR), "a file lies where a folder is needed: move it, or name another place"
     ),
@@ -31,7 +31,7 @@ GOES_ON = "stopped; the same command goes on from the last checkpoint"
 
 @contextmanager
 def user_errors(stopped: str = STOPPED) -> Iterator[None]:
-    """End the program with the error's sentence on stderr and status 2, where it is the user's to mend.
+    """End the program with the error's sentence on stderr and status 2, where the user can fix it.
 
     So are errors of files (OSError); any other one is the program's and keeps its traceback. A reader of stdout who
     went away, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
@@ -85,7 +85,7 @@ def main(
     Asked for help, print that, beginning with the docstring of the script, in which `work` stands.
 
     texts: keys whose values are taken as they are typed, without Hydra's grammar.
-    stopped: as in `sentence`.
+    stopped: as in `user_errors`.
     """
     sys.argv[1:] = [as_typed(argument, texts) for argument in sys.argv[1:]]
     if print_help(sys.modules[work.__module__].__doc__, config_name):

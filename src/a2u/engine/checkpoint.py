@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything a run needs to resume as if it had never stopped."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ def save_checkpoint(
 
 
 def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
-    """What a run goes on from: its last checkpoint; the one before where that is damaged, with a warning.
+    """Read what a run resumes from: its last checkpoint, or, with a warning, the one before where that is damaged.
 
     The damaged one is put aside, or the next save would keep it in the place of the whole one. None where the run has
     no checkpoint. Raises CheckpointError where there are some and none is whole, or one is not of the run whose

@@ -1,4 +1,4 @@
-"""A training step recorded once as a CUDA graph: small networks are otherwise held up by starting kernels."""
+"""Record a training step as a CUDA graph: a small network otherwise spends its time launching kernels."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""The processes of one job: one alone, or those that torchrun has started.
+"""The processes of one job: a single one, or those that torchrun started.
 
-Every process runs the same program. What must be decided or written once is done by the first (rank 0).
+Every process runs the same program; rank 0 decides and writes what must be decided or written once.
 """
 
 import datetime
@@ -46,7 +46,7 @@ def is_rank_zero() -> bool:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Meet the other processes that torchrun has started; nothing happens where there are none.
+    """Join the other processes that torchrun started; do nothing where there are none.
 
     Raises:
         LostProcessError: another process ended meanwhile.
@@ -74,7 +74,7 @@ def _is_of_a_lost_process(error: RuntimeError) -> bool:
 
 
 def from_rank_zero(decide: Callable[[], Value]) -> Value:
-    """What `decide` gives in the first process, in all; an A2UError is raised in all of them."""
+    """Call `decide` in rank 0 and return its value in every process; an A2UError is raised in all of them."""
     if count() == 1:
         return decide()
     box: list[Any] = [None]
@@ -91,7 +91,7 @@ def from_rank_zero(decide: Callable[[], Value]) -> Value:
 
 
 def gathered(value: Value) -> list[Value]:
-    """Every process's value, by rank, in all of them."""
+    """All-gather: return every process's value, by rank."""
     if count() == 1:
         return [value]
     values: list[Any] = [None] * count()
@@ -100,7 +100,7 @@ def gathered(value: Value) -> list[Value]:
 
 
 def mean(value: Tensor) -> Tensor:
-    """Over processes, of a tensor without gradient."""
+    """All-reduce a tensor without gradient to its mean over processes, in place."""
     if count() > 1:
         dist.all_reduce(value)
         value /= count()
@@ -108,7 +108,7 @@ def mean(value: Tensor) -> Tensor:
 
 
 def share_of(total: int) -> range:
-    """This process's part of 0 .. total - 1; the parts follow each other by rank."""
+    """Return this rank's part of 0 .. total - 1; parts follow each other by rank."""
     return range(total * rank() // count(), total * (rank() + 1) // count())
 
 

@@ -1,4 +1,4 @@
-"""What a run tells while it works: a progress line, a progress file, TensorBoard, a history of the loss."""
+"""Report what a run does: a progress bar, a progress file, TensorBoard, a history of the loss."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from a2u.files import replacing
 
 
 class QuietLog:
-    """Of a process that is not the first of its job: keeps time, says nothing."""
+    """The log of every rank but the first: keep time, write nothing."""
 
     def __init__(self, first_step: int, batch_size: int) -> None:
         self._first, self._batch_size = first_step, batch_size

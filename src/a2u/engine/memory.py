@@ -1,4 +1,4 @@
-"""Memory: what is freed stays with the process, and errors of every library that say there is no more."""
+"""Memory: keep what is freed, and recognise the out-of-memory errors of every library."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""Work on the next items of a test set while the latest one is dealt with."""
+"""Prefetch test items in threads."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, versions, machine."""
+"""Record where a number comes from: commit, versions, machine."""
 
 import os
 import platform

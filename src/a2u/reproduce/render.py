@@ -1,7 +1,9 @@
 """Results as tables, measured numbers beside printed ones."""
 
+import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -181,7 +183,13 @@ def paper_scale(runs: Sequence[dict[str, Any]]) -> int | None:
     """Parameters of a row's network at the paper's width; None without results, or of what another table trained."""
     if not runs or "model" not in runs[0]["config"]:
         return None
-    return paper_parameters(OmegaConf.create(runs[0]["config"]))
+    return _parameters(json.dumps(runs[0]["config"]))
+
+
+@cache
+def _parameters(config: str) -> int:
+    """The same of a configuration in JSON; a network is built for it, and several tables ask."""
+    return paper_parameters(OmegaConf.create(json.loads(config)))
 
 
 def speed(runs: Sequence[dict[str, Any]]) -> Cell:

@@ -1,4 +1,4 @@
-"""What the engine asks of a task: data, training step, metrics. The loop is fit's, the order of things run's."""
+"""What the engine asks of a task: data, training step, metrics. `fit` owns the loop, `run` the sequence."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ class Task(ABC):
         return backward
 
     def origin(self, batch: Any) -> str:
-        """Where a batch comes from, for the message of a loss that is no number."""
+        """Where a batch comes from, for the message about a loss that is NaN."""
         return ""
 
     @abstractmethod

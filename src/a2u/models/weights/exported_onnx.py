@@ -83,10 +83,11 @@ def _description(model: nn.Module) -> dict[str, Any]:
 def _traced(model: nn.Module, description: Mapping[str, Any]) -> torch.onnx.ONNXProgram:
     given, made = description["input"], description["output"]
     multiple, channels = given["multiple"], given["shape"][1]
-    batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
+    free = multiple == 1  # any size but 1, which PyTorch keeps for itself
+    batch = torch.export.Dim("batch")
+    height, width = (torch.export.Dim(name, min=2 if free else None) for name in ("height", "width"))
     x = torch.zeros(2, channels, 3 * multiple, 4 * multiple)
-    # 1 * height would be a multiple that PyTorch cannot resolve
-    sides = (height, width) if multiple == 1 else (multiple * height, multiple * width)
+    sides = (height, width) if free else (multiple * height, multiple * width)
     program = to_onnx(model, {given["name"]: x}, [{0: batch, 2: sides[0], 3: sides[1]}], [made["name"]])
     program.model.doc_string = f"{given['name']}: {given['meaning']}; height and width multiples of {multiple}."
     return program
