@@ -15,7 +15,7 @@ from weakref import WeakSet
 from a2u.errors import A2UError
 
 
-def user_path(text: str | Path) -> Path:
+def user_path(text: str | os.PathLike[str]) -> Path:
     """A path as a user writes it: ~ and ~name are home folders, where there are such."""
     return Path(os.path.expanduser(text))
 
