@@ -15,7 +15,7 @@ from weakref import WeakSet
 from a2u.errors import A2UError
 
 
-def user_path(text: str | Path) -> Path:
+def user_path(text: str | os.PathLike[str]) -> Path:
     """Expand ~ and ~name in a path, if there is such a home folder."""
     return Path(os.path.expanduser(text))
 

@@ -145,19 +145,29 @@ def _place(stem: Path, kind: str) -> Path:
 
 
 def _load(cfg: DictConfig) -> MattingNetwork:
-    """Return the network on its device. Raises as `load_system` does, and ConfigError for a network of another task."""
-    weights = cfg.weights
-    if weights is None and cfg.system is System.checkpoint:
-        weights = str(shipped_weights())
-    model = load_system(cfg.system, None if weights is None else str(user_path(weights))).model
-    if not isinstance(model, MattingNetwork):
-        raise ConfigError(f"the network in {weights} reconstructs small pictures: give one that was trained on mattes.")
+    """Return the network on its device. Raises as `load_network` does, and ConfigError for a tile it does not take."""
+    model = load_network(cfg.system, cfg.weights)
     check_tile(cfg.runtime.tile, model)
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
     if cfg.runtime.channels_last:
         channels_last(model)
     return model.to(choose_device(cfg.runtime.device))
+
+
+def load_network(system: System, weights: str | None) -> MattingNetwork:
+    """Return a network for mattes; the model in the package where a checkpoint is asked for and none is named.
+
+    Raises:
+        WeightsError: the weights cannot be used.
+        ConfigError: as `load_system` does, or a network of another task.
+    """
+    if weights is None and system is System.checkpoint:
+        weights = str(shipped_weights())
+    model = load_system(system, None if weights is None else str(user_path(weights))).model
+    if not isinstance(model, MattingNetwork):
+        raise ConfigError(f"the network in {weights} reconstructs small pictures: give one that was trained on mattes.")
+    return model
 
 
 @contextmanager
@@ -209,7 +219,7 @@ def _matte(
     return megapixels, ", ".join(words)
 
 
-def tile_side(cfg: DictConfig, model: MattingNetwork, pixels: int) -> int | None:
+def tile_side(cfg: DictConfig | PredictConfig, model: MattingNetwork, pixels: int) -> int | None:
     """Return the side of the tiles: `runtime.tile`, or TILE above `tile_above` megapixels; None: compute it whole."""
     if cfg.runtime.tile is not None or cfg.tile_above is None or pixels <= 1e6 * cfg.tile_above:
         side: int | None = cfg.runtime.tile

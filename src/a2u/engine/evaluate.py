@@ -47,12 +47,16 @@ def predict(
         PredictionError: the prediction holds NaN or infinite values.
         ValueError: the network cannot be computed in tiles, or not in tiles of that side.
     """
+    alpha = predict_unit(model, image, trimap, tile) * 255
+    return (np.floor(alpha) if rounding == "truncate" else np.rint(alpha)).astype(np.uint8)
+
+
+def predict_unit(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None = None) -> np.ndarray:
+    """Do the same without rounding: (H, W) float32 in 0..1; the image may also be float32 in 0..1."""
     alpha = FITS[model.fit](model, image, trimap, tile)
     if not np.isfinite(alpha).all():
         raise PredictionError("the network's prediction holds NaN or infinite values; its weights cannot be used.")
-    alpha = alpha.clip(0, 1) * 255
-    alpha = (np.floor(alpha) if rounding == "truncate" else np.rint(alpha)).astype(np.uint8)
-    return np.where(trimap == UNKNOWN, alpha, trimap)
+    return np.where(trimap == UNKNOWN, alpha.clip(0, 1), trimap / np.float32(255))
 
 
 def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None) -> np.ndarray:

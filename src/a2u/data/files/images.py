@@ -63,15 +63,20 @@ def read_trimap(path: Path) -> np.ndarray:
         DataError: as for `read_grey`, or the file holds another value.
     """
     trimap = read_grey(path)
+    refuse_other_values(trimap, str(path))
+    return trimap
+
+
+def refuse_other_values(trimap: np.ndarray, what: str) -> None:
+    """Raise DataError, which names `what`, unless a uint8 trimap holds only 0, 128 and 255."""
     values = set(np.flatnonzero(np.bincount(trimap.ravel(), minlength=256)).tolist())
     others = sorted(values - {BACKGROUND, UNKNOWN, FOREGROUND})
     if others:
         shown = ", ".join(map(str, others[:8])) + (", ..." if len(others) > 8 else "")
         raise DataError(
-            f"{path} holds the value(s) {shown}; a trimap holds 0 (background), 128 (unknown) "
+            f"{what} holds the value(s) {shown}; a trimap holds 0 (background), 128 (unknown) "
             "and 255 (foreground) only: save it again without scaling or lossy compression"
         )
-    return trimap
 
 
 def read_srgb(path: Path) -> np.ndarray:
