@@ -95,9 +95,8 @@ def check_comment(experiment):
     assert f"python scripts/train.py experiment={experiment}" in comment
     assert "Cost:" in comment
     content = published()[table]
-    numbers = (
-        [content[d].get(row, []) for d in ("mnist", "fashion_mnist")] if table == "table1" else [content.get(row, [])]
-    )
+    parts = [content[name] for name in ("mnist", "fashion_mnist")] if table == "table1" else [content]
+    numbers = [part.get(row, []) for part in parts]
     if table == "table6" and row in content:
         numbers = [content[row]["rank"], *content[row]["grad"]]
     for number in filter(None, chain(*numbers)):
