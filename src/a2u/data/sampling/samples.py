@@ -11,10 +11,6 @@ from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import MattingData
 from a2u.errors import DataError
 
-# Names how samples are drawn: raise it with every change after which a seed gives others, or finished runs of both
-# kinds would be taken for the same.
-SAMPLES_VERSION = 2
-
 _SAMPLE, _ORDER = 0, 1  # independent random streams of one seed
 
 
