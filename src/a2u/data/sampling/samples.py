@@ -1,6 +1,6 @@
 """Training samples for PyTorch: stateless, so that workers, processes and resuming do not change them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
             )
         self._layers = data.layers
         self._backgrounds = data.backgrounds
+        self._background_name: Callable[[int], str] = getattr(data.backgrounds, "name", "background {}".format)
         self.names = list(data.layer_names)
         self._cfg = cfg
         self._seed = seed
@@ -55,7 +56,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
         sample = make_sample(layer, second, self._backgrounds[behind], rng, self._cfg)
         parts = {key: torch.from_numpy(part) for key, part in sample.parts().items()}
         foregrounds = layer.name if second is None else f"{layer.name} over {second.name}"
-        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._backgrounds.name(behind)}"}
+        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._background_name(behind)}"}
 
     def _foreground(self, epoch: int, index: int) -> int:
         round_, position = divmod(index, len(self._layers))
