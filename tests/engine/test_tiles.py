@@ -159,7 +159,7 @@ def test_a_network_that_is_not_laid_out_for_tiles_cannot_say_it_is():
     class Own(GCA):
         indivisible = None
 
-    with pytest.raises(ValueError, match="Own takes an image whole and cannot divide it into tiles: .*not laid out"):
+    with pytest.raises(ValueError, match=r"Own takes an image whole and cannot divide it into tiles: .*not laid out"):
         tiled(Own(width=0.125, attention=False).eval(), torch.zeros(1, 4, 128, 128), 128)
 
 

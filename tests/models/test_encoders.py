@@ -62,7 +62,7 @@ def test_an_encoder_that_averages_over_the_map_is_not_computed_in_tiles(monkeypa
     model, x = network("efficientnet_b0").eval(), torch.randn(1, 4, 144, 272)
     with torch.inference_mode():
         assert model(x).shape == (1, 1, 144, 272)
-        with pytest.raises(ValueError, match="the encoder has a layer .*, and how far its output reaches is not known"):
+        with pytest.raises(ValueError, match=r"the encoder has a layer .*, and how far its output .* is not known"):
             tiled(model, x, 128)
 
 

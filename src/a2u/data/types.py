@@ -42,7 +42,7 @@ class Layers(Protocol):
 
 
 class Pictures(Protocol):
-    """Background images, by index: (H, W, 3) uint8 RGB. A method `name(index)`, if there is one, is used in messages."""
+    """Background images, by index: (H, W, 3) uint8 RGB. Messages use its `name(index)`, if there is one."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> np.ndarray: ...
