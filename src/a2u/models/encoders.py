@@ -21,7 +21,7 @@ Encoded = tuple[list[Tensor], list[Any]]
 
 
 class Trunk(NamedTuple):
-    """Which layers of a classifier of torchvision make an encoder."""
+    """The layers of a torchvision classifier that make up an encoder."""
 
     within: str  # the submodule that holds the layers; "": the classifier itself
     ends: tuple[str, str, str, str]  # the layers that give the features at 1/2, 1/4, 1/8 and 1/16
