@@ -57,8 +57,10 @@ SUCCESSORS = {
     "resfu_embedding8": ("resfu", {"embedding": 8}),
 }
 NARROW = {"lda_aqu": {"reduction": 1}}  # options of operators whose defaults need more channels than there are here
-# The others take positions in the whole map, or read all of it; yours may, too
-LOCAL = set("a2u bicubic bilinear carafe deconv fade indexnet jbu nearest pixel_shuffle sapa".split())
+# The others may read the whole map
+LOCAL = {
+    "nearest", "bilinear", "bicubic", "deconv", "pixel_shuffle", "a2u", "carafe", "fade", "indexnet", "jbu", "sapa",
+}  # fmt: skip
 DOUBLING = {"fade", "freqfusion"}  # ratio 2 alone, though they have the option
 # Of the others, one that somebody has just put into the folder too: as they are by default.
 OTHERS = [
