@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from a2u.config import Task, compose, options_of
+from a2u.config import TaskName, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, NoPlaceError, did_you_mean
@@ -127,7 +127,7 @@ def _choice(table: str, row: str) -> list[str]:
     """Return the overrides that define a row: its experiment, or an operator in the network the table's rows share."""
     if row in rows_of(table):
         return [f"experiment={table}/{row}"]
-    task = Task.reconstruction if metrics_of(table)[0] == "psnr" else Task.matting
+    task = TaskName.reconstruction if metrics_of(table)[0] == "psnr" else TaskName.matting
     return [f"task={task.name}", f"upsampler={row}", f"table={table}", f"row={row}"]
 
 
