@@ -1,8 +1,9 @@
 """Write the caption of a table: setting and test set, what the numbers are, warnings; a sentence each."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from a2u.reproduce.published import about, is_printed_on, metrics_of, printed_on, quoted_rows
+from a2u.reproduce.published import about, is_printed_on, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
     from a2u.reproduce.render import Group, Results
@@ -13,7 +14,11 @@ STEPS_OF_TABLE_1 = 60_000
 def caption(group: "Group", results: "Results") -> str:
     """Return at most three sentences for a table's results."""
     runs = [run for of_row in results.values() for run in of_row]
-    return " ".join(filter(None, [_setting(group, results, runs), _numbers(group, runs), warnings(group, results)]))
+    return " ".join(
+        filter(
+            None, [_setting(group, results, runs), _numbers(group, runs), warnings(results, quoted_rows(group.table))]
+        )
+    )
 
 
 def _setting(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> str:
@@ -83,7 +88,7 @@ def _is_papers(run: dict[str, Any]) -> bool:
 
 def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
     """Explain the columns, the metric program, and the test set of the printed numbers."""
-    if metrics_of(group.table)[0] == "psnr":
+    if task_of(group.table) == "reconstruction":
         parts = ["PSNR in dB and RMSE (the paper's column MSE) are over all pixels"]
         parts += ["predictions are clamped to 0..1"] * any(run["config"]["metrics"].get("clamp") for run in runs)
     else:
@@ -103,10 +108,13 @@ def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
     return "; ".join(parts) + "."
 
 
-def warnings(group: "Group", results: "Results") -> str:
-    """Return warnings about the numbers; empty if there are none."""
+def warnings(results: "Results", quoted: Collection[str] = ()) -> str:
+    """Return warnings about the numbers; empty if there are none.
+
+    quoted: rows that are never run.
+    """
     runs = [run for of_row in results.values() for run in of_row]
-    absent = [row for row, of_row in results.items() if not of_row and row not in quoted_rows(group.table)]
+    absent = [row for row, of_row in results.items() if not of_row and row not in quoted]
     found = [f"missing, not finished: {', '.join(absent)}"] * bool(absent)
     if len({run["provenance"]["data_sha256"] for run in runs}) > 1:
         found.append("rows were evaluated on test sets that differ (data_sha256), and cannot be compared")

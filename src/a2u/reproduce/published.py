@@ -27,6 +27,12 @@ def about(table: str) -> dict[str, Any]:
     return facts
 
 
+def task_of(table: str) -> str:
+    """Return the task of a table's rows, of configs/task; by default "matting"."""
+    task: str = about(table).get("task", "matting")
+    return task
+
+
 def heading(table: str) -> str:
     """Return the heading of a table: "Table 2", "Successors"."""
     return table.replace("table", "Table ").replace("successors", "Successors")

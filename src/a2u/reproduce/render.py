@@ -20,6 +20,7 @@ from a2u.reproduce.published import (
     published,
     quoted_rows,
     stated,
+    task_of,
 )
 from a2u.reproduce.rows import paper_parameters
 from a2u.reproduce.tables import DASH, Cell, Column, Table, count, number, words
@@ -66,14 +67,14 @@ def results_table(group: Group, results: Results) -> Table:
     """
     metrics, runs = metrics_of(group.table), [run for of_row in results.values() for run in of_row]
     main, digits, elsewhere = metrics[0], digits_for(runs), bool(group.test)
-    compares = is_printed_on(group.table, group.measured_on)
+    is_matting, compares = task_of(group.table) == "matting", is_printed_on(group.table, group.measured_on)
     columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
     columns += [] if elsewhere else [Column(TITLES[main], "best")]
     columns.append(Column("params"))
     if elsewhere:
         columns.append(Column("s/image"))
     else:
-        columns.append(Column("params", "paper-scale") if main == "sad" else Column("samples/s"))
+        columns.append(Column("params", "paper-scale") if is_matting else Column("samples/s"))
     shows_printed = "columns" in published()[group.table] and (compares or not elsewhere)
     if shows_printed:
         columns += [Column(TITLES[name], "printed") for name in metrics]
@@ -82,7 +83,7 @@ def results_table(group: Group, results: Results) -> Table:
     lines = []
     for row, of_row in results.items():
         in_paper, source = printed(group.table, row, group.measured_on), record_id(group, row) if of_row else ""
-        parameters = paper_scale(of_row) if main == "sad" else None
+        parameters = paper_scale(of_row) if is_matting else None
         cells = [words(f"{row} (quoted)" if row in quoted_rows(group.table) else row)]
         cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
         if not elsewhere:
@@ -91,7 +92,7 @@ def results_table(group: Group, results: Results) -> Table:
         if elsewhere:
             cells.append(number(mean_of(map(seconds_per_image, of_row)), 2))
         else:
-            cells.append(count(parameters) if main == "sad" else speed(of_row))
+            cells.append(count(parameters) if is_matting else speed(of_row))
         if shows_printed:
             cells += [as_printed(in_paper.get(name), name) for name in metrics]
             if "params" in published()[group.table]["columns"]:
@@ -169,7 +170,7 @@ def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
         "photographs of alphamatting.com with true alpha (Trimap1).",
         "SAD, Grad and Conn are divided by 1,000; s/image is the wall time of an evaluation, reading and measuring "
         f"included, divided by its images ({threads}).",
-        warnings(Group("table6", "", ""), {row: [{"row": row, **result}] for row, result in results.items()}),
+        warnings({row: [{"row": row, **result}] for row, result in results.items()}),
     ]
     return Table([*columns, Column("params"), Column("s/image")], rows, " ".join(filter(None, texts)), "Shipped model")
 
@@ -188,7 +189,7 @@ def paper_scale(runs: Sequence[dict[str, Any]]) -> int | None:
 
 @cache
 def _parameters(config: str) -> int:
-    """The same of a configuration in JSON; a network is built for it, and several tables ask."""
+    """Return the same for a configuration in JSON, once for all tables: it takes building the network."""
     return paper_parameters(OmegaConf.create(json.loads(config)))
 
 
