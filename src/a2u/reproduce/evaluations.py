@@ -26,6 +26,7 @@ from a2u.reproduce.settings import TableConfig
 
 PHOTOGRAPHS = "alphamatting"  # the dataset that `photographs=DIR` stands for
 PLACES = ("root", "cache", "download")  # the folder of a test set, not its identity
+KEPT = ("params", "metrics", "images", "undefined", "warnings", "hash", "config", "provenance")  # of an evaluation
 Result = dict[str, Any]
 
 
@@ -100,7 +101,7 @@ def _evaluate(system: str) -> DictConfig:
     return compose([f"system={system}"], "evaluate")
 
 
-def measure(asked: Mapping[str, DictConfig], at_once: int = 1) -> tuple[dict[str, Result], dict[str, str]]:
+def evaluate_missing(asked: Mapping[str, DictConfig], at_once: int = 1) -> tuple[dict[str, Result], dict[str, str]]:
     """Run the evaluations that have no result yet.
 
     Args:
@@ -145,17 +146,20 @@ def measured_already(asked: Mapping[str, DictConfig]) -> dict[str, Result]:
     return {title: result for title, result in found.items() if result is not None}
 
 
-def as_row(run: RowRun, test: TestSet, evaluation: Result, done: Mapping[str, Result]) -> Result:
+def evaluation_record(run: RowRun, test: TestSet, evaluation: Result, done: Mapping[str, Result]) -> Result:
     """Return the record of a run on a test set for tables and results/: the evaluation, and the training before it."""
-    trained = None
-    if run.learns:
-        training = done[run.hash]
-        trained = evaluation["trained"] | {"weights_sha256": evaluation["weights_sha256"]}
-        trained |= {key: training[key] for key in ("hash", "config", "provenance")}
     labels = {"table": run.cfg.table, "row": run.row, "dataset": run.cfg.dataset.name, "scale": run.cfg.scale}
-    kept = ("params", "metrics", "images", "undefined", "warnings", "hash", "config", "provenance")
-    kept_of = {key: evaluation[key] for key in kept}
-    return {**labels, "seed": run.seed, "test": test.name, "best": None, "trained": trained, **kept_of}
+    labels |= {"seed": run.seed, "test": test.name, "best": None}
+    training = {key: done[run.hash][key] for key in ("hash", "config", "provenance")} if run.learns else None
+    return labelled(evaluation, labels, training)
+
+
+def labelled(evaluation: Result, labels: Result, training: Result | None) -> Result:
+    """Return what is kept of an evaluation, with `labels` and, of trained weights, what is to know of the training."""
+    trained = None
+    if training is not None:
+        trained = evaluation["trained"] | {"weights_sha256": evaluation["weights_sha256"]} | training
+    return {**labels, "trained": trained, **{key: evaluation[key] for key in KEPT}}
 
 
 def without_folders(value: Any) -> Any:

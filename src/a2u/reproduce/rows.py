@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from a2u.config import TaskName, compose, options_of
+from a2u.config import compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, NoPlaceError, did_you_mean
 from a2u.models.build import count_parameters
 from a2u.models.networks import networks
-from a2u.reproduce.published import metrics_of, published, rows_of
+from a2u.reproduce.published import about, published, rows_of, task_of
 from a2u.reproduce.settings import TableConfig
 from a2u.settings import SCHEMAS, validate
 
@@ -59,7 +59,7 @@ class RowRun:
 def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     """Return every row and seed of a table configuration, seeds of a row together, all checked.
 
-    overrides: applied to every row.
+    overrides: applied to every row, after the table's own.
 
     Raises:
         ConfigError: unknown table, row or key, or an impossible combination.
@@ -90,6 +90,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
                 f"{override} cannot be given to a table, whose rows set {key} themselves: use rows, seeds."
             )
     validate(cfg)
+    overrides = [*_of_table(cfg.table, overrides), *overrides]
     runs: list[RowRun] = []
     for row in [row for row in [*known, *others] if row in among]:
         choice = _choice(cfg.table, row)
@@ -110,6 +111,15 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     return runs
 
 
+def _of_table(table: str, overrides: Sequence[str]) -> list[str]:
+    """Return the table's own overrides of those keys that the dataset in `overrides` has."""
+    own = about(table).get("overrides")
+    if not own:
+        return []
+    dataset = compose([override for override in overrides if override.startswith("dataset=")]).dataset
+    return [override for key, override in own.items() if key in dataset]
+
+
 def _of_row(choice: Sequence[str], overrides: Sequence[str]) -> list[str]:
     """Drop overrides of `model` if the row has nothing to train, as trimap_only."""
     of_model = [override for override in overrides if override.startswith("model.")]
@@ -127,8 +137,7 @@ def _choice(table: str, row: str) -> list[str]:
     """Return the overrides that define a row: its experiment, or an operator in the network the table's rows share."""
     if row in rows_of(table):
         return [f"experiment={table}/{row}"]
-    task = TaskName.reconstruction if metrics_of(table)[0] == "psnr" else TaskName.matting
-    return [f"task={task.name}", f"upsampler={row}", f"table={table}", f"row={row}"]
+    return [f"task={task_of(table)}", f"upsampler={row}", f"table={table}", f"row={row}"]
 
 
 def learns(cfg: DictConfig) -> bool:

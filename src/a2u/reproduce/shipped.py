@@ -14,13 +14,12 @@ from a2u.errors import A2UError, ConfigError
 from a2u.files import user_path, write_json
 from a2u.models.shipped import shipped_weights
 from a2u.models.weights.exported import read_manifest
-from a2u.reproduce.evaluations import measure, without_folders
+from a2u.reproduce.evaluations import evaluate_missing, labelled, without_folders
 from a2u.reproduce.pages import RESULTS, SHIPPED, make_pages, write
 from a2u.reproduce.render import shipped_table
 from a2u.reproduce.table import PublishError, refuse_unfit
 from a2u.settings import field, schema
 
-KEPT = ("config", "params", "metrics", "images", "undefined", "warnings", "hash", "provenance")
 # Only measurements on GT01 to GT18 with Trimap1 are published; this is their checksum by a2u.data.
 PHOTOGRAPHS = 18
 CHECKSUM = "13406fb0e36df2c5a1c3de2869e1ffeeab805fc40e0425f5559df9e0cfda16c2"
@@ -59,7 +58,7 @@ def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
     given = ["dataset=alphamatting", f"dataset.root={root}", *overrides]
     asked = {row: compose([f"system={row}", *given], "evaluate") for row in SHIPPED if row != "a2u"}
     ours = compose(["system=checkpoint", f"weights={quoted(str(weights))}", *given], "evaluate")
-    found, failures = measure({"a2u": ours, **asked})
+    found, failures = evaluate_missing({"a2u": ours, **asked})
     if failures:
         raise A2UError("; ".join(f"{row}: {reason}" for row, reason in failures.items()))
     results = {row: _result(row, found[row], weights) for row in SHIPPED}
@@ -107,10 +106,6 @@ def _refuse_other_photographs(results: Rows) -> None:
 
 def _result(row: str, evaluation: dict[str, Any], weights: Path) -> dict[str, Any]:
     """Return the published record of a row: its evaluation, and the training of its network."""
-    trained = None
-    if row == "a2u":
-        trained = evaluation["trained"] | {"weights_sha256": evaluation["weights_sha256"]}
-        trained["provenance"] = read_manifest(weights)["provenance"]
-    kept = {key: evaluation[key] for key in KEPT}
-    result: dict[str, Any] = without_folders({"row": row, "trained": trained, **kept})
+    training = {"provenance": read_manifest(weights)["provenance"]} if row == "a2u" else None
+    result: dict[str, Any] = without_folders(labelled(evaluation, {"row": row}, training))
     return result

@@ -16,24 +16,22 @@ from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
 from a2u.reproduce.evaluations import (
     TestSet,
-    as_row,
+    evaluate_missing,
+    evaluation_record,
     evaluations_asked,
-    measure,
     measured_already,
     test_set,
     title_of,
     weights_of,
     without_folders,
 )
-from a2u.reproduce.launch import Failures, at_once_here, report_failures, run_missing
+from a2u.reproduce.launch import Done, Failures, at_once_here, report_failures, run_missing
 from a2u.reproduce.pages import RESULTS, make_pages, write, write_or_remove
-from a2u.reproduce.published import about, lines_of, published, quoted_rows, rows_of
+from a2u.reproduce.published import lines_of, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table
 from a2u.reproduce.rows import RowRun, row_runs
 from a2u.reproduce.settings import Launcher, TableConfig
 from a2u.reproduce.submission import benchmark_photographs, make_submission
-
-Done = Mapping[str, dict[str, Any]]  # finished results by hash
 
 
 class PublishError(A2UError):
@@ -88,8 +86,6 @@ def parse_request(settings: TableConfig, overrides: Sequence[str]) -> Request:
         DataError: a test set cannot be used.
     """
     runs = row_runs(settings, overrides)
-    further = [each for key, each in about(settings.table).get("overrides", {}).items() if key in runs[0].cfg.dataset]
-    runs = row_runs(settings, [*further, *overrides]) if further else runs
     submits = "images" in published()[settings.table] and settings.photographs is not None
     to_submit = benchmark_photographs(str(settings.photographs)) if submits else None
     return Request(runs, test_set(settings), to_submit)
@@ -114,7 +110,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     measured: Done = {}
     if request.test:
         asked, impossible = evaluations_asked(request.runs, request.test, done)
-        measured, failed = measure(asked, _at_once(settings))
+        measured, failed = evaluate_missing(asked, _at_once(settings))
         failures |= impossible | failed
     archives, failed = _archives(request, done)
     failures |= failed
@@ -166,7 +162,7 @@ def by_row(request: Request, done: Done, measured: Done) -> Results:
     results |= {row: [] for row in chosen if row not in results}  # below, operators that are not rows of the paper
     for run in request.runs:
         if request.test and title_of(run, request.test) in measured:
-            results[run.row].append(as_row(run, request.test, measured[title_of(run, request.test)], done))
+            results[run.row].append(evaluation_record(run, request.test, measured[title_of(run, request.test)], done))
         elif not request.test and run.hash in done:
             results[run.row].append(done[run.hash])
     return results
@@ -209,17 +205,17 @@ def _to_publish(request: Request) -> dict[RowRun, dict[str, Any]]:
     """Return the finished results in published form. Raises PublishError for trainings that may not be published."""
     done = finished(request.outputs, [run.hash for run in request.runs])
     if not request.test:
-        return {run: _as_row(done[run.hash], run) for run in request.runs if run.hash in done}
+        return {run: _training_record(done[run.hash], run) for run in request.runs if run.hash in done}
     refuse_unfit({run.title: done[run.hash] for run in request.learners if run.hash in done}, one_test_set=False)
     measured = measured_already(evaluations_asked(request.runs, request.test, done)[0])
     return {
-        run: without_folders(as_row(run, request.test, measured[title], done))
+        run: without_folders(evaluation_record(run, request.test, measured[title], done))
         for run in request.runs
         if (title := title_of(run, request.test)) in measured
     }
 
 
-def _as_row(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
+def _training_record(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
     """Label a result as `run`, which may be another table's row with the same configuration."""
     labels = {"table": run.cfg.table, "row": run.row}
     ran_as = {key: result[key] for key in labels}
