@@ -26,7 +26,7 @@ from a2u.reproduce.settings import Launcher, LauncherConfig, RayConfig, Submitit
 
 Failures = dict[str, str]  # title of a row -> why it failed
 Done = dict[str, dict[str, Any]]  # hash -> finished result
-Task = TypeVar("Task")
+Item = TypeVar("Item")
 
 
 def run_missing(runs: Sequence[RowRun], settings: TableConfig) -> tuple[Done, Failures]:
@@ -87,30 +87,31 @@ def _launch(
                 done[row.hash] = result
                 progress.finished(row, result)
                 continue
-            lost = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
-            failures[row] = reason or lost
+            failures[row] = reason or (
+                f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
+            )
             progress.failed(row, failures[row])
-    # Another command may have finished a row meanwhile. The old result of a forced row has been moved.
     for row in list(failures):
-        earlier, meanwhile = done.pop(row.hash, None), finished(outputs, [row.hash]).get(row.hash)
-        if meanwhile is not None:
-            done[row.hash] = meanwhile
-            if meanwhile != earlier:
+        earlier = done.pop(row.hash, None)  # of a forced row, which may have been moved since
+        now = finished(outputs, [row.hash]).get(row.hash)
+        if now is not None:
+            done[row.hash] = now
+            if now != earlier:  # another command has finished it meanwhile
                 del failures[row]
     return {row.title: reason for row, reason in failures.items()}
 
 
 def as_ended(
-    tasks: Sequence[Task],
+    tasks: Sequence[Item],
     at_once: int,
-    submit: Callable[[Task], "Future[str | None]"],
-    show: Callable[[Sequence[Task]], None],
-) -> Generator[tuple[Task, "Future[str | None]"], None, None]:
+    submit: Callable[[Item], "Future[str | None]"],
+    show: Callable[[Sequence[Item]], None],
+) -> Generator[tuple[Item, "Future[str | None]"], None, None]:
     """Submit `tasks` in order, `at_once` at a time; yield each with its future as it ends.
 
     show: called with the running ones several times per second.
     """
-    waiting, running = list(tasks)[::-1], dict[Future[str | None], Task]()
+    waiting, running = list(tasks)[::-1], dict[Future[str | None], Item]()
     while waiting or running:
         while waiting and len(running) < at_once:
             task = waiting.pop()

@@ -42,9 +42,9 @@ def difference(row: Scores, other: Scores) -> Difference | None:
 
     A deterministic row is a constant, so the test is then a one-sample t-test.
     """
-    chances = [set(scores) for scores in (row, other) if isinstance(scores, Mapping)]
-    seeds = sorted(set.intersection(*chances)) if chances else []
-    if chances and len(seeds) < 2:
+    seeds_of = [set(scores) for scores in (row, other) if isinstance(scores, Mapping)]
+    seeds = sorted(set.intersection(*seeds_of)) if seeds_of else []
+    if seeds_of and len(seeds) < 2:
         return None
     values = [_of(row, seed) - _of(other, seed) for seed in seeds or [0]]  # two constants have one difference
     center = statistics.fmean(values)
