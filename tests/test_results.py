@@ -12,7 +12,7 @@ from scipy import stats
 from a2u.engine.identity import identity
 from a2u.reproduce.pages import committed, pages, sections
 from a2u.reproduce.paired import LEVEL, differences_from, holm
-from a2u.reproduce.published import REFERENCE, metrics_of, printed, rows_of
+from a2u.reproduce.published import REFERENCE, listed, metrics_of, printed
 from a2u.reproduce.render import Group, results_table
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def study():
     """Runs of the open study by row and seed."""
     return {
         row: {run["seed"]: run for run in map(read, sorted((RESULTS / "study" / row).glob("seed*.json")))}
-        for row in rows_of("table2")
+        for row in listed("table2")
     }
 
 
@@ -98,7 +98,7 @@ def test_a_result_stands_where_it_says(tables):
 def test_the_lite_table_is_complete_and_every_trained_row_far_better_than_the_trimap(tables):
     """Evidence that it learned. No ordering of operators is asserted anywhere."""
     results = tables[LITE]
-    assert list(results) == rows_of("table2")
+    assert list(results) == listed("table2")
     seeds = {row: [run["seed"] for run in runs] for row, runs in results.items()}
     assert seeds.pop(REFERENCE) == [0]  # which does not depend on one
     assert all(found == [0, 1, 2] for found in seeds.values())
@@ -152,7 +152,7 @@ def test_the_studys_report_says_what_its_runs_say(study):
     assert len({run["test"]["provenance"]["data_sha256"] for runs in study.values() for run in runs.values()}) == 1
     sad = {row: {seed: run["test"]["metrics"]["sad"] for seed, run in runs.items()} for row, runs in study.items()}
     base = statistics.fmean(sad[BASELINE].values())
-    relative = {row: {seed: 100 * value / base for seed, value in sad[row].items()} for row in rows_of("table2")[1:]}
+    relative = {row: {seed: 100 * value / base for seed, value in sad[row].items()} for row in listed("table2")[1:]}
     found = differences_from(BASELINE, relative)
     for row, values in sad.items():
         line = next(line for line in text.splitlines() if line.startswith(f"| {row} |")).strip("| ").split(" | ")

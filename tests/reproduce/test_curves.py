@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from a2u.reproduce.curves import draw_curves, falls_of_the_rate, mean_curves
-from a2u.reproduce.published import rows_of
+from a2u.reproduce.published import listed
 from a2u.reproduce.render import Group
 
 EPOCHS = [2, 4, 10, 14, 17, 20]
@@ -32,7 +32,7 @@ def nine_rows(seeds=1):
     """Every row of Table 1; the ends of the lines of several rows almost coincide."""
     ends = [25.12, 25.1, 28.3, 28.2, 28.21, 25.11, 45.4, 45.41, 45.39]
     found = {}
-    for number, (row, end) in enumerate(zip(rows_of("table1"), ends, strict=True)):
+    for number, (row, end) in enumerate(zip(listed("table1"), ends, strict=True)):
         values = [12 + number / 3, 16.0, (12 + end) / 2, end - 2, end - 1, end]
         found[row] = [result([value + seed / 4 for value in values], seed) for seed in range(seeds)]
     return found
@@ -115,7 +115,7 @@ def test_the_words_are_text(draw):
     assert all("'DejaVu Sans', sans-serif" in text.get("style") for text in texts)
     words = [text.text for text in texts]
     assert words.count(TITLE) == 1
-    assert all(words.count(row) == 1 for row in rows_of("table1"))
+    assert all(words.count(row) == 1 for row in listed("table1"))
     assert "PSNR (dB)" in words
     assert "1,600" in words  # steps at the end of the axis
     assert "training steps (dotted: the learning rate falls)" in words
@@ -123,7 +123,7 @@ def test_the_words_are_text(draw):
 
 def test_the_legend_lists_the_rows_as_their_lines_end(draw):
     picture = draw(nine_rows())
-    heights = {text.text: float(y_of(text)) for text in tags(picture, "text") if text.text in rows_of("table1")}
+    heights = {text.text: float(y_of(text)) for text in tags(picture, "text") if text.text in listed("table1")}
     ends = {row: line_of(picture, row)[-1][1] for row in heights}
     assert sorted(heights, key=heights.get) == sorted(ends, key=ends.get)
     assert min(np.diff(sorted(heights.values()))) >= 10  # a font's height apart
@@ -143,7 +143,7 @@ def look(picture, row):
 
 
 def test_lines_and_markers_tell_every_row_from_every_other(draw):
-    rows = rows_of("table2")  # the longest table
+    rows = listed("table2")  # the longest table
     picture = draw(
         {row: [result([1, 2, 3, 4, 5, 6], metric="sad")] for row in rows}, Group("table2", "synthetic", "lite")
     )

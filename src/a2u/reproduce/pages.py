@@ -9,11 +9,10 @@ from a2u.engine.provenance import REPOSITORY
 from a2u.files import replacing
 from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
-from a2u.reproduce.published import lines_of, published, rows_of
+from a2u.reproduce.published import listed, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table, shipped_table, short_table
 
 RESULTS = REPOSITORY / "results"
-FINISHED = ("study/finding.md", "study_pilots/pilots.md")  # written once, and shown unchanged
 SHOWN_ALONE = ("short.md", "printed.md")  # tables in the documentation that have no file in results/
 SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the package, in its order
 
@@ -21,7 +20,8 @@ SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the
 def committed(root: Path) -> dict[Group, Results]:
     """Return the results under `root`, in the paper's order of tables and rows; each row was run as its config says.
 
-    Files that are not results, and tables or rows that the paper does not have, are skipped.
+    Files that are not results, and rows that a table does not have, are skipped. A row of one's own, which
+    published.yaml does not list, is shown once it has a result.
     """
     found: dict[Group, Results] = {}
     for path in sorted([*root.glob("*/*/*/*/seed*.json"), *root.glob("*/*/*/on_*/*/seed*.json")]):
@@ -29,13 +29,13 @@ def committed(root: Path) -> dict[Group, Results]:
         run = read_result(path) if table in published() and row in rows_of(table) else None
         if run is not None:
             group = Group(table, dataset, scale, "".join(test).removeprefix("on_"))
-            rows = rows_of(table) if group.test else lines_of(table)
-            found.setdefault(group, {line: [] for line in rows})[row].append(run)
+            lines = [line for line in listed(table) if not (group.test and line in quoted_rows(table))]
+            found.setdefault(group, {line: [] for line in lines}).setdefault(row, []).append(run)
     return found
 
 
 def sections() -> dict[str, str]:
-    """Return every text that pages show, by its file in the repository (of those SHOWN_ALONE, a name only)."""
+    """Return every rendered text that pages show, by its file in the repository (of those SHOWN_ALONE, a name only)."""
     found = {}
     for group, results in committed(RESULTS).items():
         folder = group.folder(Path("results")).as_posix()
@@ -47,24 +47,25 @@ def sections() -> dict[str, str]:
     if shipped := [path for row in SHIPPED if (path := RESULTS / "shipped" / f"{row}.json").is_file()]:
         rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in shipped}
         found["results/shipped/table.md"] = shipped_table(rows).markdown()
-    for path in (RESULTS / name for name in FINISHED):
-        if path.is_file():
-            found[f"results/{path.relative_to(RESULTS).as_posix()}"] = path.read_text(encoding="utf-8")
     return {name: text for name, text in found.items() if text}
 
 
 def pages() -> dict[Path, str]:
     """Return the contents of all pages that show results: the tables next to them, README.md and docs/.
 
-    In the documentation, the text between <!-- results/.../table.md --> and <!-- end --> is the file of that name.
+    In the documentation, the text between <!-- results/NAME.md --> and <!-- end --> is the file of that name, rendered
+    here or committed.
     """
     texts = sections()
     found = {REPOSITORY / name: text for name, text in texts.items() if not name.endswith(SHOWN_ALONE)}
     for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
         if page.is_file():
             text = page.read_text(encoding="utf-8")
-            for marker, content in texts.items():
-                text = with_section(text, marker, content)
+            for marker in re.findall(r"<!-- (results/\S+\.md) -->", text):
+                file = REPOSITORY / marker
+                committed_text = file.read_text(encoding="utf-8") if file.is_file() else ""
+                if content := texts.get(marker, committed_text):
+                    text = with_section(text, marker, content)
             found[page] = text
     return found
 

@@ -82,18 +82,18 @@ def printed(table: str, row: str, dataset: str = "adobe") -> dict[str, Any]:
     return dict(zip(content.get("columns", []), rows.get(row, []), strict=False))
 
 
-def lines_of(table: str) -> list[str]:
-    """Return the lines of a table: those of published.yaml in its order, then other rows that have a config.
-
-    Of mattes, the reference row comes first.
-    """
+def listed(table: str) -> list[str]:
+    """Return the lines of a table in published.yaml's order, quoted rows too; of mattes, the reference row first."""
     content = published()[table]
     if "mnist" in content:
-        listed = list(content["mnist"])
-    else:
-        rows = [row for row in content if row not in ("about", "columns", "images")]
-        listed = [REFERENCE, *about(table).get("added", []), *rows]
-    return [*listed, *(row for row in _configs(table) if row not in listed)]
+        return list(content["mnist"])
+    rows = [row for row in content if row not in ("about", "columns", "images")]
+    return [REFERENCE, *about(table).get("added", []), *rows]
+
+
+def lines_of(table: str) -> list[str]:
+    """Return the lines of a table: those listed, then other rows that have a config."""
+    return [*listed(table), *(row for row in _configs(table) if row not in listed(table))]
 
 
 def rows_of(table: str) -> list[str]:
