@@ -125,7 +125,7 @@ def column(outputs):
     def column(row, title="title"):
         wanted = Wanted("table2", row, title)
         _, overrides = split_command_line(given(outputs), FiguresConfig, "figures")
-        run = runs_of([wanted], FiguresConfig(), overrides)[wanted]
+        run = runs_of([wanted], overrides)[wanted]
         return Column(wanted, run, finished(outputs)[run.hash])
 
     return column

@@ -22,14 +22,14 @@ from a2u.reproduce.cluster import RayExecutor, SubmititExecutor
 from a2u.reproduce.executors import InlineExecutor, ProcessExecutor, RowExecutor, unforeseen
 from a2u.reproduce.progress import Progress
 from a2u.reproduce.rows import RowRun
-from a2u.reproduce.settings import Launcher, LauncherConfig, RayConfig, SubmititConfig, TableConfig
+from a2u.reproduce.settings import Launcher, LauncherConfig, RayConfig, RowsConfig, SubmititConfig
 
 Failures = dict[str, str]  # title of a row -> why it failed
 Done = dict[str, dict[str, Any]]  # hash -> finished result
 Item = TypeVar("Item")
 
 
-def run_missing(runs: Sequence[RowRun], settings: TableConfig) -> tuple[Done, Failures]:
+def run_missing(runs: Sequence[RowRun], settings: RowsConfig) -> tuple[Done, Failures]:
     """Run the rows that are not done; return every finished result by hash, and why rows failed, by title.
 
     Args:

@@ -61,9 +61,17 @@ class RayConfig(LauncherConfig):
     max_retries: int = field(0, "of a row whose process or machine failed", least=0)
 
 
+@dataclass
+class RowsConfig:
+    """How the rows of a table or a figure are run."""
+
+    jobs: int | None = field(None, "rows at a time; null: one per CPU core, one on a GPU, all on a cluster", least=1)
+    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)
+
+
 @schema("table")
 @dataclass
-class TableConfig:
+class TableConfig(RowsConfig):
     """configs/table.yaml: which rows, how many seeds, how many at a time; further keys are those of train.py."""
 
     table: str = field("table2", "table1 ... table7, successors")
@@ -72,8 +80,6 @@ class TableConfig:
     baseline: str | None = field(
         None, "row that the others' differences are from, of several seeds; null: the first trained"
     )
-    jobs: int | None = field(None, "rows at a time; null: one per CPU core, one on a GPU, all on a cluster", least=1)
     publish: bool = field(False, "copy finished results to results/ instead of running")
     test: list[str] = field([], "measure finished rows on another dataset, such as test=adobe test.root=DIR")
     photographs: str | None = field(None, "folder of alphamatting.com: short for test=alphamatting test.root=FOLDER")
-    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)

@@ -1,6 +1,5 @@
 """Choose the rows of the figures, and load their trained networks."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,13 +14,13 @@ from a2u.errors import ConfigError, did_you_mean
 from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.evaluations import weights_of
 from a2u.reproduce.rows import RowRun, row_runs
-from a2u.reproduce.settings import LauncherConfig, TableConfig
+from a2u.reproduce.settings import RowsConfig, TableConfig
 from a2u.settings import field, schema
 
 
 @schema("figures")
 @dataclass
-class FiguresConfig:
+class FiguresConfig(RowsConfig):
     """configs/figures.yaml: which figures to draw; further keys are those of train.py."""
 
     figures: list[int] = field([], "empty: 1, 4, 5, 7, and 6 where its photographs are given")
@@ -29,8 +28,6 @@ class FiguresConfig:
     images: list[str] = field([], "test images of Figures 1, 4, 5; empty: evenly spaced ones")
     photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Figure 6")
     folder: str | None = field(None, "where the figures go; null: <runtime.outputs>/figures/<dataset>/<scale>")
-    jobs: int | None = field(None, "rows at a time, as for a table; of rows that are not done yet")
-    launcher: LauncherConfig = dataclasses.field(default_factory=LauncherConfig)
 
 
 class Wanted(NamedTuple):
@@ -112,7 +109,7 @@ def chosen(settings: FiguresConfig) -> list[Wanted]:
     return [wanted for wanted in QUALITATIVE if not settings.systems or wanted.row in settings.systems]
 
 
-def runs_of(wanted: Sequence[Wanted], settings: FiguresConfig, overrides: Sequence[str]) -> dict[Wanted, RowRun]:
+def runs_of(wanted: Sequence[Wanted], overrides: Sequence[str]) -> dict[Wanted, RowRun]:
     """Return the run of seed 0 for each column.
 
     Raises:
@@ -122,7 +119,6 @@ def runs_of(wanted: Sequence[Wanted], settings: FiguresConfig, overrides: Sequen
     for table in dict.fromkeys(each.table for each in wanted):
         mine = [each for each in wanted if each.table == table]
         rows = list(dict.fromkeys(each.row for each in mine))
-        asked = TableConfig(table=table, rows=rows, jobs=settings.jobs, launcher=settings.launcher)
-        runs = {run.row: run for run in row_runs(asked, overrides)}
+        runs = {run.row: run for run in row_runs(TableConfig(table=table, rows=rows), overrides)}
         found |= {each: runs[each.row] for each in mine}
     return found

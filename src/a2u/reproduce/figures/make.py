@@ -18,7 +18,7 @@ from a2u.reproduce.figures.qualitative import side_by_side
 from a2u.reproduce.figures.sheet import Sheet, require_matplotlib, save, save_pictures
 from a2u.reproduce.launch import report_failures, run_missing
 from a2u.reproduce.pages import write
-from a2u.reproduce.settings import TableConfig
+from a2u.settings import validate
 
 NUMBERS = (1, 4, 5, 6, 7)
 SIDE_BY_SIDE = (4, 6, 7)
@@ -35,13 +35,14 @@ def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
     Raises:
         A2UError: no such figure, system, image or photograph, or no Matplotlib. Nothing is run or written then.
     """
+    validate(settings)
     numbers, qualitative = _numbers(settings), chosen(settings)
     wanted = {number: {1: FEATURES, 5: KERNELS}.get(number, qualitative) for number in numbers}
     require_matplotlib()
-    runs = runs_of([each for row in wanted.values() for each in row], settings, overrides)
+    runs = runs_of([each for row in wanted.values() for each in row], overrides)
     cfg = next(iter(runs.values())).cfg
     images = _Images(cfg, settings, numbers)
-    done, failures = run_missing(list(runs.values()), TableConfig(jobs=settings.jobs, launcher=settings.launcher))
+    done, failures = run_missing(list(runs.values()), settings)
 
     folder = Path(settings.folder or Path(cfg.runtime.outputs) / "figures" / cfg.dataset.name / cfg.scale)
     for number in numbers:
