@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from a2u.config import compose
 from a2u.reproduce.published import about, is_printed_on, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
         if _has_blocks(run):
             blocks = "/".join(map(str, [*model["encoder_blocks"], model["decoder_blocks"]]))
             setting += f", {blocks} blocks{'' if model['aspp'] else ', no pyramid pooling'}"
-        is_papers = _is_papers(run)
+        is_papers = scale == "paper" and _is_papers(run["config"])
         paper = "not the setting of Sec. 6.3"
     if scale == "smoke":
         return f"{setting}, to see that every part works; the numbers mean nothing"
@@ -77,13 +78,14 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
     return f"{setting} ({'the setting of the paper' if is_papers else note + paper})"
 
 
-def _is_papers(run: dict[str, Any]) -> bool:
-    """Return whether a matting run has the paper's network, number of steps, batch and crop."""
-    config = run["config"]
-    trainer, dataset = config["trainer"], config.get("dataset", {}).get("name")
-    epochs = 25 if dataset == "distinctions646" else 30
-    steps = (trainer["epochs"], trainer["iterations"], trainer["batch_size"], config["sample"]["crop"])
-    return steps == (epochs, 6000, 16, 512) and config["model"].get("width") == 1
+def _is_papers(config: dict[str, Any]) -> bool:
+    """Return whether a matting run of scale=paper kept that scale's number of steps, batch, crop and width."""
+    paper = compose([f"dataset={config['dataset']['name']}", "scale=paper"])
+    return (
+        all(config["trainer"][key] == paper.trainer[key] for key in ("epochs", "iterations", "batch_size"))
+        and config["sample"]["crop"] == paper.sample.crop
+        and config["model"].get("width") == paper.model.width
+    )
 
 
 def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
