@@ -1,6 +1,8 @@
 """What several test files share."""
 
+import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: test processes run side by side
@@ -13,6 +15,7 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before Triton: its kernels then run on a CPU, as Python
 
 ROOT = Path(__file__).parents[1]
+COLUMNS = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}  # of tables of reference values
 
 # Random examples of each property; the long form is run by hand (docs/robustness.md).
 settings.register_profile("short", max_examples=25, deadline=None)
@@ -46,3 +49,19 @@ def shared() -> Path:
 def reference() -> Path:
     """tests/reference: inputs and outputs of the authors' released programs."""
     return ROOT / "tests" / "reference"
+
+
+@pytest.fixture(scope="session")
+def assert_reference() -> Callable[[dict[str, float], Path, str], None]:
+    """(values, table, case): equal to the table's within 1e-4, absolute 1e-6 below 1e-3."""
+
+    def check(values: dict[str, float], table: Path, case: str) -> None:
+        with table.open(newline="") as file:
+            row = next(row for row in csv.DictReader(file) if row["case"] == case)
+        assert list(values) == list(COLUMNS)
+        for name, column in COLUMNS.items():
+            expected = float(row[column])
+            tolerance = 1e-4 * expected if expected >= 1e-3 else 1e-6
+            assert values[name] == pytest.approx(expected, rel=0, abs=tolerance), name
+
+    return check

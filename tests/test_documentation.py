@@ -147,12 +147,13 @@ def test_make_demo_as_it_is_typed_with_a_smaller_model(tmp_path):
     ("page", "block"),
     [(page, block) for page, block in blocks("python") if page not in (*OWN_TESTS, "onnx.md")],
 )
-def test_python_blocks(page, block):
-    """Each makes the y that its comment says."""
+def test_python_blocks(page, block, monkeypatch):
+    """Each makes the y or the alpha that its comment says."""
+    monkeypatch.chdir(ROOT)
     names = {}
     exec(compile(block, page, "exec"), names)
-    *_, said = re.findall(r"^y = .*# \(([\d, ]+)\)", block, re.MULTILINE)
-    assert str(tuple(names["y"].shape)) == f"({said})"
+    *_, (name, said) = re.findall(r"^(y|alpha) = .*# \(([\d, ]+)\)", block, re.MULTILINE)
+    assert str(tuple(names[name].shape)) == f"({said})"
 
 
 @pytest.mark.onnx

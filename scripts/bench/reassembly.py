@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from a2u.upsampling import affinity
-from a2u.upsampling.ops import reassemble_down, reassemble_up
+from a2u.upsampling.ops import encoding, reassemble_down, reassemble_up
 from scripts.bench import machine, plain
 from scripts.bench.measure import Line, peak_mb, seconds
 
@@ -69,7 +68,7 @@ def _encode() -> Line:
     x = torch.randn(4, 64, 256, 256)
     kernels = torch.randn(4, 1, 1, 5, 5)
     works: list[Callable[[], Any]] = [
-        partial(function, x, kernels, stride=2) for function in (affinity.encode, plain.encode)
+        partial(function, x, kernels, stride=2) for function in (encoding.encode, plain.encode)
     ]
     fast, slow = seconds(*works)
     return Line(

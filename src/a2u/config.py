@@ -1,7 +1,7 @@
 """Typed configurations: compose one, and explain in a sentence what is wrong with it.
 
 configs/train.yaml shows how a run is composed. An unknown key, a wrong type or a value outside an enumeration
-fails at composition, with the key and the allowed values in the message. A key stands beside what it configures
+fails at composition, with the key and the allowed values in the message. A key is declared next to what it configures
 (a2u.settings); the options of an operator or a network are its constructor's arguments.
 """
 
@@ -38,7 +38,7 @@ CONFIG_DIR = Path(__file__).parents[2] / "configs"
 Settings = TypeVar("Settings")
 
 
-class Task(Enum):
+class TaskName(Enum):
     """What networks are trained for: mattes (Sec. 6), or image reconstruction (Sec. 5, Table 1)."""
 
     matting = 1
@@ -47,7 +47,7 @@ class Task(Enum):
 
 @dataclass
 class UpsamplerConfig:
-    """Base of the operators' options, which are made from their constructors."""
+    """Base of the operators' options, which are generated from their constructors."""
 
     name: str = "???"
 
@@ -57,7 +57,7 @@ class UpsamplerConfig:
 class Config:
     """One run: a row of a table at one scale with one seed."""
 
-    task: Task = field(Task.matting, identity=False)  # told by the network
+    task: TaskName = field(TaskName.matting, identity=False)  # chosen; the network must be for it
     table: str = field("custom", "under which the result is kept, as are row and scale", identity=False)
     row: str = field("custom", identity=False)
     scale: str = field("custom")
@@ -116,7 +116,7 @@ for _name, _network in networks().items():
 
 
 def store_schemas() -> None:
-    """Hand every new schema to Hydra, which checks the files of configs/ against them."""
+    """Register every new schema with Hydra, which checks the files of configs/ against them."""
     for name, kind in SCHEMAS.items():
         if _STORED.get(name) is not kind:
             group, _, file = name.rpartition("/")
@@ -164,7 +164,7 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
 
 
 def split_command_line(arguments: Sequence[str], kind: type[Settings], config_name: str) -> tuple[Settings, list[str]]:
-    """Split what a script itself reads, the keys of `kind`, from what it hands to every row.
+    """Split a command line into the script's own settings, the keys of `kind`, and overrides for every row.
 
     Raises:
         ConfigError: an unknown key, or a wrong type among the script's own.
@@ -182,7 +182,7 @@ def split_command_line(arguments: Sequence[str], kind: type[Settings], config_na
 
 
 def as_typed(argument: str, keys: Collection[str]) -> str:
-    """An override in quotes of Hydra's where it gives one of `keys` a value: names of files need none then.
+    """Quote the value of an override of one of `keys` for Hydra, so that users need no quotes for file names.
 
     >>> as_typed("image=IMG (1).jpg", ["image"])
     "image='IMG (1).jpg'"
@@ -194,7 +194,7 @@ def as_typed(argument: str, keys: Collection[str]) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value in quotes of Hydra's, which takes it as it is, but for references: ${...} stays one.
+    """Quote a value so that Hydra takes it literally, except references: ${...} stays one.
 
     >>> print(quoted("it's"))
     'it\\'s'
@@ -213,7 +213,7 @@ def refuse_incomplete(cfg: DictConfig) -> None:
 
 
 def _refuse_strange_overrides(overrides: list[str]) -> None:
-    """What Hydra takes, or stumbles over without a sentence of its own. Raises ConfigError, HydraException."""
+    """Refuse overrides that Hydra accepts but must not, or reports unclearly. Raises ConfigError, HydraException."""
     for given in overrides:
         if given.splitlines() not in ([], [given]):
             raise ConfigError(f"{given!r} holds a line break: write KEY=VALUE in one line.")
@@ -235,7 +235,7 @@ def _refuse_strange_overrides(overrides: list[str]) -> None:
 
 
 def _refuse_wrong_references(cfg: DictConfig, overrides: list[str]) -> None:
-    """A reference, ${...}, has to lead to a value of the right type. Raises ConfigError."""
+    """Raise ConfigError unless every reference, ${...}, leads to a value of the right type."""
     try:
         OmegaConf.resolve(cfg.copy())
     except OmegaConfBaseException as error:
@@ -257,7 +257,7 @@ def _unknown_key(key: str, allowed: Sequence[str]) -> str:
 
 
 def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:
-    """Hydra's `+key=value` adds keys even to a typed node; here it must not."""
+    """Refuse the keys that Hydra's `+key=value` adds even to a typed node."""
     kind = OmegaConf.get_type(cfg)
     if is_dataclass(kind):
         allowed = [entry.name for entry in fields(kind)]
@@ -270,14 +270,14 @@ def _refuse_unknown_keys(cfg: DictConfig, path: str = "") -> None:
 
 
 def options_of(group: str) -> list[str]:
-    """Names of the files in a folder of configs/: "upsampler" -> a2u, bicubic, ...; "experiment" -> table1/..., ..."""
+    """Return the names of a configs/ folder's files: "upsampler" -> a2u, ...; "experiment" -> table1/..., ..."""
     folder = CONFIG_DIR / group
     files = list(folder.glob("*.yaml")) or list(folder.glob("*/*.yaml"))
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
 
 
 def explain(error: Exception) -> str:
-    """One sentence from Hydra's message: the key, what was found, what is allowed."""
+    """Turn Hydra's message into one sentence: the key, what was found, what is allowed."""
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override} cannot be read: write KEY=VALUE, and a value with special characters in quotes of both "

@@ -9,11 +9,11 @@ class A2UError(Exception):
 
 
 class DataError(A2UError, ValueError):
-    """A dataset folder, an image or a pair of images is not what it has to be."""
+    """A dataset folder, an image or a pair of images cannot be used."""
 
 
 class ConfigError(A2UError, ValueError):
-    """A configuration names an unknown key, a wrong type or an impossible combination."""
+    """A configuration has an unknown key, a wrong type or an impossible combination."""
 
 
 class NoPlaceError(ConfigError):
@@ -21,6 +21,6 @@ class NoPlaceError(ConfigError):
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """The nearest of what is `known`, as a question to stand behind a sentence; empty where nothing is like it."""
+    """Return the most similar of the `known` names as a question to append to a sentence; empty if none is similar."""
     alike = difflib.get_close_matches(given, list(known), n=1)
     return f" Did you mean {alike[0]!r}?" if alike else ""

@@ -15,8 +15,8 @@ from weakref import WeakSet
 from a2u.errors import A2UError
 
 
-def user_path(text: str | Path) -> Path:
-    """A path as a user writes it: ~ and ~name are home folders, where there are such."""
+def user_path(text: str | os.PathLike[str]) -> Path:
+    """Expand ~ and ~name in a path, if there is such a home folder."""
     return Path(os.path.expanduser(text))
 
 
@@ -24,13 +24,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason(error: OSError) -> str:
-    """Why a file could not be read or written, in words."""
+    """Return why a file could not be read or written, in words."""
     return "the disk is full" if error.errno in FULL else error.strerror or str(error)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An OSError inside that names no file, as those of a full disk, names `path`."""
+    """Make an OSError inside name `path` if it names no file, as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -41,7 +41,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path, earlier: Path | None = None) -> Iterator[Path]:
-    """Give a temporary path beside `path`; flush it and put it in `path`'s place if the block succeeds.
+    """Yield a temporary path next to `path`; flush it and rename it to `path` if the block succeeds.
 
     earlier: where to keep the file that was `path` until then; None: nowhere.
 
@@ -66,7 +66,7 @@ def replacing(path: Path, earlier: Path | None = None) -> Iterator[Path]:
 
 
 def flush_folder(folder: Path) -> None:
-    """A new name outlives a power failure only once its folder is on the disk."""
+    """Flush a folder: a new name survives a power failure only once its folder is on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -75,7 +75,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that were killed left behind half-written; nobody may be writing to `folder`."""
+    """Remove temporary files of killed processes; no other process may be writing to `folder`."""
     for temporary in folder.glob(".*.*.*"):
         temporary.unlink(missing_ok=True)
 
@@ -84,7 +84,7 @@ BUSY = "another process is running"
 
 
 class BusyError(A2UError):
-    """Another process is at work in the same place. Its sentence begins with BUSY."""
+    """Another process is working in the same folder. Its sentence begins with BUSY."""
 
 
 _lock_files: WeakSet[IO[str]] = WeakSet()  # open in this process
@@ -123,6 +123,6 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's contents, in hexadecimal digits. Raises OSError if it cannot be read."""
+    """Return the SHA-256 of a file's contents, in hexadecimal digits. Raises OSError if it cannot be read."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -43,7 +43,7 @@ def matting_loss(pred: Tensor, alpha: Tensor, unknown: Tensor, fg: Tensor, bg: T
 
 
 def laplacian_loss(pred: Tensor, alpha: Tensor, unknown: Tensor) -> Tensor:
-    """L1 distance of the Laplacian pyramids of two mattes, over the unknown region (Hou and Liu, ICCV 2019).
+    """Return the L1 distance of the Laplacian pyramids of two mattes, over the unknown region (Hou and Liu, ICCV 2019).
 
     Known pixels count as right. Level i of five, the last of which is what remains of the image, is summed over its
     pixels and weighted by 2^(i-1); for each image the sum is divided by the number of its unknown pixels + 1; mean over
@@ -70,9 +70,9 @@ def laplacian_loss(pred: Tensor, alpha: Tensor, unknown: Tensor) -> Tensor:
 
 
 def laplacian_pyramid(image: Tensor, levels: int = 5) -> list[Tensor]:
-    """(N, 1, H, W) -> bands (N, 1, H, W), (N, 1, H/2, W/2), ... (sizes rounded up), and last what remains.
+    """Return the bands (N, 1, H, W), (N, 1, H/2, W/2), ... (sizes rounded up) of (N, 1, H, W), and the residual.
 
-    A level is the image minus what its half size tells of it: blurred by (1, 4, 6, 4, 1) / 16 both ways and halved,
+    A level is the image minus its prediction from half the size: blurred by (1, 4, 6, 4, 1) / 16 both ways and halved,
     then enlarged by the same kernel.
     """
     row = image.new_tensor([1, 4, 6, 4, 1]) / 16

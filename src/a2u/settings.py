@@ -1,4 +1,4 @@
-"""Declare configuration keys: everything about a key stands where the key is declared.
+"""Declare configuration keys: everything about a key is in one place, its declaration.
 
 >>> @schema("dataset/example")
 ... @dataclass
@@ -32,18 +32,18 @@ Kind = TypeVar("Kind", bound=type)
 
 @dataclass(frozen=True)
 class Key:
-    """What a key means, what its value may be, and whether it makes a run another one."""
+    """Help text and range of a key, and whether it is part of a run's identity."""
 
     help: str = ""
     least: float = -math.inf  # the smallest value allowed
     most: float = math.inf
-    above: float = -math.inf  # every value has to be larger
+    above: float = -math.inf  # every value must be larger
     # Whether the value is part of a run's identity, or a function that returns the part of it that is.
     identity: bool | Callable[[Any], Any] = True
     added_later: bool = False  # newer than published results: part of the identity unless it has its default
 
     def problem(self, value: Any) -> str | None:
-        """What a value has to be and is not, such as "at least 1"; None where it is allowed."""
+        """Return the requirement that a value violates, such as "at least 1"; None if it is allowed."""
         if isinstance(value, list):
             return next(filter(None, map(self.problem, value)), None)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -95,12 +95,12 @@ def default_of(kind: type, name: str) -> Any:
 
 
 def validate(settings: Any, path: str = "") -> None:
-    """Check every number of a settings object or typed configuration, and what its `check()` says of several keys.
+    """Check every number of a settings object or typed configuration, and call its `check()` of several keys.
 
     path: of the object in the configuration, such as "trainer.", for messages.
 
     Raises:
-        ConfigError: a value that cannot be.
+        ConfigError: an impossible value.
     """
     if isinstance(settings, DictConfig):
         settings = OmegaConf.to_object(settings)

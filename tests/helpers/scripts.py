@@ -14,6 +14,7 @@ WORK = {  # what each script calls once it has read its command line
     "figures": "a2u.reproduce.figures.make_figures",
     "evaluate": "a2u.apply.evaluate_weights.evaluate_weights",
     "predict": "a2u.apply.predict.predict_photographs",
+    "measure": "a2u.apply.measure.measure",
     "export": "a2u.apply.export.export",
     "report": "a2u.reproduce.html_report.make_page",
     "shipped": "a2u.reproduce.shipped.make",

@@ -1,4 +1,4 @@
-"""A system on any dataset of its task, with provenance."""
+"""Evaluate a system on any dataset of its task, with provenance."""
 
 import dataclasses
 import datetime
@@ -29,7 +29,7 @@ from a2u.settings import field, plain, schema, validate
 @schema("evaluate")
 @dataclass
 class EvaluateConfig:
-    """configs/evaluate.yaml: a system on a dataset."""
+    """configs/evaluate.yaml: evaluate a system on a dataset."""
 
     system: System = field(System.checkpoint)
     weights: str | None = field(
@@ -115,7 +115,7 @@ def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
 
 
 def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -> dict[str, Any] | None:
-    """The result of the same weights on the same dataset by the same metrics, where runtime.outputs has one.
+    """Return the result of the same weights, dataset and metrics under runtime.outputs; None if there is none.
 
     among: what `evaluations` of this configuration has read, where many are asked for.
 
@@ -126,12 +126,12 @@ def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -
 
 
 def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """Every result on the dataset under runtime.outputs, by hash."""
+    """Return every result on the dataset under runtime.outputs, by hash."""
     return finished(_folder(cfg), files="*/result.json")
 
 
 def _mark(cfg: DictConfig, weights: str) -> str:
-    """SHA-256 of what an evaluation's numbers follow from; weights: their own mark."""
+    """Return the SHA-256 of everything that determines an evaluation's numbers; weights: their own mark."""
     how = json.dumps([dataset_identity(plain(cfg.dataset)), plain(cfg.metrics)], sort_keys=True)
     return hashlib.sha256((weights + how).encode()).hexdigest()
 

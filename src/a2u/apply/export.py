@@ -1,4 +1,4 @@
-"""Export a checkpoint as a file for others, whose metadata says what it is."""
+"""Export a checkpoint to a file whose metadata describes it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ WRITERS: dict[str, Callable[[Path, nn.Module, Mapping[str, Any]], dict[str, Any]
 @schema("export")
 @dataclass
 class ExportConfig:
-    """configs/export.yaml: a checkpoint as a file for others."""
+    """configs/export.yaml: export a checkpoint."""
 
     weights: str = field(MISSING, "a last.pt or best.pt of ours")
     to: str = field(MISSING, "FILE.safetensors or FILE.onnx")

@@ -19,6 +19,7 @@ from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_header, read_upright, write_png
 from a2u.data.files.photographs import match_files, read_photograph
+from a2u.data.sampling.trimaps import MASK_THRESHOLD, TrimapValues
 from a2u.engine.evaluate import predict
 from a2u.engine.memory import is_out_of_memory
 from a2u.engine.prepare import channels_last, check_tile, choose_device
@@ -40,13 +41,14 @@ Files = Mapping[str, Path]
 
 @schema("predict")
 @dataclass
-class PredictConfig:
+class PredictConfig(TrimapValues):
     """configs/predict.yaml: matte photographs; in folders and patterns, files of the same name belong together."""
 
     image: str = field(MISSING, "a file, a folder, or a pattern such as photos/*.jpg")
     trimap: str | None = field(None, f"the same for trimaps; 0 background, {UNKNOWN} unknown, 255 foreground")
-    mask: str | None = field(None, "a rough mask instead of a trimap; 128 and above is foreground")
+    mask: str | None = field(None, "a rough mask instead of a trimap, or a cut-out with transparency")
     truth: str | None = field(None, "the true alpha, if known: prints the metrics")
+    mask_threshold: int = field(MASK_THRESHOLD, "from which value a mask is foreground", least=1, most=255)
     erode: int = field(10, "width of the unknown band inside the mask, in pixels", least=0, most=1000)
     dilate: int = field(10, "width of the unknown band outside the mask, in pixels", least=0, most=1000)
     background: str | None = field(None, "white, #rrggbb or an image: also write a composite on it")
@@ -145,19 +147,29 @@ def _place(stem: Path, kind: str) -> Path:
 
 
 def _load(cfg: DictConfig) -> MattingNetwork:
-    """Return the network on its device. Raises as `load_system` does, and ConfigError for a network of another task."""
-    weights = cfg.weights
-    if weights is None and cfg.system is System.checkpoint:
-        weights = str(shipped_weights())
-    model = load_system(cfg.system, None if weights is None else str(user_path(weights))).model
-    if not isinstance(model, MattingNetwork):
-        raise ConfigError(f"the network in {weights} reconstructs small pictures: give one that was trained on mattes.")
+    """Return the network on its device. Raises as `load_network` does, and ConfigError for a tile it does not take."""
+    model = load_network(cfg.system, cfg.weights)
     check_tile(cfg.runtime.tile, model)
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
     if cfg.runtime.channels_last:
         channels_last(model)
     return model.to(choose_device(cfg.runtime.device))
+
+
+def load_network(system: System, weights: str | None) -> MattingNetwork:
+    """Return a network for mattes; the model in the package where a checkpoint is asked for and none is named.
+
+    Raises:
+        WeightsError: the weights cannot be used.
+        ConfigError: as `load_system` does, or a network of another task.
+    """
+    if weights is None and system is System.checkpoint:
+        weights = str(shipped_weights())
+    model = load_system(system, None if weights is None else str(user_path(weights))).model
+    if not isinstance(model, MattingNetwork):
+        raise ConfigError(f"the network in {weights} reconstructs small pictures: give one that was trained on mattes.")
+    return model
 
 
 @contextmanager
@@ -183,7 +195,8 @@ def _matte(
 ) -> tuple[float, str]:
     """Matte one photograph and write the results; return its megapixels and a summary."""
     clock = time.monotonic()
-    image, trimap = read_photograph(files, cfg.erode, cfg.dilate)
+    values = TrimapValues(cfg.trimap_values, cfg.low, cfg.high)
+    image, trimap = read_photograph(files, cfg.erode, cfg.dilate, cfg.mask_threshold, values)
     if "truth" in files:
         truth = read_upright(files["truth"], read_grey)
         check_sizes({files["image"]: trimap.shape, files["truth"]: truth.shape})
@@ -209,7 +222,7 @@ def _matte(
     return megapixels, ", ".join(words)
 
 
-def tile_side(cfg: DictConfig, model: MattingNetwork, pixels: int) -> int | None:
+def tile_side(cfg: DictConfig | PredictConfig, model: MattingNetwork, pixels: int) -> int | None:
     """Return the side of the tiles: `runtime.tile`, or TILE above `tile_above` megapixels; None: compute it whole."""
     if cfg.runtime.tile is not None or cfg.tile_above is None or pixels <= 1e6 * cfg.tile_above:
         side: int | None = cfg.runtime.tile

@@ -9,12 +9,11 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from a2u.config import compose
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint, task_of, trained_config
 from a2u.errors import ConfigError
 from a2u.files import sha256
-from a2u.models import build_model
 from a2u.models.build import build_trained
+from a2u.models.networks import networks
 from a2u.models.released import SYSTEMS, load_released, variant
 from a2u.models.weights.exported import network_of, read_manifest
 from a2u.models.weights.files import check_finite, read_weights
@@ -65,7 +64,7 @@ def load_system(system: System, weights: str | None) -> Loaded:
         return _exported(path) if path.suffix == ".safetensors" else _checkpoint(path)
     if weights is not None:
         raise ConfigError(f"system={system.name} has no weights: leave out weights={weights}.")
-    model = build_model(compose([f"model={system.name}"])).eval()
+    model = networks()[system.name]().eval()
     return Loaded(model, system.name, "matting", {"system": system.name}, mark=system.name)
 
 

@@ -1,4 +1,4 @@
-"""What --help prints: what a script does, and every key in groups, with its value and what may be chosen.
+"""Print --help: what a script does, and every key in groups, with its value and the choices.
 
 Hydra's own help takes longer than everything else at the start together, and lists schemas among the choices.
 """
@@ -25,7 +25,7 @@ KEYS, LINE = 38, 120  # columns
 
 
 def help_text(about: str, config_name: str, overrides: Sequence[str]) -> str:
-    """`about`, then every key of configs/<config_name>.yaml as the command line gives it.
+    """Return `about`, then every key of configs/<config_name>.yaml with its value on this command line.
 
     Raises:
         ConfigError: from the overrides.
@@ -43,7 +43,7 @@ def help_text(about: str, config_name: str, overrides: Sequence[str]) -> str:
 
 
 def _key(cfg: DictConfig, key: str) -> Iterator[str]:
-    """Lines of a key: of a folder of configs/ its files, of a node every key in it."""
+    """Return the lines of a key: for a folder of configs/ its files, for a node every key in it."""
     if key == "experiment":
         for table, rows in groupby(config.options_of(key), lambda row: row.split("/")[0]):
             yield from _wrapped(f"{key}={table}/", " | ".join(row.split("/")[1] for row in rows))
@@ -51,7 +51,7 @@ def _key(cfg: DictConfig, key: str) -> Iterator[str]:
         node = cfg[key]
         is_node = isinstance(node, DictConfig)
         chosen = node.get("name", "") if is_node else node
-        yield from _wrapped(f"{key}={getattr(chosen, 'name', chosen)}", " | ".join(config.options_of(key)))
+        yield from _wrapped(f"{key}={_plain(getattr(chosen, 'name', chosen))}", " | ".join(config.options_of(key)))
         for inner in map(str, node) if is_node else ():
             if inner != "name":  # which says what was chosen
                 yield from _value(node, inner, f"{key}.")
@@ -72,7 +72,7 @@ def _value(node: DictConfig, key: str, path: str = "") -> Iterator[str]:
 
 
 def _wrapped(key: str, words: str) -> list[str]:
-    """A key, and beside it words about it."""
+    """Return a key with its help text next to it."""
     indent = " " * (KEYS + 2)
     lines = textwrap.wrap(words, LINE - len(indent), break_long_words=False) or [""]
     start = f"  {key}" if len(key) < KEYS else f"  {key}\n{indent[:-1]}"
@@ -80,7 +80,7 @@ def _wrapped(key: str, words: str) -> list[str]:
 
 
 def _plain(value: Any) -> str:
-    """As it is written on a command line."""
+    """Return a value as it is written on a command line."""
     if isinstance(value, list):
         return f"[{','.join(map(_plain, value))}]"
     if value == MISSING:

@@ -1,4 +1,4 @@
-"""What the scripts share: Hydra in front, and one sentence for an error the user can fix."""
+"""Shared by the scripts: compose with Hydra, and print an error that the user can fix as one sentence."""
 
 import errno
 import os
@@ -31,9 +31,9 @@ GOES_ON = "stopped; the same command goes on from the last checkpoint"
 
 @contextmanager
 def user_errors(stopped: str = STOPPED) -> Iterator[None]:
-    """End the program with the error's sentence on stderr and status 2, where the user can fix it.
+    """Print an error that the user can fix as one sentence on stderr, and exit with status 2.
 
-    So are errors of files (OSError); any other one is the program's and keeps its traceback. A reader of stdout who
+    These are A2UErrors and errors of files (OSError); any other is a bug and keeps its traceback. A closed pipe of
     went away, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
 
     stopped: what is said then.

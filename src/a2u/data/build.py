@@ -1,4 +1,4 @@
-"""From a configuration to a dataset."""
+"""Build a dataset from a configuration."""
 
 from collections.abc import Callable
 

@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointError(WeightsError):
-    """A checkpoint of ours is missing or damaged, or a file is none."""
+    """A checkpoint is missing or damaged, or a file is not a checkpoint."""
 
 
 def save_checkpoint(
     path: Path, cfg: DictConfig, train_names: list[str], earlier: Path | None = None, **state: Any
 ) -> None:
-    """Write `state` with the run's configuration and its training foregrounds; `path` is there whole or not at all.
+    """Write `state` with the run's configuration and its training foregrounds, atomically.
 
     earlier: where to keep the file that was `path` until then; None: nowhere.
     """
@@ -36,10 +36,10 @@ def save_checkpoint(
 
 
 def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
-    """Read what a run resumes from: its last checkpoint, or, with a warning, the one before where that is damaged.
+    """Read the checkpoint that a run resumes from: the last, or, with a warning, the one before if that is damaged.
 
-    The damaged one is put aside, or the next save would keep it in the place of the whole one. None where the run has
-    no checkpoint. Raises CheckpointError where there are some and none is whole, or one is not of the run whose
+    The damaged one is renamed, or the next save would keep it instead of the intact one. Returns None if the run has
+    no checkpoint. Raises CheckpointError if there are some and none is intact, or one is not of the run whose
     `identity` is `mark`.
     """
     damage: CheckpointError | None = None
@@ -72,7 +72,7 @@ def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
 
 
 def afresh(places: Places) -> str:
-    """What to do about checkpoints that no run can go on from, in words."""
+    """Return advice about checkpoints that no run can resume from."""
     return f"take {places.last.name} and {places.earlier.name} away, and the run starts afresh"
 
 
@@ -95,7 +95,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def mark_of(path: Path, checkpoint: dict[str, Any]) -> str:
-    """The identity of the run that a checkpoint is of, as it was in the folder where that ran.
+    """Return the identity of a checkpoint's run, as it was where that ran.
 
     Raises CheckpointError as trained_config does.
     """
@@ -103,7 +103,7 @@ def mark_of(path: Path, checkpoint: dict[str, Any]) -> str:
 
 
 def trained_config(path: Path, checkpoint: dict[str, Any]) -> DictConfig:
-    """The configuration of the run that a checkpoint is of. Raises CheckpointError, which names `path`, without one."""
+    """Return the configuration of a checkpoint's run. Raises CheckpointError, which names `path`, if there is none."""
     try:
         config = json.loads(checkpoint["config"])
         missing = OF_A_RUN - config.keys()
@@ -115,5 +115,5 @@ def trained_config(path: Path, checkpoint: dict[str, Any]) -> DictConfig:
 
 
 def task_of(trained: DictConfig) -> str:
-    """The task of a run; checkpoints of matting once did not say."""
+    """Return the task of a run; old checkpoints of matting do not say."""
     return trained.get("task", "matting")

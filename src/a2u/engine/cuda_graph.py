@@ -40,7 +40,7 @@ class CapturedStep:
                 self.model.zero_grad(set_to_none=True)
                 self.loss(self.batch).backward()
         torch.cuda.current_stream().wait_stream(stream)
-        self.model.zero_grad(set_to_none=True)  # the graph makes the gradients, and writes to the same ones ever after
+        self.model.zero_grad(set_to_none=True)  # the graph allocates the gradients, and always writes to the same ones
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             loss = self.loss(self.batch)

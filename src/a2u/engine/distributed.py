@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from a2u.errors import A2UError, ConfigError
 
 Value = TypeVar("Value")
-# For a process that is busy, with a cache or a test set. One that has ended is noticed at once.
+# For a rank that is busy, with a cache or a test set. One that has ended is noticed at once.
 LONGEST_WAIT = datetime.timedelta(hours=12)
 
 
@@ -30,7 +30,7 @@ def started_by_torchrun() -> bool:
 
 
 def rank() -> int:
-    """Of this process, 0 .. count() - 1; also before and after it is joined with the others."""
+    """Return the rank of this process, 0 .. count() - 1; also outside the process group."""
     if dist.is_initialized():
         return dist.get_rank()
     return int(os.environ["RANK"]) if started_by_torchrun() else 0
@@ -113,7 +113,7 @@ def share_of(total: int) -> range:
 
 
 def share_of_batch(batch_size: int, parts: int = 1) -> int:
-    """Samples of a batch that each process takes. Raises ConfigError where they are not equally many."""
+    """Return the number of samples per process. Raises ConfigError if the batch cannot be shared equally."""
     if batch_size % (count() * parts):
         in_parts = f", each in trainer.accumulate={parts} parts" if parts > 1 else ""
         raise ConfigError(
@@ -124,11 +124,11 @@ def share_of_batch(batch_size: int, parts: int = 1) -> int:
 
 
 def parallel(model: nn.Module) -> nn.Module:
-    """`model`, whose backward pass leaves the mean of all processes' gradients."""
+    """Wrap `model` so that its backward pass averages the gradients of all processes."""
     # Norms are synchronised, so statistics are equal in all processes already.
     return DistributedDataParallel(model, broadcast_buffers=False) if count() > 1 else model
 
 
 def no_sync_if(model: nn.Module, hold: bool) -> AbstractContextManager[Any]:
-    """Gradients of a backward pass in here stay this process's own until the next one, where `hold`."""
+    """If `hold`, do not all-reduce the gradients of a backward pass inside; the next one does."""
     return model.no_sync() if hold and isinstance(model, DistributedDataParallel) else nullcontext()

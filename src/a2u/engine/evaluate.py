@@ -1,4 +1,4 @@
-"""Evaluation at full resolution (spec of Sec. 6.3: 8-bit alphas, metrics over the unknown region)."""
+"""Evaluate mattes at full resolution (Sec. 6.3: 8-bit alphas, metrics over the unknown region)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,15 +22,15 @@ PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
 
 
 class PredictionError(A2UError, ArithmeticError):
-    """A prediction is not a number."""
+    """A prediction holds NaN or infinite values."""
 
 
 def predict(
     model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, rounding: str = "nearest", tile: int | None = None
 ) -> np.ndarray:
-    """Alpha of one image, at its own size: clamped, known trimap pixels pasted in, 8 bit.
+    """Return the alpha of one image, at its own size: clamped, known trimap pixels pasted in, 8 bit.
 
-    The image is brought to a size the network takes, and the alpha back, as the network's authors do: reflect-padded
+    The image is brought to a size the network takes, and the alpha back, as in its authors' program: reflect-padded
     right and bottom, or resized (`model.fit`).
 
     Args:
@@ -45,20 +45,24 @@ def predict(
 
     Raises:
         PredictionError: the prediction holds NaN or infinite values.
-        ValueError: the network is not computed in tiles, or in none of that side.
+        ValueError: the network cannot be computed in tiles, or not in tiles of that side.
     """
+    alpha = predict_unit(model, image, trimap, tile) * 255
+    return (np.floor(alpha) if rounding == "truncate" else np.rint(alpha)).astype(np.uint8)
+
+
+def predict_unit(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None = None) -> np.ndarray:
+    """Do the same without rounding: (H, W) float32 in 0..1; the image may also be float32 in 0..1."""
     alpha = FITS[model.fit](model, image, trimap, tile)
     if not np.isfinite(alpha).all():
         raise PredictionError("the network's prediction holds NaN or infinite values; its weights cannot be used.")
-    alpha = alpha.clip(0, 1) * 255
-    alpha = (np.floor(alpha) if rounding == "truncate" else np.rint(alpha)).astype(np.uint8)
-    return np.where(trimap == UNKNOWN, alpha, trimap)
+    return np.where(trimap == UNKNOWN, alpha.clip(0, 1), trimap / np.float32(255))
 
 
 def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None) -> np.ndarray:
     height, width = trimap.shape
     bottom, right = -height % model.multiple, -width % model.multiple
-    x = network_input(  # the padded copies are let go, which large images need
+    x = network_input(  # frees the padded copies, which large images need
         np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect"),
         np.pad(trimap, ((0, bottom), (0, right)), mode="reflect"),
     )
@@ -66,7 +70,7 @@ def _padded(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: 
 
 
 def _resized(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None) -> np.ndarray:
-    """Image (normalised) enlarged bicubically, trimap to the nearest, the alpha back bicubically."""
+    """Predict at a larger size: (normalised) image resized bicubically, trimap to the nearest, alpha bicubically."""
     height, width = trimap.shape
     larger = (width + -width % model.multiple, height + -height % model.multiple)  # OpenCV's order
     x = network_input(image, trimap).numpy()
@@ -80,7 +84,7 @@ FITS = {"pad": _padded, "resize": _resized}
 
 
 def _run(model: MattingNetwork, x: torch.Tensor, tile: int | None) -> np.ndarray:
-    """(4, H, W) -> alpha (H, W) float32, as the network says."""
+    """Run the network: (4, H, W) -> alpha (H, W) float32."""
     device = next(model.parameters(), torch.empty(0)).device
     with torch.inference_mode():
         x = x[None].to(device)
@@ -97,20 +101,20 @@ def evaluate(
     threads: int = 1,
     tile: int | None = None,
 ) -> MattingMetrics:
-    """The four metrics of every test case.
+    """Return the four metrics of every test case.
 
-    The network predicts in the thread of the caller. Others read the next cases meanwhile, and measure and write the
-    latest predictions. Of several processes each evaluates a part of the test set, and all know all metrics afterwards.
-    The numbers and their order do not depend on how many threads or processes there are.
+    The network predicts in the caller's thread. Others prefetch the next cases, and measure and write the
+    latest predictions. Each rank evaluates a part of the test set, and all get all metrics.
+    Numbers and order do not depend on the number of threads or processes.
 
     Args:
-        model: network; put into evaluation mode, and every part back into its own.
+        model: put into evaluation mode; every part's own mode is restored.
         test: the test cases.
         cfg: `metrics` of a configuration (whose program, rounding).
         predictions: folder for the predicted alphas as PNG, or None.
-        seen: called after each image with (images done, images, case, prediction), in the order of the test set; of
-            several processes each sees its own images.
-        threads: that read, measure and write; 1: everything in line. Each has about two cases in memory.
+        seen: called after each image with (images done, images, case, prediction), in the order of the test set;
+            each rank sees its own images.
+        threads: number that read, measure and write; 1: no threads. Each holds about two cases in memory.
         tile: as for `predict`.
     """
     metrics = MattingMetrics(PROGRAMS[cfg.program.name])
@@ -146,7 +150,7 @@ def evaluate(
 
 
 def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]:
-    """One sentence where test images bear the name of a training foreground (`<fg>` or `<fg>_<number>`)."""
+    """Return a warning if test images are named like a training foreground (`<fg>` or `<fg>_<number>`)."""
     known = set(train_names)
     shared = [name for name in test_names if name in known or name.rpartition("_")[0] in known]
     if not shared:

@@ -1,4 +1,4 @@
-"""Training: epochs of a fixed number of steps, checkpoints to go on from, evaluation between epochs."""
+"""Training: epochs of a fixed number of steps, checkpoints to resume from, evaluation between epochs."""
 
 import math
 import time
@@ -23,11 +23,11 @@ from a2u.engine.provenance import device_name
 from a2u.engine.settings import Schedule
 from a2u.errors import A2UError
 
-DRAWS_OF_STEPS = 2  # a stream of random numbers of its own, beside those of a2u.data.sampling.samples
+DRAWS_OF_STEPS = 2  # an independent random stream, next to those of a2u.data.sampling.samples
 
 
 class DivergedError(A2UError, ArithmeticError):
-    """The loss, or the norm of its gradient, is not a number any more."""
+    """The loss, or the norm of its gradient, became NaN or infinite."""
 
 
 @dataclass
@@ -37,8 +37,8 @@ class Trained:
     scores: list[dict[str, float]] = field(default_factory=list)  # of every evaluated epoch: epoch and metrics
     samples_per_second: float = 0.0
     wall_seconds: float = 0.0  # over all resumes
-    commits: list[str] = field(default_factory=list)  # one an uninterrupted stretch; "…-dirty": and changes to it
-    devices: list[str] = field(default_factory=list)  # likewise: "cpu", or the name of a GPU
+    commits: list[str] = field(default_factory=list)  # one per uninterrupted part; "…-dirty": with uncommitted changes
+    devices: list[str] = field(default_factory=list)  # one per uninterrupted part: "cpu", or the name of a GPU
 
 
 def fit(
@@ -49,17 +49,17 @@ def fit(
 ) -> Trained:
     """Train `run.model` in place for trainer.epochs epochs, from `checkpoint` if there is one.
 
-    Writes last.pt after every epoch and now and then between, keeping the one before it, and best.pt at the best score.
+    Writes last.pt after every epoch and at intervals, keeping the one before it, and best.pt at the best score.
 
     Args:
-        run: prepared.
+        run: as `prepare` returns it.
         checkpoint: what latest_checkpoint returned, or None.
         log: scalars and progress.
         evaluate: called with the number of steps done; returns the metrics on the test set.
 
     Raises:
         CheckpointError: `checkpoint` is of another network.
-        DivergedError: the loss or the norm of its gradient is NaN or infinite. What it takes to look into that was
+        DivergedError: the loss or the norm of its gradient is NaN or infinite. State and batch were
             saved in diverged.pt.
     """
     cfg, model, task, places = run.cfg, run.model, run.task, run.places
@@ -74,7 +74,7 @@ def fit(
         reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
         raise CheckpointError(f"{places.last} is not a checkpoint of this run ({reason}); {afresh(places)}.") from error
     head, dirty = run.code
-    trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe says it
+    trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe writes it
     trained.devices.append(device_name(run.device))
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
@@ -108,7 +108,7 @@ def fit(
             torch.manual_seed(step_seed(cfg.seed, step))
             loss = distributed.mean(backward(batch))
             total_norm = _gradient_norm(model)
-            value, norm = float(loss), float(total_norm)  # after both were asked for: a GPU is waited for once
+            value, norm = float(loss), float(total_norm)  # both at once, so that the GPU is synchronised once
             if not (math.isfinite(value) and math.isfinite(norm)):
                 batches = distributed.gathered(_on_cpu(batch))
                 save(places.diverged, batches=batches, loss=value, gradient_norm=norm)
@@ -137,7 +137,7 @@ def fit(
 
 
 def make_scheduler(cfg: DictConfig, optimizer: Optimizer, epoch_steps: int) -> LRScheduler:
-    """The learning rate as a function of the step."""
+    """Return the schedule of the learning rate, per step."""
     trainer = cfg.trainer
     if trainer.schedule == Schedule.one_cycle:
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -148,9 +148,9 @@ def make_scheduler(cfg: DictConfig, optimizer: Optimizer, epoch_steps: int) -> L
 
 
 def step_seed(seed: int, step: int) -> int:
-    """For what a network draws in a step (dropout), so that a resume needs no state of a generator.
+    """Return the seed of a step's random draws (dropout), so that resuming needs no generator state.
 
-    Each process of a job draws its own.
+    Ranks have different seeds.
     """
     key = np.random.SeedSequence(seed, spawn_key=(DRAWS_OF_STEPS, step, distributed.rank()))
     return int(key.generate_state(1, np.uint64)[0])
@@ -161,7 +161,7 @@ def _gradient_norm(model: nn.Module) -> Tensor:
 
 
 def _on_cpu(batch: Any) -> Any:
-    """A batch of any task, as it can be sent to another process."""
+    """Copy a batch of any task to the CPU."""
     if isinstance(batch, dict):
         return {key: _on_cpu(value) for key, value in batch.items()}
     return batch.cpu() if isinstance(batch, Tensor) else batch
@@ -179,7 +179,7 @@ def _divergence(loss: float, norm: float, step: int, optimizer: Optimizer, origi
 
 
 def _is_due(epoch: int, trainer: DictConfig) -> bool:
-    """After the last epoch, every so many, and before each fall of the learning rate."""
+    """Return whether to evaluate: every `evaluate_every` epochs, before the learning rate drops, and at the end."""
     falls = trainer.schedule == Schedule.multistep and epoch in trainer.milestones
     return epoch == trainer.epochs or (trainer.evaluate_every > 0 and (falls or epoch % trainer.evaluate_every == 0))
 
@@ -194,7 +194,7 @@ def _scalars(loss: float, norm: float, optimizer: Optimizer, rate: float) -> dic
 
 
 def lay_out_as_parameters(optimizer: Optimizer) -> None:
-    """PyTorch's fused Adam walks through memory: moments saved in another layout would meet the wrong weights."""
+    """Give Adam's moments the layout of the parameters: the fused Adam reads memory in order, whatever the strides."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
@@ -204,11 +204,11 @@ def lay_out_as_parameters(optimizer: Optimizer) -> None:
 def _restore(
     checkpoint: dict[str, Any], model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, trained: Trained
 ) -> int:
-    """Put everything back as the checkpoint has it; return the number of steps done."""
+    """Restore the state of a checkpoint; return the number of steps done."""
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])
     lay_out_as_parameters(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])
-    trained.commits, trained.devices = checkpoint["commits"], checkpoint.get("devices", [])  # earlier ones have none
+    trained.commits, trained.devices = checkpoint["commits"], checkpoint.get("devices", [])  # not in old ones
     trained.scores, trained.wall_seconds = checkpoint["scores"], checkpoint["wall_seconds"]
     return checkpoint["step"]

@@ -1,4 +1,4 @@
-"""Which run is which: the hash of a configuration, and the places a run writes to."""
+"""Identify a run by the hash of its configuration, and name the files it writes."""
 
 import hashlib
 import json
@@ -10,29 +10,28 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from a2u.config import Config
 from a2u.settings import SCHEMAS, default_of, keys_of, plain
 
 
 def identity(cfg: DictConfig, seed: bool = True) -> str:
-    """Return the SHA-256 of what makes a run this run, whatever it is called and wherever it is computed.
+    """Return the SHA-256 of the settings that affect a run's result, whatever its name and machine.
 
     Keys declared with `identity=False` are left out, so that a row of several tables is one run. Without `seed` it is
     the identity of a variant, the same for all its seeds.
     """
-    relevant = {key: _relevant(key, value) for key, value in _counted(plain(cfg), [Config]).items()}
+    relevant = {key: _relevant(key, value) for key, value in _counted(plain(cfg), [SCHEMAS["config"]]).items()}
     if not seed:
         del relevant["seed"]
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
 def dataset_identity(dataset: dict[str, Any]) -> dict[str, Any]:
-    """Return what the resolved `dataset` of a configuration says of the dataset's contents."""
+    """Return the part of a resolved `dataset` config that determines the dataset's contents."""
     return _relevant("dataset", dataset)
 
 
 def _relevant(group: str, value: Any) -> Any:
-    """Return what counts of a key of `Config`; of a node, by the schema of its name or by all those of its group."""
+    """Return the identity part of a run's key; of a node, by the schema of its name or all of its group."""
     if not isinstance(value, dict):
         return value
     named = SCHEMAS.get(f"{group}/{value.get('name')}")
@@ -42,7 +41,7 @@ def _relevant(group: str, value: Any) -> Any:
 
 
 def _counted(values: dict[str, Any], kinds: Sequence[type]) -> dict[str, Any]:
-    """Return the values that make a run another one, by the declarations of their keys in `kinds`."""
+    """Return the values that are part of the identity, by the declarations of their keys in `kinds`."""
     counted = dict(values)
     for kind in kinds:
         for name, key in keys_of(kind).items():
@@ -69,17 +68,12 @@ class Places:
         return cls(of_row / f"seed{cfg.seed}-{identity(cfg)[:8]}")
 
     @property
-    def of_table(self) -> Path:
-        """The folder of the whole table, on one dataset at one scale."""
-        return self.folder.parents[1]
-
-    @property
     def result(self) -> Path:
         return self.folder / "result.json"
 
     @property
     def log(self) -> Path:
-        """What the run's process prints, where it has one of its own."""
+        """The output of the run's own process, if it has one."""
         return self.folder / "log.txt"
 
     @property
@@ -93,12 +87,12 @@ class Places:
 
     @property
     def damaged(self) -> Path:
-        """Where a last checkpoint that cannot be read is put aside."""
+        """The new name of a damaged last checkpoint."""
         return self.folder / "damaged.pt"
 
     @property
     def replaced(self) -> Path:
-        """Folder of the result that a forced run replaces, and of its checkpoints."""
+        """Folder for the result that a forced run replaces, and for its checkpoints."""
         return self.folder / "replaced"
 
     @property
@@ -122,7 +116,7 @@ RUNS = "*/*/*/*/seed*-*/result.json"  # what Places.of names, under runtime.outp
 
 
 def finished(outputs: Path, hashes: Collection[str] | None = None, files: str = RUNS) -> dict[str, dict[str, Any]]:
-    """Every finished result under `outputs`, by hash; of several the latest. Damaged files are passed over.
+    """Return every finished result under `outputs`, by hash; the latest of several. Damaged files are skipped.
 
     Args:
         outputs: folder that `files` is relative to.
@@ -142,7 +136,7 @@ def finished(outputs: Path, hashes: Collection[str] | None = None, files: str = 
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """A result with its `path`; None where there is none, or, with a warning in the log, where the file is not one."""
+    """Return a result with its `path`; None if there is none, or, with a warning in the log, if the file is not one."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         result["hash"], result["provenance"]["started"]

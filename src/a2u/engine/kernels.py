@@ -1,4 +1,4 @@
-"""The upsampling kernels of a network while it predicts an image, as numbers and as a picture (Fig. 5)."""
+"""Extract the upsampling kernels of a network on an image, as numbers and as a picture (Fig. 5)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ SIDE = 192  # pixels at most of the part of an image whose kernels are drawn
 
 
 class Upsampling(NamedTuple):
-    """What one operator read and wrote, of one image."""
+    """Input and output of one operator, for one image."""
 
     x: Tensor  # (1, C, h, w)
     guide: Any  # (1, C, 2h, 2w), or what the operator's own downsampling returned
@@ -28,7 +28,7 @@ class Upsampling(NamedTuple):
 
 
 def last_upsampling(model: MattingNetwork, case: Composite) -> Upsampling:
-    """What the last decoder stage's operator reads and writes while the alpha of `case` is predicted.
+    """Return input and output of the last decoder stage's operator while the alpha of `case` is predicted.
 
     All are at the size to which prediction pads the image, right and bottom.
     """
@@ -47,7 +47,7 @@ def last_upsampling(model: MattingNetwork, case: Composite) -> Upsampling:
 
 
 def up_kernels(model: MattingNetwork, case: Composite) -> np.ndarray | None:
-    """Kernels of the last decoder stage: (k*k, H, W) float32, window positions row by row; None where it has none."""
+    """Return the kernels of the last decoder stage, (k*k, H, W) float32, window positions row by row; None if none."""
     assert isinstance(model, MattingUNet)
     operator = model.upsamplers[-1]
     assert isinstance(operator, Upsampler)
@@ -61,7 +61,7 @@ def up_kernels(model: MattingNetwork, case: Composite) -> np.ndarray | None:
 
 
 def kernel_picture(model: MattingNetwork, case: Composite) -> Tensor | None:
-    """The kernels in the middle of an image, (3, H, W) in 0..1; None where the network has none.
+    """Draw the kernels in the middle of an image, (3, H, W) in 0..1; None if the network has none.
 
     Tile (r, c) of k x k shows the weight of row r and column c of the window, for the upper left of the four outputs
     of every input position, from 0 (dark blue) to twice the mean of a window whose weights sum to 1 (yellow).
@@ -86,13 +86,13 @@ def _middle(case: Composite) -> Composite:
 
 
 def in_colours(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(H, W) values as (H, W, 3) uint8 colours from dark blue, at `low` and below, to yellow, at `high` and above."""
+    """Map (H, W) values to (H, W, 3) uint8 colours: dark blue at `low` and below to yellow at `high` and above."""
     unit = np.zeros(values.shape) if high <= low else np.clip((values - low) / (high - low), 0, 1)
     return cv2.applyColorMap(np.rint(255 * unit).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]
 
 
 def mosaic(tiles: Sequence[np.ndarray]) -> np.ndarray:
-    """k*k pictures (H, W, 3) of one size in k rows of k, with white between them."""
+    """Arrange k*k pictures (H, W, 3) of one size in k rows of k, with white between them."""
     size = round(len(tiles) ** 0.5)
     edge = ((0, BETWEEN), (0, BETWEEN), (0, 0))
     framed = [np.pad(tile, edge, constant_values=255) for tile in tiles]

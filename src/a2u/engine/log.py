@@ -25,11 +25,11 @@ class QuietLog:
         return (step - self._first) * self._batch_size / max(self._training_seconds, 1e-9)
 
     def resume(self) -> None:
-        """Training starts or goes on after something else (an evaluation) that does not count for its speed."""
+        """Restart the clock, after something (an evaluation) that does not count for the training speed."""
         self._tick = time.monotonic()
 
     def step(self, step: int, loss: float) -> None:
-        """One training step is done; `step` counts from 1."""
+        """Log one training step; `step` counts from 1."""
         now = time.monotonic()
         self._training_seconds, self._tick = self._training_seconds + now - self._tick, now
 
@@ -40,13 +40,13 @@ class QuietLog:
     def metrics(self, step: int, values: dict[str, float]) -> None: ...
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
-        """A strip of pictures, (3, H, W) in 0..1."""
+        """Log a strip of pictures, (3, H, W) in 0..1."""
 
     def settings(self, values: dict[str, Any]) -> None:
-        """What tells this run from others, by name."""
+        """Log the settings that distinguish this run, by name."""
 
     def finished(self) -> None:
-        """The run is at its end: its latest metrics are its result."""
+        """Log the end of the run; its latest metrics are its result."""
 
     def close(self) -> None: ...
 
@@ -78,7 +78,7 @@ class RunLog(QuietLog):
             self._write("training", step, loss=loss, samples_per_second=rate, seconds_left=left)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Scalars to TensorBoard and to history.csv (columns as of the first call)."""
+        """Write scalars to TensorBoard and history.csv (with the columns of the first call)."""
         for name, value in values.items():
             self.board.add_scalar(f"train/{name}", value, step)
         with self._history.open("a", newline="", encoding="utf-8") as file:
@@ -100,9 +100,9 @@ class RunLog(QuietLog):
         self.board.add_image(name, picture.clamp(0, 1), step)
 
     def settings(self, values: dict[str, Any]) -> None:
-        """To TensorBoard's HParams, where all runs of a folder are one table, with their latest scalars as metrics.
+        """Write to TensorBoard's HParams, one table of all runs of a folder with their latest scalars as metrics.
 
-        No list of columns is written: TensorBoard would take one run's for that of all.
+        No list of columns is written: TensorBoard would use one run's list for all.
         """
         texts = {name: str(value) if isinstance(value, bool) else value for name, value in values.items()}
         _, start, _ = hparams(texts, {})
@@ -129,7 +129,7 @@ class RunLog(QuietLog):
             return
         text = self._history.read_text(encoding="utf-8", errors="replace")
         whole = [line for line in text.splitlines(keepends=True) if "\n" in line]
-        steps = [line.split(",", 1)[0] for line in whole]  # a power failure may leave bytes that are none
+        steps = [line.split(",", 1)[0] for line in whole]  # a power failure may leave bytes that are not text
         kept = [line for line, at in zip(whole, steps, strict=True) if at.isdecimal() and int(at) <= step]
         with replacing(self._history) as temporary:
             temporary.write_text("".join([*whole[:1], *kept] if kept else []), encoding="utf-8")

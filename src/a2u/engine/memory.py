@@ -11,10 +11,10 @@ LARGEST, LARGEST_BEFORE = 2**30, 2**25  # bytes; older releases of glibc refuse 
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed, up to 1 GiB, where it is glibc; elsewhere nothing happens.
+    """Let glibc keep freed memory, up to 1 GiB; do nothing with another C library.
 
-    A network asks for maps of the same sizes step after step. Left alone, the library gives large ones back to the
-    system after every use and has each page of the next one cleared again.
+    A network allocates maps of the same sizes in every step. By default glibc returns large ones to the
+    system after every use, and every page of the next one is cleared again.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -25,7 +25,7 @@ def keep_freed_memory() -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error of Python, NumPy, PyTorch (CPU or GPU) or OpenCV says that memory does not suffice."""
+    """Return whether an error of Python, NumPy, PyTorch (CPU or GPU) or OpenCV means out of memory."""
     if isinstance(error, cv2.error):
         return bool(error.code == cv2.Error.StsNoMem)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

@@ -11,11 +11,11 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 @contextmanager
 def mapping(threads: int) -> Iterator[Map]:
-    """Python's `map`, its calls made by so many threads; with 1 it is `map` itself.
+    """Give a `map` whose calls run in this many threads; with 1 it is Python's own.
 
-    Results come in the order of the items. An exception of a call comes in its result's place, as itself. Items are
+    Results come in the order of the items; an exception is raised in place of its result. Items are
     drawn by the thread that takes the results, and at most threads + 1 of them before a result is taken: a `mapping`
-    of what another one gives is a pipeline in which few items are under way. All share the same threads.
+    of another one's results is a pipeline with few items in memory. All share the same threads.
 
     >>> with mapping(2) as each:
     ...     print(list(each(abs, each(float, ["-1", "2"]))))

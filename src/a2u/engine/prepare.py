@@ -1,4 +1,4 @@
-"""Everything a run needs, built and checked once, before anything is written."""
+"""Build and check everything a run needs, once, before anything is written."""
 
 import os
 import warnings
@@ -27,7 +27,7 @@ TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruc
 
 @dataclass(frozen=True)
 class Run:
-    """One run, checked and ready: what every later step is handed."""
+    """One run, checked and ready; every later step receives it."""
 
     cfg: DictConfig
     hash: str  # identity of cfg
@@ -62,7 +62,7 @@ def prepare(cfg: DictConfig) -> Run:
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuse impossible values and combinations; the network has no values, data are not read. Raises ConfigError."""
+    """Refuse impossible values and combinations without reading data or initialising weights. Raises ConfigError."""
     _check_values(cfg)
     with torch.device("meta"):
         model = make_model(cfg)
@@ -106,7 +106,7 @@ def _check_network(cfg: DictConfig, model: nn.Module) -> None:
 
 
 def _check_shared(cfg: DictConfig) -> None:
-    """What several processes cannot do: their batch norms are a kind of their own. Raises ConfigError."""
+    """Refuse what the synchronised batch norms of several processes cannot do. Raises ConfigError."""
     distributed.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
     if cfg.runtime.recompute:
         raise ConfigError("runtime.recompute=true has no meaning for several processes: leave it out.")
@@ -115,9 +115,9 @@ def _check_shared(cfg: DictConfig) -> None:
 
 
 def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
-    """A network, dataset, trainer or metric of one task cannot serve another. Raises ConfigError.
+    """Refuse a network, dataset, trainer or metric of another task. Raises ConfigError.
 
-    asker: what asks for `task`, in words.
+    asker: what needs `task`, in words.
     """
     for key, kind in TASKS[task].parts.items():
         found: type | None = OmegaConf.get_type(cfg, key) if key in cfg else None
@@ -129,7 +129,7 @@ def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
 
 
 def check_tile(tile: int | None, model: nn.Module) -> None:
-    """Refuse a `runtime.tile` that the network is not computed in. Raises ConfigError."""
+    """Refuse a `runtime.tile` that the network does not support. Raises ConfigError."""
     if tile is None:
         return
     if not isinstance(model, MattingNetwork):
@@ -141,7 +141,7 @@ def check_tile(tile: int | None, model: nn.Module) -> None:
 
 
 def make_model(cfg: DictConfig) -> nn.Module:
-    """The network with the initial values of cfg.seed. Raises ConfigError for an impossible option."""
+    """Build the network with the initial values of cfg.seed. Raises ConfigError for an impossible option."""
     torch.manual_seed(cfg.seed)
     try:
         return build_model(cfg)
@@ -154,16 +154,16 @@ def make_model(cfg: DictConfig) -> nn.Module:
 
 
 def channels_last(model: nn.Module) -> None:
-    """Lay the weights of convolutions out with the channels innermost; the maps they make follow."""
+    """Lay out the weights of convolutions channels last; the maps follow."""
     for parameter in model.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" is the GPU where there is one; of several processes each takes one of its machine.
+    """Choose the device: "auto" is the GPU if there is one. Each rank takes its own.
 
-    Raises ConfigError where the device does not exist.
+    Raises ConfigError if the device does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -181,8 +181,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def evaluation_threads(cfg: DictConfig) -> int:
-    """Threads that read and measure test cases.
+    """Return the number of threads that read and measure test cases.
 
-    Where none are said they are as many as PyTorch has: rows of a table side by side then keep to a core each.
+    By default as many as PyTorch has, so that rows side by side keep to a core each.
     """
     return cfg.runtime.evaluation_threads or torch.get_num_threads()

@@ -16,9 +16,9 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", 
 
 
 def commit() -> tuple[str, bool]:
-    """Commit of the code that runs, and whether its code differs from it.
+    """Return the commit of the code that runs, and whether the code differs from it.
 
-    Outside a checkout of git the variable A2U_COMMIT is taken (a tree that was copied to another machine); without
+    Outside a git checkout (a tree copied to another machine) the variable A2U_COMMIT is used; without
     it the commit is "unknown" and counts as dirty.
     """
     try:
@@ -30,7 +30,7 @@ def commit() -> tuple[str, bool]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and GPU, in words."""
+    """Describe processor, cores, memory and GPU."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -51,12 +51,12 @@ def machine() -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """ "cpu", or the name of a GPU."""
+    """Return "cpu", or the name of a GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Return the versions of Python and of the packages that numbers depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -67,16 +67,16 @@ def versions() -> dict[str, str]:
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def provenance(
     code: tuple[str, bool], started: str, wall_seconds: float, data_sha256: str, **further: Any
 ) -> dict[str, Any]:
-    """Everything a reader needs to trust or repeat a number.
+    """Return everything a reader needs to trust or repeat a number.
 
-    code: what `commit` said when the run started; a long run must not bear the name of a later commit.
+    code: the value of `commit` when the run started, since the checkout may change during a long run.
     """
     return {
         "commit": code[0],

@@ -27,8 +27,8 @@ from a2u.settings import plain
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Train and evaluate one row with one seed; return its result.
 
-    A finished result of the same configuration under runtime.outputs is returned, and nothing runs. With
-    runtime.force, one in the run's own folder is put aside with its checkpoints, and the run starts again. A killed
+    A finished result of the same configuration under runtime.outputs is returned without running. With
+    runtime.force, the one in the run's own folder moves away with its checkpoints, and the run starts again. A killed
     run, forced or not, resumes from its last checkpoint. Everything is checked before anything is written.
 
     Raises:
@@ -80,7 +80,7 @@ def _run(this: Run) -> dict[str, Any]:
 
 
 def _settings(cfg: DictConfig) -> dict[str, Any]:
-    """What tells rows, seeds and variants apart in a list of runs: names, the operator's options, the main rates."""
+    """Return the settings that distinguish runs in a list: names, the operator's options, the main rates."""
     names = {key: cfg[key] for key in ("table", "row", "scale", "seed")}
     parts = {key: plain(cfg[key]) for key in ("dataset", "model", "upsampler", "trainer")}
     names |= {key: parts[key]["name"] for key in ("dataset", "model", "upsampler")}
@@ -93,7 +93,7 @@ def _result(
     this: Run, trained: Trained, metrics: dict[str, float], started: str, wall_seconds: float
 ) -> dict[str, Any]:
     cfg, task = this.cfg, this.task
-    # The authors keep the epoch that is best on the test set; here that is a second column, never the result.
+    # The authors keep the best epoch on the test set; here that is a separate column, never the result.
     best = task.best(trained.scores) if len(trained.scores) > 1 else None
     commit, dirty = this.code
     return {
@@ -160,10 +160,10 @@ class _Tester:
 
 
 def _put_aside(places: Places) -> None:
-    """Move a finished result and its checkpoints out of the way of a run that is forced.
+    """Move a finished result and its checkpoints to `replaced`, for a forced run.
 
-    The result goes last. As long as it is there the next forced run begins here again; without it, a killed one
-    resumes from the checkpoints it finds, which must not be the earlier run's.
+    The result is moved last: while it is there, the next forced run starts here again; without it, a killed run
+    resumes from the checkpoints it finds, which must not be those of the earlier run.
     """
     if read_result(places.result) is None:
         return

@@ -16,14 +16,14 @@ class Schedule(Enum):
 
 
 class Precision(Enum):
-    """Of a training step's maps: single precision, or autocast to bfloat16 (weights and loss stay single)."""
+    """Precision of a training step's maps: float32, or autocast to bfloat16 (weights and loss stay float32)."""
 
     float32 = 1
     bfloat16 = 2
 
 
 class Loss(Enum):
-    """What mattes are trained by: the loss of Sec. 6.3, or the Laplacian pyramid of alpha alone."""
+    """Loss of mattes: that of Sec. 6.3, or the Laplacian pyramid of alpha."""
 
     matting = 1
     laplacian = 2
@@ -31,7 +31,7 @@ class Loss(Enum):
 
 @dataclass
 class TrainerConfig:
-    """What every training has."""
+    """Settings of every training."""
 
     epochs: int = field(30, "0 where there is nothing to train", least=0)
     batch_size: int = field(16, least=1)
@@ -41,12 +41,12 @@ class TrainerConfig:
     gamma: float = field(0.1, least=0, most=1)
     clip_norm: float | None = field(
         None,
-        "gradients are scaled down to this norm, all of them together, where it is larger",
+        "gradients are scaled down to this total norm; null: never",
         above=0,
         added_later=True,
     )
     evaluate_every: int = field(
-        1, "epochs; also before the rate falls and after the last epoch. 0: the last one alone", least=0
+        1, "epochs; also before the rate drops and after the last epoch. 0: after the last only", least=0
     )
 
     def check(self) -> None:
@@ -61,9 +61,9 @@ class MattingTrainerConfig(TrainerConfig):
 
     iterations: int = field(6000, "of an epoch", least=1)
     encoder_lr_ratio: float = field(100.0, "a pretrained encoder learns at lr / encoder_lr_ratio", above=0)
-    freeze_encoder_norm: bool | None = field(None, "null: where encoder weights are loaded, as the paper says")
+    freeze_encoder_norm: bool | None = field(None, "null: if encoder weights are loaded, as in the paper")
     accumulate: int = field(
-        1, "parts a batch is taken in, gradients added up; norms see a part at a time", least=1, added_later=True
+        1, "parts per batch, whose gradients are added up; norms see one part at a time", least=1, added_later=True
     )
     precision: Precision = field(Precision.float32, added_later=True)
     loss: Loss = field(Loss.matting, "laplacian: as Context-Aware Matting, over the unknown region", added_later=True)
@@ -72,7 +72,7 @@ class MattingTrainerConfig(TrainerConfig):
 @schema("trainer/reconstruction")
 @dataclass
 class ReconstructionTrainerConfig(TrainerConfig):
-    """SGD on the L1 loss (Appendix A). An epoch is one pass over the training pictures; a rest is left out."""
+    """SGD on the L1 loss (Appendix A). An epoch is one pass over the training pictures, without an incomplete batch."""
 
     epochs: int = 100
     batch_size: int = 100
@@ -88,14 +88,14 @@ class ReconstructionTrainerConfig(TrainerConfig):
 
 
 class MetricProgram(Enum):
-    """Whose figures: the MATLAB program's (those of record), or those the authors' Python prints in its logs."""
+    """Metrics of the MATLAB program (those of the tables), or of the authors' Python, which its logs print."""
 
     matlab = 1
     released_python = 2
 
 
 class Rounding(Enum):
-    """From a prediction in 0..1 to 8 bits: to the nearest value, or cut off as the released program does."""
+    """Rounding of a prediction in 0..1 to 8 bits: nearest, or truncated as in the released program."""
 
     nearest = 1
     truncate = 2
@@ -111,7 +111,7 @@ class EvaluationConfig:
 class MattingEvaluationConfig(EvaluationConfig):
     """SAD, MSE, Grad, Conn."""
 
-    program: MetricProgram = field(MetricProgram.matlab, "those of record, or the authors' own")
+    program: MetricProgram = field(MetricProgram.matlab, "of the tables (matlab), or of the authors' logs")
     rounding: Rounding = field(Rounding.nearest, "of predictions to 8 bits")
 
 
@@ -125,27 +125,29 @@ class ImageEvaluationConfig(EvaluationConfig):
 
 @dataclass
 class RuntimeConfig:
-    """Where and how fast, never what: nothing here is part of a run's identity."""
+    """Where and how fast a run computes; nothing here is part of its identity."""
 
     outputs: str = field("outputs", "folder of runs and their results")
     device: str = field("auto", "auto, cpu, cuda, cuda:1, ...")
     threads: int | None = field(None, "of PyTorch; null: its own choice", least=1)
     channels_last: bool = field(True, "memory layout of maps: faster on a CPU (docs/performance.md)")
     recompute: bool = field(
-        False, "batch norms of the U-Net keep their output alone for the backward pass: memory for time"
+        False, "batch norms of the U-Net keep only their output for the backward pass: less memory, more time"
     )
     compile: bool = field(
-        False, "the training step by torch.compile: needs a C++ compiler on a CPU, and a minute to start"
+        False, "torch.compile for the training step: needs a C++ compiler on a CPU, and a minute to start"
     )
     evaluation_threads: int | None = field(
-        None, "reading and measuring beside the network; null: as many as PyTorch has", least=1
+        None, "threads that read and measure next to the network; null: as many as PyTorch has", least=1
     )
-    workers: int | None = field(None, "data-loading processes; null: none on a CPU, up to 8 beside a GPU", least=0)
+    workers: int | None = field(None, "data-loading processes; null: none on a CPU, up to 8 for a GPU", least=0)
     log_every: int = field(20, "steps between TensorBoard scalars", least=1)
-    checkpoint_seconds: float = field(60.0, "a checkpoint at least this often, besides one after every epoch", least=0)
-    progress: bool = field(True, "a bar with the time left, where stderr is a terminal")
+    checkpoint_seconds: float = field(60.0, "at most, between checkpoints; also one after every epoch", least=0)
+    progress: bool = field(True, "a bar with the time left, if stderr is a terminal")
     tile: int | None = field(
         None, "side in pixels of the tiles that test images are computed in; null: whole images", least=1
     )
     save_predictions: bool = field(False, "8-bit PNGs of the last evaluation")
-    force: bool = field(False, "run again where a finished result exists, which is put aside; one not finished goes on")
+    force: bool = field(
+        False, "run again a run that is finished, and set its result aside in replaced/; an unfinished run resumes"
+    )

@@ -1,4 +1,4 @@
-"""From a configuration to a network."""
+"""Build a network from a configuration."""
 
 import inspect
 from collections.abc import Callable, Mapping

@@ -101,7 +101,7 @@ class BasicBlock(nn.Module):
         return self._sum(x, y), guide
 
     def _sum(self, x: Tensor, y: Tensor) -> Tensor:
-        # In place: neither gradient needs the sum before the activation
+        # In place: no gradient needs the sum before the activation
         return F.leaky_relu(self.conv2(y).add_(self.projection(x)), LEAKY_SLOPE, inplace=True)
 
 

@@ -1,4 +1,4 @@
-"""The upsampling operators of a network."""
+"""Build the upsampling operators of a network."""
 
 from collections.abc import Sequence
 from typing import Any

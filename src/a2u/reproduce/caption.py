@@ -1,4 +1,4 @@
-"""The words below a table: setting and test set, what the numbers are, warnings; a sentence each."""
+"""Write the caption of a table: setting and test set, what the numbers are, warnings; a sentence each."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ def caption(group: "Group", results: "Results") -> str:
 
 
 def _setting(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> str:
-    """What was measured, on how many images, with how many seeds, after how much training."""
+    """Say what was measured, on how many images, with how many seeds, after how much training."""
     trained = [run for run in runs if run["params"]]
     counts = {len(of_row) for of_row in results.values() if of_row and (of_row[0]["params"] or not trained)} or {0}
     seeds = " to ".join(map(str, sorted({min(counts), max(counts)}))) + f" seed{'s' if max(counts) != 1 else ''}"
@@ -37,7 +37,7 @@ def _setting(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> 
 
 
 def _training(run: dict[str, Any]) -> dict[str, Any]:
-    """The result of the training behind a number: the run's own or, of an evaluation, what it says of it."""
+    """Return the result of the training behind a number: the run's own or, for an evaluation, the one it records."""
     return run.get("trained") or run
 
 
@@ -46,7 +46,7 @@ def _has_blocks(run: dict[str, Any]) -> bool:
 
 
 def scale_words(scale: str, run: dict[str, Any]) -> str:
-    """Return what was trained how long, from one of the runs, and whether the paper's setting is meant."""
+    """Describe size and length of the training, from one of the runs, and whether it is the paper's setting."""
     model, sample, trainer = (run["config"][node] for node in ("model", "sample", "trainer"))
     if run["config"].get("task") == "reconstruction":
         steps = run["provenance"]["steps"]
@@ -73,7 +73,7 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
 
 
 def _is_papers(run: dict[str, Any]) -> bool:
-    """Whether a matting run has the paper's size, and as many steps of as many crops of that size."""
+    """Return whether a matting run has the paper's network, number of steps, batch and crop."""
     config = run["config"]
     trainer, dataset = config["trainer"], config.get("dataset", {}).get("name")
     epochs = 25 if dataset == "distinctions646" else 30
@@ -82,7 +82,7 @@ def _is_papers(run: dict[str, Any]) -> bool:
 
 
 def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
-    """What the columns are, whose program measured, and which test set is printed."""
+    """Explain the columns, the metric program, and the test set of the printed numbers."""
     if metrics_of(group.table)[0] == "psnr":
         parts = ["PSNR in dB and RMSE (the paper's column MSE) are over all pixels"]
         parts += ["predictions are clamped to 0..1"] * any(run["config"]["metrics"].get("clamp") for run in runs)
@@ -104,7 +104,7 @@ def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
 
 
 def warnings(group: "Group", results: "Results") -> str:
-    """Return what a reader has to know before trusting the numbers; empty where there is nothing."""
+    """Return warnings about the numbers; empty if there are none."""
     runs = [run for of_row in results.values() for run in of_row]
     absent = [row for row, of_row in results.items() if not of_row and row not in quoted_rows(group.table)]
     found = [f"missing, not finished: {', '.join(absent)}"] * bool(absent)

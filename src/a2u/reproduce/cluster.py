@@ -17,7 +17,7 @@ from a2u.reproduce.settings import RayConfig, SubmititConfig
 
 @dataclass(frozen=True)
 class _There:
-    """A call as it is sent: relative paths there are those of `folder` here."""
+    """A call that runs elsewhere, with relative paths starting at `folder`."""
 
     work: Work
     folder: Path
@@ -27,18 +27,18 @@ class _There:
         return work_here(self.work, cfg, log)
 
     def checkpoint(self, cfg: DictConfig, log: Path) -> Any:
-        """What submitit puts into the queue again when the time is up: the same, which resumes from its checkpoint."""
+        """Requeue the same call when submitit's time is up; it resumes from its checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, cfg, log)
 
 
 class SubmititExecutor(RowExecutor):
-    """A job per call, which goes on when this program ends.
+    """Run a SLURM job per call, which continues when this program ends.
 
     Args:
-        settings: what a job is given.
-        folder: for what submitit writes; all machines see it.
+        settings: resources of a job.
+        folder: for submitit's files, on a disk that all machines share.
 
     Raises:
         ConfigError: submitit is not installed, or finds no SLURM.
@@ -82,7 +82,7 @@ class SubmititExecutor(RowExecutor):
 
 
 class RayExecutor(RowExecutor):
-    """A task of Ray per call. Closed early, it ends them.
+    """Run a Ray task per call. Closed early, it ends them.
 
     Raises:
         ConfigError: Ray is not installed.

@@ -1,4 +1,4 @@
-"""The learning curves of a table as one picture; its bytes depend on the results and on Matplotlib's version alone."""
+"""Draw the learning curves of a table; the file depends only on the results and Matplotlib's version."""
 
 import logging
 import statistics
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FEWEST_POINTS = 3  # fewer make a straight line, not a curve
-# Okabe and Ito's colours, told apart with any colour vision; without their yellow, which is too pale on white.
+# Okabe and Ito's colours, distinct with any colour vision, without their yellow, which is too pale on white.
 COLOURS = ["#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"]
-LINE_STYLES = ["-", "--", ":"]  # the next one where the colours begin again
+LINE_STYLES = ["-", "--", ":"]  # the next style when the colours repeat
 MARKERS = "os^DvPX<>*ph"
 STYLE = {"font.size": 9, "font.sans-serif": ["DejaVu Sans"], "svg.fonttype": "none", "svg.hashsalt": "a2u"}
 
@@ -28,8 +28,8 @@ Curve = tuple[list[int], list[float]]  # steps, metric
 def draw_curves(group: Group, results: Results, path: Path) -> bool:
     """Draw every row's main metric over the training steps into an SVG file; without curves, remove the file.
 
-    A line is the mean over a row's seeds; thin lines are the single seeds where there are several. Dotted verticals
-    stand where the learning rate falls. A row with fewer than three points is left out; the legend lists the rows in
+    A line is the mean over a row's seeds; thin lines are single seeds, if there are several. Dotted verticals
+    mark drops of the learning rate. A row with fewer than three points is left out; the legend lists the rows in
     the order in which their lines end, from above.
 
     Args:
@@ -38,7 +38,7 @@ def draw_curves(group: Group, results: Results, path: Path) -> bool:
         path: an .svg file.
 
     Returns:
-        Whether there is a picture: False where no row has three points or (with a warning in the log) where Matplotlib
+        Whether there is a picture: False if no row has three points or (with a warning in the log) if Matplotlib
         is not installed, which leaves an earlier file.
     """
     metric = metrics_of(group.table)[0]
@@ -53,7 +53,7 @@ def draw_curves(group: Group, results: Results, path: Path) -> bool:
         log.warning('%s was not drawn: it needs Matplotlib; install it with `pip install -e ".[figures]"`.', path)
         return False
     title = f"{group.title}: learning curves on the test set"
-    with style.context(["default", STYLE]), replacing(path) as temporary:  # whatever this machine's matplotlibrc says
+    with style.context(["default", STYLE]), replacing(path) as temporary:  # ignore this machine's matplotlibrc
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(title, loc="left")
@@ -63,7 +63,7 @@ def draw_curves(group: Group, results: Results, path: Path) -> bool:
 
 
 def mean_curves(results: Results, metric: str) -> dict[str, Curve]:
-    """For each row the steps at which all its seeds were evaluated, ascending, and the seeds' mean there."""
+    """Return for each row the steps at which all its seeds were evaluated, ascending, and the seeds' mean there."""
     curves = {}
     for row, runs in results.items():
         scores = [{score["epoch"]: score[metric] for score in run.get("curve", [])} for run in runs]
@@ -74,7 +74,7 @@ def mean_curves(results: Results, metric: str) -> dict[str, Curve]:
 
 
 def falls_of_the_rate(runs: Sequence[dict[str, Any]]) -> list[int]:
-    """The steps after which the learning rate of one of these runs falls, ascending; none after its last step."""
+    """Return the steps after which the learning rate of one of these runs drops, ascending, before its last step."""
     falls = set()
     for run in runs:
         trainer = run["config"]["trainer"]
@@ -84,7 +84,7 @@ def falls_of_the_rate(runs: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def _step(run: dict[str, Any], epoch: int) -> int:
-    """The steps done after so many epochs."""
+    """Return the steps done after a number of epochs."""
     return run["provenance"]["steps"] * int(epoch) // run["config"]["trainer"]["epochs"]
 
 
@@ -107,11 +107,11 @@ def _draw(axes: "Axes", metric: str, results: Results, means: dict[str, Curve]) 
     axes.set_xlabel(f"training steps{' (dotted: the learning rate falls)' if falls else ''}")
     axes.set_ylabel(f"{TITLES[metric]} (dB)" if metric == "psnr" else TITLES[metric])
     lines = {str(line.get_label()): line for line in axes.lines}
-    ordered = sorted(means, key=lambda row: -means[row][1][-1])  # as the lines end, from above
+    ordered = sorted(means, key=lambda row: -means[row][1][-1])  # in the order of the lines' ends, from above
     axes.legend(handles=[lines[row] for row in ordered], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def _look(number: int) -> dict[str, Any]:
-    """Colour, line style and marker of a table's row by its number: no two alike."""
+    """Return a unique colour, line style and marker for a row by its number."""
     style = LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)]
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": style, "marker": MARKERS[number % len(MARKERS)]}

@@ -1,4 +1,4 @@
-"""How far the rows of a table of several seeds are from one of them, metric by metric."""
+"""Differences between the rows of a table of several seeds and a baseline, for each metric."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ COLUMNS = ("difference", "95% interval", "p", "g", "seeds")
 
 
 def scores_of(results: Results, metric: str) -> dict[str, Scores]:
-    """Return a metric of every row that has results, by seed; of a row that is not trained, its one value."""
+    """Return a metric of every row that has results, by seed; for an untrained row, its single value."""
     return {
         row: {run["seed"]: run["metrics"][metric] for run in runs} if runs[0]["params"] else runs[0]["metrics"][metric]
         for row, runs in results.items()
@@ -23,9 +23,9 @@ def scores_of(results: Results, metric: str) -> dict[str, Scores]:
 
 
 def difference_tables(group: Group, results: Results, baseline: str | None = None) -> tuple[str, list[Table]]:
-    """Return words and a table per metric: each row minus `baseline`, by default the first trained row.
+    """Return a text and a table per metric: each row minus `baseline`, by default the first trained row.
 
-    Empty where no two rows have two seeds, or the baseline has no result.
+    Empty if no two rows have two seeds, or the baseline has no result.
     """
     scores = {metric: scores_of(results, metric) for metric in metrics_of(group.table)}
     main = next(iter(scores.values()))
@@ -38,7 +38,7 @@ def difference_tables(group: Group, results: Results, baseline: str | None = Non
 
 
 def differences_page(group: Group, results: Results, baseline: str | None = None) -> tuple[str, str]:
-    """Return the text and Markdown of `difference_tables`; empty where there are none."""
+    """Return the text and Markdown of `difference_tables`; empty if there are none."""
     said, tables = difference_tables(group, results, baseline)
     if not tables:
         return "", ""
@@ -47,7 +47,7 @@ def differences_page(group: Group, results: Results, baseline: str | None = None
 
 
 def most_seeds(scores: Mapping[str, Scores]) -> int:
-    """Return the seeds of the row with the most; 0 where no row is trained."""
+    """Return the largest number of seeds of a row; 0 if no row is trained."""
     return max((len(each) for each in scores.values() if isinstance(each, Mapping)), default=0)
 
 
@@ -89,7 +89,7 @@ def _cells(metric: str, found: Difference | None, digits: int) -> list[Cell]:
 
 
 def _best(metric: str, scores: Mapping[str, Scores]) -> str:
-    """The row with the best mean, and which are shown to be worse: over all pairs, since the same seeds chose it."""
+    """Name the best row and those shown to be worse, corrected over all pairs, since the same seeds chose the best."""
     scores = {row: each for row, each in scores.items() if row != REFERENCE}
     if len(scores) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""Measure finished rows, by their last checkpoints, on another test set; several at a time, none twice."""
+"""Measure the last checkpoints of finished rows on another test set, in parallel, none twice."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ from a2u.reproduce.rows import RowRun
 from a2u.reproduce.settings import TableConfig
 
 PHOTOGRAPHS = "alphamatting"  # the dataset that `photographs=DIR` stands for
-PLACES = ("root", "cache", "download")  # where a test set is kept, not which one it is
+PLACES = ("root", "cache", "download")  # the folder of a test set, not its identity
 Result = dict[str, Any]
 
 
@@ -38,7 +38,7 @@ class TestSet:
 
 
 def test_set(settings: TableConfig) -> TestSet | None:
-    """Return the test set that `test=NAME`, `test.KEY=VALUE` and `photographs=DIR` ask for; None where nothing does.
+    """Return the test set given by `test=NAME`, `test.KEY=VALUE` and `photographs=DIR`; None if there is none.
 
     photographs=DIR is short for test=alphamatting test.root=DIR where DIR has photographs with true alpha.
 
@@ -72,7 +72,7 @@ def test_set(settings: TableConfig) -> TestSet | None:
 
 
 def weights_of(run: RowRun, result: Result) -> Path:
-    """Return the last checkpoint of a finished run. Raises CheckpointError where it is gone."""
+    """Return the last checkpoint of a finished run. Raises CheckpointError if it is gone."""
     path = run.weights(result)
     assert path is not None
     if not path.is_file():
@@ -101,11 +101,11 @@ def _evaluate(system: str) -> DictConfig:
 
 
 def measure(asked: Mapping[str, DictConfig], at_once: int = 1) -> tuple[dict[str, Result], dict[str, str]]:
-    """Evaluate what has no result yet.
+    """Run the evaluations that have no result yet.
 
     Args:
         asked: evaluations by title, of one test set.
-        at_once: how many, in processes of their own; 1: one after the other in this process.
+        at_once: number of processes; 1: one after the other in this process.
 
     Returns:
         Results by title, and why others failed, by title.
@@ -134,19 +134,19 @@ def measure(asked: Mapping[str, DictConfig], at_once: int = 1) -> tuple[dict[str
 
 
 def _log(cfg: DictConfig, title: str) -> Path:
-    """What a process of its own prints of an evaluation."""
+    """Return the log file of an evaluation's own process."""
     return Path(cfg.runtime.outputs) / "evaluate" / cfg.dataset.name / f"{title.replace(' ', '_')}.txt"
 
 
 def measured_already(asked: Mapping[str, DictConfig]) -> dict[str, Result]:
-    """Return the results that are there, by title; the test set's folder is read once."""
+    """Return the existing results, by title; the test set's folder is read once."""
     among = evaluations(next(iter(asked.values()))) if asked else {}
     found = {title: evaluated(cfg, among) for title, cfg in asked.items()}
     return {title: result for title, result in found.items() if result is not None}
 
 
 def as_row(run: RowRun, test: TestSet, evaluation: Result, done: Mapping[str, Result]) -> Result:
-    """Return what is shown and published of a run on a test set: an evaluation, and the training behind its network."""
+    """Return the record of a run on a test set for tables and results/: the evaluation, and the training before it."""
     trained = None
     if run.learns:
         training = done[run.hash]

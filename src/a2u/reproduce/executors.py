@@ -1,4 +1,4 @@
-"""Run each call on this machine: in this process, or in one of its own."""
+"""Run each call on this machine: in this process, or in a new one."""
 
 import os
 import signal
@@ -27,18 +27,18 @@ Work = Callable[[DictConfig], Any]
 
 
 def work_here(work: Work, cfg: DictConfig, log: Path) -> str | None:
-    """Call `work(cfg)` in this process, without a progress bar; return why it failed, None where it did not."""
+    """Call `work(cfg)` in this process, without a progress bar; return why it failed, None if it did not."""
     try:
         work(OmegaConf.merge(cfg, {"runtime": {"progress": False}}))  # type: ignore[arg-type]
     except A2UError as error:
         return str(error)
-    except Exception as error:  # a bug, of which the other rows may be free
+    except Exception as error:  # a bug, which may not affect other rows
         return unforeseen(error, log)
     return None
 
 
 def unforeseen(error: Exception, log: Path) -> str:
-    """Add an error and its traceback to a row's log; return what it is in one line, and where to read more."""
+    """Add an error and its traceback to a row's log; return it in one line, with the path of the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
         traceback.print_exception(error, file=file)
@@ -47,21 +47,21 @@ def unforeseen(error: Exception, log: Path) -> str:
 
 
 class RowExecutor(Executor):
-    """An executor of work that a configuration describes, such as a run."""
+    """An executor of functions of a configuration, such as a run."""
 
     @abstractmethod
     def submit(self, work: Work, cfg: DictConfig, log: Path) -> "Future[str | None]":  # type: ignore[override]
-        """Call `work(cfg)`; its future says why it failed, None where it did not.
+        """Call `work(cfg)`; the future's result is why it failed, None if it did not.
 
         Args:
-            work: a function of a module.
+            work: a module-level function.
             cfg: has a node `runtime`.
-            log: gets what a process on this machine prints, and the traceback of a bug, after what is there.
+            log: file to which the output of a process on this machine, and the traceback of a bug, is appended.
         """
 
 
 class InlineExecutor(RowExecutor):
-    """Each call at once, in this process."""
+    """Run each call immediately, in this process."""
 
     def submit(self, work: Work, cfg: DictConfig, log: Path) -> "Future[str | None]":  # type: ignore[override]
         ended = Future[str | None]()
@@ -70,10 +70,10 @@ class InlineExecutor(RowExecutor):
 
 
 class ProcessExecutor(RowExecutor):
-    """Each call in a new process, forked from one that has imported everything. Closed early, it ends them.
+    """Run each call in a new process, forked from one that has imported everything. Closed early, it ends them.
 
     Args:
-        at_once: processes at a time, at most.
+        at_once: largest number of processes at a time.
         threads: of PyTorch in each; of BLAS and Numba too, as in the first ProcessExecutor of a program.
     """
 
@@ -102,7 +102,7 @@ class ProcessExecutor(RowExecutor):
 
 
 def _start_fork_server(threads: int) -> None:
-    """Start the process that others are forked from, unless it runs; libraries may use so many threads in it."""
+    """Start the process that others are forked from, unless it runs; its libraries use this many threads."""
     mine = {name: os.environ[name] for name in THREADS if name in os.environ}
     os.environ |= dict.fromkeys(THREADS, str(threads))
     forkserver.ensure_running()
@@ -120,7 +120,7 @@ def _work_to_log(work: Work, cfg: DictConfig, log: Path) -> None:
 
 
 def _outcome(process: BaseProcess, log: Path, start: int) -> str | None:
-    """Wait for the end of a process; return why it failed, None where it did not. Its own words begin at `start`."""
+    """Wait for the end of a process; return why it failed, None if it did not. Its output begins at `start`."""
     process.join()
     status = process.exitcode
     assert status is not None

@@ -1,4 +1,4 @@
-"""Run the rows that are not done: in processes of this machine, inline, or on a cluster."""
+"""Run rows locally, inline or on a cluster, slowest rows first."""
 
 import os
 import sys
@@ -30,11 +30,11 @@ Task = TypeVar("Task")
 
 
 def run_missing(runs: Sequence[RowRun], settings: TableConfig) -> tuple[Done, Failures]:
-    """Run what is not done; return every finished result by hash, and why rows failed, by their titles.
+    """Run the rows that are not done; return every finished result by hash, and why rows failed, by title.
 
     Args:
         runs: of one table.
-        settings: how many rows side by side, and by which launcher.
+        settings: number of rows at a time, and launcher.
 
     Raises:
         ConfigError, DataError: before anything is run or written.
@@ -59,7 +59,7 @@ def run_missing(runs: Sequence[RowRun], settings: TableConfig) -> tuple[Done, Fa
         check_surroundings(first.cfg)
         if isinstance(executor, InlineExecutor):
             at_once = 1
-        else:  # a cluster has a queue of its own
+        else:  # a cluster has its own queue
             at_once = here if isinstance(executor, ProcessExecutor) else settings.jobs or len(missing)
         return done, _launch(missing, executor, at_once, done)
 
@@ -79,7 +79,7 @@ def _launch(
             progress.started(row)
             return executor.submit(run, row.cfg, row.places.log)
 
-        # Tables lead from the plain to the elaborate.
+        # Later rows of a table are slower.
         for row, future in as_ended(rows[::-1], at_once, submit, progress.show):
             reason = _why_failed(row, future)
             result = finished(outputs, [row.hash]).get(row.hash) if reason is None else None
@@ -90,7 +90,7 @@ def _launch(
             lost = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
             failures[row] = reason or lost
             progress.failed(row, failures[row])
-    # Another command that was at work on a row may have finished it. An earlier result of a forced row is put aside.
+    # Another command may have finished a row meanwhile. The old result of a forced row has been moved.
     for row in list(failures):
         earlier, meanwhile = done.pop(row.hash, None), finished(outputs, [row.hash]).get(row.hash)
         if meanwhile is not None:
@@ -108,7 +108,7 @@ def as_ended(
 ) -> Generator[tuple[Task, "Future[str | None]"], None, None]:
     """Submit `tasks` in order, `at_once` at a time; yield each with its future as it ends.
 
-    show: called with the running ones several times a second.
+    show: called with the running ones several times per second.
     """
     waiting, running = list(tasks)[::-1], dict[Future[str | None], Task]()
     while waiting or running:
@@ -122,12 +122,12 @@ def as_ended(
 
 
 def at_once_here(jobs: int | None) -> int:
-    """How many rows at a time on this machine: `jobs`, else one per CPU core, one in all on a GPU."""
+    """Return the number of rows at a time on this machine: `jobs`, or one per CPU core, or one on a GPU."""
     return jobs or (1 if torch.cuda.is_available() else available_cores())
 
 
 def _executor(launcher: LauncherConfig, here: int, threads: int, outputs: Path) -> RowExecutor:
-    """What runs rows. Raises ConfigError where a package is missing.
+    """Return the executor of rows. Raises ConfigError if a package is missing.
 
     here: rows at a time on this machine, of `threads` each.
     """
@@ -143,15 +143,15 @@ def _executor(launcher: LauncherConfig, here: int, threads: int, outputs: Path) 
 
 
 def _why_failed(row: RowRun, future: "Future[str | None]") -> str | None:
-    """Return why a row that has ended failed; None where it did not."""
+    """Return why a row that has ended failed; None if it did not."""
     try:
         return future.result()
-    except Exception as error:  # of a launcher: many types, of two packages
+    except Exception as error:  # of a launcher: many types from two packages
         return unforeseen(error, row.places.log)
 
 
 def fill_caches(dataset: DictConfig) -> None:
-    """Fill a dataset's caches once, before several processes would each do it."""
+    """Fill a dataset's caches once, before several processes start."""
     with tqdm(desc="preparing data", disable=not sys.stderr.isatty(), unit="item", leave=False) as bar:
 
         def progress(count: int, total: int) -> None:
@@ -162,7 +162,7 @@ def fill_caches(dataset: DictConfig) -> None:
 
 
 def report_failures(failures: Failures, absent: int, total: int) -> int:
-    """Say on stderr what failed, and how many of how many runs are not done; return the exit status."""
+    """Report on stderr which runs failed, and how many are not done; return the exit status."""
     for title, reason in failures.items():
         print(f"FAILED {title}: {reason}", file=sys.stderr)
     if absent:

@@ -1,4 +1,4 @@
-"""Pages of the committed results: rendered from the JSON files alone, and shown where the documentation marks it."""
+"""Render the committed results from their JSON files, and fill the marked sections of the documentation."""
 
 import json
 import re
@@ -13,15 +13,15 @@ from a2u.reproduce.published import lines_of, published, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table, shipped_table, short_table
 
 RESULTS = REPOSITORY / "results"
-FINISHED = ("study/finding.md", "study_pilots/pilots.md")  # written once, and shown as they are
-SHOWN_ALONE = ("short.md", "printed.md")  # tables in the documentation that lie in no file of results/
+FINISHED = ("study/finding.md", "study_pilots/pilots.md")  # written once, and shown unchanged
+SHOWN_ALONE = ("short.md", "printed.md")  # tables in the documentation that have no file in results/
 SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the package, in its order
 
 
 def committed(root: Path) -> dict[Group, Results]:
     """Return the results under `root`, in the paper's order of tables and rows; each row was run as its config says.
 
-    Files that are not results, and tables or rows that the paper does not have, are passed over.
+    Files that are not results, and tables or rows that the paper does not have, are skipped.
     """
     found: dict[Group, Results] = {}
     for path in sorted([*root.glob("*/*/*/*/seed*.json"), *root.glob("*/*/*/on_*/*/seed*.json")]):
@@ -35,7 +35,7 @@ def committed(root: Path) -> dict[Group, Results]:
 
 
 def sections() -> dict[str, str]:
-    """Return every text that pages show, by the file in the repository that holds it, or would (SHOWN_ALONE)."""
+    """Return every text that pages show, by its file in the repository (of those SHOWN_ALONE, a name only)."""
     found = {}
     for group, results in committed(RESULTS).items():
         folder = group.folder(Path("results")).as_posix()
@@ -54,9 +54,9 @@ def sections() -> dict[str, str]:
 
 
 def pages() -> dict[Path, str]:
-    """Return what every page that shows results has to say: the tables beside them, README.md and docs/.
+    """Return the contents of all pages that show results: the tables next to them, README.md and docs/.
 
-    In the documentation, what stands between <!-- results/.../table.md --> and <!-- end --> is the file of that name.
+    In the documentation, the text between <!-- results/.../table.md --> and <!-- end --> is the file of that name.
     """
     texts = sections()
     found = {REPOSITORY / name: text for name, text in texts.items() if not name.endswith(SHOWN_ALONE)}
@@ -70,7 +70,7 @@ def pages() -> dict[Path, str]:
 
 
 def make_pages() -> None:
-    """Write every page, and the learning curves; remove differences.md where there is nothing to compare."""
+    """Write every page, and the learning curves; remove differences.md if there is nothing to compare."""
     wanted = pages()
     for path in set(RESULTS.rglob("differences.md")) - wanted.keys():
         path.unlink()
@@ -82,13 +82,13 @@ def make_pages() -> None:
 
 
 def with_section(page: str, marker: str, content: str) -> str:
-    """Return `page` with what stands between <!-- marker --> and <!-- end --> replaced; the same without the marker."""
+    """Return `page` with the text between <!-- marker --> and <!-- end --> replaced; unchanged without the marker."""
     pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- end -->)"
     return re.sub(pattern, lambda found: f"{found[1]}{content}{found[2]}", page, flags=re.DOTALL)
 
 
 def write_or_remove(path: Path, text: str) -> None:
-    """Write `text`; without any, remove what earlier results left there."""
+    """Write `text`; if it is empty, remove the file of earlier results."""
     if text:
         write(path, text)
     else:
@@ -96,6 +96,6 @@ def write_or_remove(path: Path, text: str) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Rows compared over seeds: difference, interval, test, effect size, correction for many tests. Numbers in and out."""
+"""Compare rows over seeds: difference, interval, test, effect size, correction for many tests. Numbers only."""
 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-Scores = Mapping[int, float] | float  # of a row: by seed, or the only one, where it knows no chance
+Scores = Mapping[int, float] | float  # of a row: by seed, or a single one if it is deterministic
 
 LEVEL = 0.05  # of every test, two-sided; intervals cover 1 - LEVEL
 
@@ -15,13 +15,13 @@ class Difference:
     """A row minus another, in the unit of the metric.
 
     Attributes:
-        seeds: so many were paired; 0 where neither row knows chance, and the difference is exact.
+        seeds: number of pairs; 0 if both rows are deterministic, and the difference is exact.
         mean: of the differences.
         low, high: 95% confidence interval of the mean (Student's t).
         p: of the paired t-test, two-sided.
         effect: Hedges' g of paired values: mean / standard deviation of the differences (Cohen's d_z), times the
-            correction that makes it unbiased. None with two seeds, for which there is no correction, and where the
-            differences are all the same.
+            correction that makes it unbiased. None with two seeds, for which there is no correction, and if the
+            differences are all equal.
     """
 
     seeds: int
@@ -33,14 +33,14 @@ class Difference:
 
 
 def mean(scores: Scores) -> float:
-    """Over all seeds of a row."""
+    """Return the mean over all seeds of a row."""
     return statistics.fmean(scores.values()) if isinstance(scores, Mapping) else scores
 
 
 def difference(row: Scores, other: Scores) -> Difference | None:
-    """`row` minus `other` over the seeds that both have; None where these are fewer than two.
+    """Return `row` minus `other` over the seeds that both have; None if these are fewer than two.
 
-    A row without chance is a constant: the test is then that of one sample.
+    A deterministic row is a constant, so the test is then a one-sample t-test.
     """
     chances = [set(scores) for scores in (row, other) if isinstance(scores, Mapping)]
     seeds = sorted(set.intersection(*chances)) if chances else []
@@ -50,7 +50,7 @@ def difference(row: Scores, other: Scores) -> Difference | None:
     center = statistics.fmean(values)
     if min(values) == max(values):  # SciPy divides by zero
         return Difference(len(seeds), center, center, center, 1.0 if center == 0 else 0.0, None)
-    from scipy import stats  # half a second to import, and tables of one seed do without
+    from scipy import stats  # half a second to import, and tables of one seed do not need it
 
     test = stats.ttest_1samp(values, 0.0)
     low, high = test.confidence_interval(1 - LEVEL)
@@ -59,22 +59,22 @@ def difference(row: Scores, other: Scores) -> Difference | None:
 
 
 def differences_from(baseline: str, scores: Mapping[str, Scores]) -> dict[str, Difference]:
-    """Every other row minus `baseline`, p Holm-corrected over them; without rows that have no two seeds in common."""
+    """Return every other row minus `baseline`, p Holm-corrected over them, if they share at least two seeds."""
     found = differences([(row, baseline) for row in scores if row != baseline], scores)
     return {row: each for (row, _), each in found.items()}
 
 
 def differences(pairs: Iterable[tuple[str, str]], scores: Mapping[str, Scores]) -> dict[tuple[str, str], Difference]:
-    """The first row of each pair minus the second, p Holm-corrected over all; without pairs that share no two seeds."""
+    """Return the first row of each pair minus the second, p Holm-corrected over all, if they share two seeds."""
     found = {(row, other): difference(scores[row], scores[other]) for row, other in pairs}
     compared = {pair: each for pair, each in found.items() if each is not None}
-    tested = [pair for pair, each in compared.items() if each.seeds]  # an exact difference is no test
+    tested = [pair for pair, each in compared.items() if each.seeds]  # an exact difference needs no test
     corrected = holm([compared[pair].p for pair in tested])
     return compared | {pair: replace(compared[pair], p=p) for pair, p in zip(tested, corrected, strict=True)}
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p-values of a family of tests, adjusted so that the chance of any false finding is held (Holm 1979)."""
+    """Return p-values adjusted for the family-wise error rate (Holm 1979)."""
     adjusted, least = [0.0] * len(p), 0.0
     for place, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
         least = max(least, min(1.0, (len(p) - place) * p[index]))
@@ -83,7 +83,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def smallest_effect(seeds: int, comparisons: int) -> float:
-    """The least |mean| / standard deviation (d_z) that is significant, where it is the largest of so many compared."""
+    """Return the smallest |mean| / standard deviation (d_z) that is significant as the largest of `comparisons`."""
     from scipy import stats
 
     return float(stats.t.isf(LEVEL / (2 * comparisons), seeds - 1)) / math.sqrt(seeds)
@@ -94,6 +94,6 @@ def _of(scores: Scores, seed: int) -> float:
 
 
 def _unbiased(seeds: int) -> float:
-    """Hedges' factor for a mean of so many differences; near 1 - 3 / (4 seeds - 5)."""
+    """Return Hedges' correction factor for this many differences; near 1 - 3 / (4 seeds - 5)."""
     free = seeds - 1
     return math.exp(math.lgamma(free / 2) - math.lgamma((free - 1) / 2)) / math.sqrt(free / 2)

@@ -19,7 +19,7 @@ class Progress:
     """A bar over all rows with the state of the running ones; lines where the output is not a terminal."""
 
     def __init__(self, rows: int) -> None:
-        # tqdm's own time left jumps where rows end two at a time, and is missing until the first has ended
+        # tqdm's own time left jumps when rows end two at a time, and is missing until the first has ended
         form = "{l_bar}{bar}| {n_fmt}/{total_fmt} rows [{elapsed}{postfix}]"
         self._bar = tqdm(total=rows, disable=not sys.stderr.isatty(), dynamic_ncols=True, bar_format=form)
         self._waiting, self._seconds = rows, list[float]()
@@ -61,11 +61,11 @@ class Progress:
 
 
 def seconds_left(finished: Sequence[float], running: Sequence[State | None], waiting: int) -> float | None:
-    """Estimate the time until every row is done, taking all for equally long; None while nothing is known.
+    """Estimate the seconds until every row is done, assuming equal durations; None while nothing is known.
 
     Args:
         finished: the seconds of each finished row.
-        running: the state of each running row; None of one that is starting.
+        running: the state of each running row; None for one that is starting.
         waiting: rows not started.
     """
     undone = [1 - now["step"] / max(1, now["steps"]) if now else 1 for now in running]
@@ -78,7 +78,7 @@ def seconds_left(finished: Sequence[float], running: Sequence[State | None], wai
 
 
 def _read(progress: Path) -> State | None:
-    """Read a run's progress file; None where it does not exist yet, or is just being written."""
+    """Read a run's progress file; None if it does not exist yet, or is just being written."""
     try:
         return json.loads(progress.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -86,7 +86,7 @@ def _read(progress: Path) -> State | None:
 
 
 def _words(now: State | None) -> str:
-    """Say what a run does, in a few words."""
+    """Describe the state of a run in a few words."""
     if now is None:
         return "starting"
     if now["phase"] == "evaluating":

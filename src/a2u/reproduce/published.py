@@ -6,7 +6,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-REFERENCE = "trimap_only"  # stands first in every matting table, not in the paper
+from a2u.config import options_of
+
+REFERENCE = "trimap_only"  # the first row of every matting table, not in the paper
 MATTING_METRICS = ("sad", "mse", "grad", "conn")
 # What the authors of released weights state for them on Composition-1k, in the order of the metrics.
 STATED = {"a2u": (32.10, 0.0078, 16.33, 29.00), "a2u_unshared": (31.87, 0.0075, 14.25, 29.17)}
@@ -26,19 +28,20 @@ def about(table: str) -> dict[str, Any]:
 
 
 def heading(table: str) -> str:
-    """Return what a table is called on a page: "Table 2", "Successors"."""
+    """Return the heading of a table: "Table 2", "Successors"."""
     return table.replace("table", "Table ").replace("successors", "Successors")
 
 
 def quoted_rows(table: str) -> list[str]:
-    """Rows that stand in a table as printed and are never run."""
-    return about(table).get("quoted", [])
+    """Return the rows that a table quotes as printed and never runs: those without a config."""
+    run = _configs(table)
+    return [row for row in lines_of(table) if row not in run]
 
 
 def stated(system: str) -> tuple[str, dict[str, float]]:
-    """Return what is said of a system's released weights on Composition-1k, and by whom; empty where nothing is.
+    """Return the stated metrics of a system's released weights on Composition-1k, and their source; empty if none.
 
-    Of A2U the numbers its authors publish with each file; of the others those printed in Table 5.
+    For A2U the numbers its authors publish with each file; for the others those printed in Table 5.
     """
     if system in STATED:
         return "stated with these weights", dict(zip(metrics_of("table5"), STATED[system], strict=True))
@@ -47,26 +50,26 @@ def stated(system: str) -> tuple[str, dict[str, float]]:
 
 
 def metrics_of(table: str) -> list[str]:
-    """Return the metrics of a table, the one it is read by first."""
+    """Return the metrics of a table, the main one first."""
     # Table 6 prints gradient errors and ranks on photographs that nobody else can measure on.
     return [column for column in published()[table].get("columns", MATTING_METRICS) if column != "params"]
 
 
 def printed_on(table: str, dataset: str) -> str:
-    """Return the test set that the printed numbers beside `dataset` belong to, in words; empty where there are none."""
+    """Return the test set of the printed numbers shown next to `dataset`, in words; empty if there are none."""
     sets: dict[str, str] = about(table)["printed_on"]
     return sets.get(dataset, next(iter(sets.values()), ""))
 
 
 def is_printed_on(table: str, dataset: str) -> bool:
-    """Say whether the paper measured on this very dataset, so that a difference from its numbers means something."""
+    """Return whether the paper measured on this dataset, so that differences from its numbers are meaningful."""
     return dataset in about(table)["printed_on"]
 
 
 def printed(table: str, row: str, dataset: str = "adobe") -> dict[str, Any]:
-    """Return the printed numbers of a row by column; empty where the paper has no such row, table or columns.
+    """Return the printed numbers of a row by column; empty if the paper has no such row, table or columns.
 
-    Table 1 has numbers of two datasets; those of MNIST stand beside any other.
+    Table 1 has numbers of two datasets; those of MNIST are shown next to any other.
     """
     content = published().get(table, {"columns": []})
     rows = content.get(dataset, content.get("mnist", content))
@@ -74,14 +77,25 @@ def printed(table: str, row: str, dataset: str = "adobe") -> dict[str, Any]:
 
 
 def lines_of(table: str) -> list[str]:
-    """Return the lines of a table in the paper's order, quoted rows too; of mattes, the reference row first."""
+    """Return the lines of a table: those of published.yaml in its order, then other rows that have a config.
+
+    Of mattes, the reference row comes first.
+    """
     content = published()[table]
     if "mnist" in content:
-        return list(content["mnist"])
-    rows = [row for row in content if row not in ("about", "columns", "images")]
-    return [REFERENCE, *about(table).get("added", []), *rows]
+        listed = list(content["mnist"])
+    else:
+        rows = [row for row in content if row not in ("about", "columns", "images")]
+        listed = [REFERENCE, *about(table).get("added", []), *rows]
+    return [*listed, *(row for row in _configs(table) if row not in listed)]
 
 
 def rows_of(table: str) -> list[str]:
-    """Return the rows of a table that are run, in the paper's order."""
-    return [row for row in lines_of(table) if row not in quoted_rows(table)]
+    """Return the rows of a table that are run, in the order of its lines: the files of configs/experiment/<table>."""
+    run = _configs(table)
+    return [row for row in lines_of(table) if row in run]
+
+
+def _configs(table: str) -> list[str]:
+    """Return the names of the files of configs/experiment/<table>."""
+    return [row for folder, row in (name.split("/") for name in options_of("experiment")) if folder == table]

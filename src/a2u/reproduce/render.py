@@ -1,4 +1,4 @@
-"""Results as tables, measured numbers beside printed ones."""
+"""Render results as tables, measured numbers next to printed ones."""
 
 import json
 import statistics
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, warnings
 from a2u.reproduce.published import (
     heading,
@@ -32,12 +33,12 @@ SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
 
 
 class Group(NamedTuple):
-    """What stands in one table: the rows of one of the paper's tables, trained on one dataset at one scale."""
+    """The contents of one table: rows of one of the paper's tables, trained on one dataset at one scale."""
 
     table: str  # such as "table2"
     dataset: str
     scale: str
-    test: str = ""  # the test set where it is another than the dataset's own, such as "alphamatting"
+    test: str = ""  # the test set if it is not the dataset's own, such as "alphamatting"
 
     @property
     def title(self) -> str:
@@ -47,7 +48,7 @@ class Group(NamedTuple):
 
     @property
     def measured_on(self) -> str:
-        """The dataset that the numbers are of."""
+        """The dataset of the numbers."""
         return self.test or self.dataset
 
     def folder(self, root: Path) -> Path:
@@ -57,7 +58,7 @@ class Group(NamedTuple):
 
 
 def results_table(group: Group, results: Results) -> Table:
-    """Return every row's metrics, parameters and cost, with the printed numbers beside them.
+    """Return every row's metrics, parameters and cost, next to the printed numbers.
 
     Args:
         group: whose results these are.
@@ -104,7 +105,7 @@ def results_table(group: Group, results: Results) -> Table:
 
 
 def short_table(group: Group, results: Results) -> Table:
-    """Return row, main metric here, printed, and the parameters on top of the first trained row's at paper scale."""
+    """Return row, main metric here, printed, and parameters beyond the first trained row's at paper scale."""
     main = metrics_of(group.table)[0]
     digits = digits_for(run for of_row in results.values() for run in of_row)[main]
     base = next((paper_scale(of_row) for of_row in results.values() if of_row and of_row[0]["params"]), None)
@@ -145,9 +146,9 @@ def ranks_table(table: str) -> Table | None:
 
 
 def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
-    """Return the model in the package beside classic systems.
+    """Return the table of the model in the package and classic systems.
 
-    results: of "a2u", the model, and of the other rows: evaluations on one test set.
+    results: evaluations of "a2u", the model, and of the other rows on one test set.
     """
     metrics, digits = list(results["a2u"]["metrics"]), digits_for(results.values())
     columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
@@ -179,7 +180,7 @@ def record_id(group: Group, row: str) -> str:
 
 
 def paper_scale(runs: Sequence[dict[str, Any]]) -> int | None:
-    """Parameters of a row's network at the paper's width; None without results, or of what another table trained."""
+    """Return a row's parameters at the paper's width; None without results, or if another table trained it."""
     if not runs or "model" not in runs[0]["config"]:
         return None
     return _parameters(json.dumps(runs[0]["config"]))
@@ -192,13 +193,13 @@ def _parameters(config: str) -> int:
 
 
 def speed(runs: Sequence[dict[str, Any]]) -> Cell:
-    """Samples/s of a row's training, the mean over its seeds; a dash where nothing was trained."""
+    """Return the samples/s of a row's training, the mean over its seeds; a dash if nothing was trained."""
     # 0: killed after its last step, before its result
     return number(mean_of(rate for run in runs if (rate := run["provenance"].get("samples_per_second"))), 0, ",")
 
 
 def seconds_per_image(run: dict[str, Any]) -> float:
-    """Wall time of an evaluation divided by its images."""
+    """Return the wall time of an evaluation divided by its images."""
     seconds: float = run["provenance"]["wall_seconds"] / run["provenance"]["test_images"]
     return seconds
 
@@ -210,17 +211,17 @@ def mean_of(values: Iterable[float]) -> list[float]:
 
 
 def digits_for(runs: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Decimal places of each metric: as the paper prints, and one more of mattes where every SAD is below 10."""
+    """Return the decimal places of each metric: as in the paper, for mattes one more if every SAD is below 10."""
     return SMALL if all(run["metrics"].get("sad", 0) < 10 for run in runs) else DIGITS
 
 
 def as_printed(value: float | None, metric: str) -> Cell:
-    """A printed number with the paper's decimal places, or a dash."""
+    """Format a printed number with the paper's decimal places, or as a dash."""
     return DASH if value is None else Cell(f"{value:.{DIGITS[metric]}f}", key=value)
 
 
 def one_result(result: dict[str, Any]) -> str:
-    """Return a single run as a small table, beside the printed numbers where the paper has that row."""
+    """Return a single run as a small table, next to the printed numbers if the paper has that row."""
     table, dataset, metrics = result["table"], result["dataset"], list(result["metrics"])
     in_paper = printed(table, result["row"], dataset)
     header = ["", *(TITLES[name] for name in metrics)]
@@ -237,7 +238,7 @@ def one_result(result: dict[str, Any]) -> str:
 
 
 def evaluation(result: dict[str, Any]) -> str:
-    """Return an evaluation as text: every image where they are measured one by one, the whole, and stated numbers."""
+    """Return an evaluation as text: every image if measured separately, the means, and stated numbers."""
     metrics = list(result["metrics"])
     lines = []
     for image in result["images"]:
@@ -261,3 +262,15 @@ def evaluation(result: dict[str, Any]) -> str:
                 "metrics.rounding=truncate for the same."
             )
     return f"{title}\n{Table.of_texts(['', *(TITLES[name] for name in metrics)], lines).text()}"
+
+
+def measured(metrics: Mapping[str, MattingMetrics]) -> str:
+    """Return measured alphas as text: every picture and the mean, the programs (matlab first) side by side."""
+    header, columns = [""], [[*next(iter(metrics.values())).images]]
+    columns[0].append(f"mean of {len(columns[0])}")
+    for program, found in metrics.items():
+        for name, mean in found.mean().items():
+            header.append(TITLES[name] if program == "matlab" else f"{TITLES[name]} ({program})")
+            values = [row.get(name) for row in found.images.values()]
+            columns.append([*("undefined" if value is None else f"{value:.6g}" for value in values), f"{mean:.6g}"])
+    return Table.of_texts(header, list(zip(*columns, strict=True))).text()

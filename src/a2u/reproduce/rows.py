@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from a2u.config import Task, compose, options_of
+from a2u.config import TaskName, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, NoPlaceError, did_you_mean
@@ -19,9 +19,10 @@ from a2u.reproduce.published import metrics_of, published, rows_of
 from a2u.reproduce.settings import TableConfig
 from a2u.settings import SCHEMAS, validate
 
-# What makes a row that row; a table in which all rows shared one of these would be wrong without a word.
+# The keys that define a row; a table whose rows all shared one of these would be silently wrong.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
-SCALED = {"width", "encoder_blocks", "decoder_blocks", "aspp"}  # of a network, what small scales change
+# The sizes of a network that small scales change.
+SCALED = {"width", "encoder_blocks", "decoder_blocks", "middle_units", "aspp"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class RowRun:
         return learns(self.cfg)
 
     def weights(self, result: dict[str, Any]) -> Path | None:
-        """Its last checkpoint, next to its result, whichever table ran it; None where there is nothing to train.
+        """Return the last checkpoint, next to the result, whichever table ran it; None if there is nothing to train.
 
         result: of this run, as a2u.engine.identity.finished gives it.
         """
@@ -56,15 +57,15 @@ class RowRun:
 
 
 def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
-    """Every row and seed that a table configuration asks for, seeds of a row together, all checked.
+    """Return every row and seed of a table configuration, seeds of a row together, all checked.
 
-    overrides: handed to every row.
+    overrides: applied to every row.
 
     Raises:
         ConfigError: unknown table, row or key, or an impossible combination.
     """
-    tables = sorted({name.split("/")[0] for name in options_of("experiment")})
-    if cfg.table not in tables or cfg.table not in published():
+    tables = sorted(published())
+    if cfg.table not in tables:
         raise ConfigError(
             f"there is no table {cfg.table!r}; there are: {', '.join(tables)}.{did_you_mean(cfg.table, tables)}"
         )
@@ -110,7 +111,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
 
 
 def _of_row(choice: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """Leave out what is said of `model` where the row has nothing to train, as trimap_only."""
+    """Drop overrides of `model` if the row has nothing to train, as trimap_only."""
     of_model = [override for override in overrides if override.startswith("model.")]
     if not of_model or learns(compose(choice)):
         return list(overrides)
@@ -118,15 +119,15 @@ def _of_row(choice: Sequence[str], overrides: Sequence[str]) -> list[str]:
 
 
 def other_operators(table: str) -> list[str]:
-    """Operators of configs/upsampler that may be rows of a table and are none of the paper's, such as one's own."""
+    """Return the operators of configs/upsampler that may be rows and are not the paper's, such as the user's."""
     return [name for name in options_of("upsampler") if name not in rows_of(table)]
 
 
 def _choice(table: str, row: str) -> list[str]:
-    """What makes a row that row: its experiment, or an operator in the network that the table's operators share."""
+    """Return the overrides that define a row: its experiment, or an operator in the network the table's rows share."""
     if row in rows_of(table):
         return [f"experiment={table}/{row}"]
-    task = Task.reconstruction if metrics_of(table)[0] == "psnr" else Task.matting
+    task = TaskName.reconstruction if metrics_of(table)[0] == "psnr" else TaskName.matting
     return [f"task={task.name}", f"upsampler={row}", f"table={table}", f"row={row}"]
 
 
@@ -136,7 +137,7 @@ def learns(cfg: DictConfig) -> bool:
 
 
 def paper_parameters(cfg: DictConfig) -> int:
-    """Parameters of a row's network as the paper has it, whatever the scale it was run at."""
+    """Return the parameters of a row's network at paper scale, whatever the scale it was run at."""
     full = cfg.copy()
     for key in SCALED & set(cfg.model):
         full.model[key] = getattr(SCHEMAS[f"model/{cfg.model.name}"](), key)

@@ -1,4 +1,4 @@
-"""Which rows of a table run, and where: configs/table.yaml and configs/launcher."""
+"""Settings of tables and launchers: configs/table.yaml and configs/launcher."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from a2u.settings import field, schema
 
 
 class Launcher(Enum):
-    """Where the rows of a table run: processes of this machine, this process, jobs of submitit, tasks of Ray."""
+    """Where rows run: processes of this machine, this process, submitit's jobs, Ray's tasks."""
 
     local = 1
     inline = 2
@@ -18,7 +18,7 @@ class Launcher(Enum):
 
 
 class Cluster(Enum):
-    """What submitit starts jobs on: SLURM, or this machine."""
+    """Where submitit starts jobs: SLURM, or this machine."""
 
     slurm = 1
     local = 2
@@ -44,8 +44,8 @@ class SubmititConfig(LauncherConfig):
     cpus_per_task: int | None = field(None, least=1)
     gpus_per_node: int | None = field(None, least=0)
     mem_gb: float | None = field(None, above=0)
-    max_num_timeout: int = field(0, "how often a row that reached timeout_min is put into the queue again", least=0)
-    additional_parameters: dict[str, Any] = field({}, "of sbatch by name, such as {account: NAME}")
+    max_num_timeout: int = field(0, "how often a row that reached timeout_min is requeued", least=0)
+    additional_parameters: dict[str, Any] = field({}, "other options of sbatch, such as {account: NAME}")
 
 
 @schema("launcher/ray")
@@ -54,17 +54,17 @@ class RayConfig(LauncherConfig):
     """A task per row."""
 
     name: Launcher = Launcher.ray
-    address: str | None = field(None, "null: this machine's cluster; where it belongs to none, a new one of it alone")
+    address: str | None = field(None, "null: this machine's cluster, or a new one if it belongs to none")
     num_cpus: float = field(1.0, "of a row", least=0)
     num_gpus: float = field(0.0, least=0)
-    memory: float | None = field(None, "bytes of a row", above=0)
-    max_retries: int = field(0, "of a row whose process was killed or whose machine went down", least=0)
+    memory: float | None = field(None, "bytes per row", above=0)
+    max_retries: int = field(0, "of a row whose process or machine failed", least=0)
 
 
 @schema("table")
 @dataclass
 class TableConfig:
-    """configs/table.yaml: which rows, how often and how many at a time; what they run on is said as for train.py."""
+    """configs/table.yaml: which rows, how many seeds, how many at a time; further keys are those of train.py."""
 
     table: str = field("table2", "table1 ... table7, successors")
     rows: list[str] = field([], "empty: every row")

@@ -1,4 +1,4 @@
-"""The model in the package beside classic systems, on the photographs of alphamatting.com with true alpha."""
+"""Compare the model in the package with classic systems on the photographs of alphamatting.com."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from a2u.reproduce.table import PublishError, refuse_unfit
 from a2u.settings import field, schema
 
 KEPT = ("config", "params", "metrics", "images", "undefined", "warnings", "hash", "provenance")
-# Published is what was measured on GT01 to GT18 with Trimap1; the checksum is that of a2u.data for them.
+# Only measurements on GT01 to GT18 with Trimap1 are published; this is their checksum by a2u.data.
 PHOTOGRAPHS = 18
 CHECKSUM = "13406fb0e36df2c5a1c3de2869e1ffeeab805fc40e0425f5559df9e0cfda16c2"
 Rows = dict[str, dict[str, Any]]  # row -> its result
@@ -30,7 +30,7 @@ Rows = dict[str, dict[str, Any]]  # row -> its result
 @schema("shipped")
 @dataclass
 class ShippedConfig:
-    """configs/shipped.yaml: the model in the package beside classic systems on photographs of alphamatting.com."""
+    """configs/shipped.yaml: compare the model in the package with classic systems on alphamatting.com's photographs."""
 
     photographs: str = field(MISSING, "their folder")
     weights: str | None = field(None, "another model instead of the one in the package")
@@ -38,7 +38,7 @@ class ShippedConfig:
 
 
 def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
-    """Evaluate what is not evaluated yet, print the table, write it to <outputs>/shipped/table.{txt,md}.
+    """Evaluate what is missing, print the table, write it to <outputs>/shipped/table.{txt,md}.
 
     With settings.publish also results/shipped, one JSON per row, and the pages that show it.
 
@@ -106,7 +106,7 @@ def _refuse_other_photographs(results: Rows) -> None:
 
 
 def _result(row: str, evaluation: dict[str, Any], weights: Path) -> dict[str, Any]:
-    """What is published of a row: its evaluation, and the training behind the network."""
+    """Return the published record of a row: its evaluation, and the training of its network."""
     trained = None
     if row == "a2u":
         trained = evaluation["trained"] | {"weights_sha256": evaluation["weights_sha256"]}

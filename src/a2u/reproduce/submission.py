@@ -1,4 +1,4 @@
-"""An archive for the benchmark of alphamatting.com: alphas of its own photographs, whose true alpha is not public."""
+"""Pack an archive for the benchmark of alphamatting.com: alphas of its own photographs, without public true alpha."""
 
 import hashlib
 import sys
@@ -22,7 +22,7 @@ TRIMAPS = ("Trimap1", "Trimap2", "Trimap3")  # small, large, by a user: S, L, U 
 
 
 def benchmark_photographs(folder: str) -> Path | None:
-    """Return the folder where it holds the benchmark's photographs; None where it holds those with true alpha alone.
+    """Return the folder if it holds the benchmark's photographs; None if it only holds those with true alpha.
 
     Raises:
         DataError: there is no such folder, or not all eight photographs of Table 6 with three trimaps each.
@@ -61,7 +61,7 @@ def make_submission(run: RowRun, weights: Path, root: Path) -> Path:
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for trimap, index in tqdm(cases, run.title, disable=not sys.stderr.isatty(), leave=False):
             name, image, known = kinds[trimap][index]
-            entry = zipfile.ZipInfo(f"{trimap}/{name}.png")  # of 1980 and not compressed, on every machine
+            entry = zipfile.ZipInfo(f"{trimap}/{name}.png")  # dated 1980, not compressed: the same on every machine
             entry.external_attr = 0o644 << 16  # readable once unpacked
             archive.writestr(entry, encode_png(predict(model, image, known, rounding)))
     return path

@@ -42,12 +42,12 @@ class PublishError(A2UError):
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for, checked.
+    """The checked request of a command line.
 
     Attributes:
         runs: every row and seed.
-        test: the test set they are measured on, where it is another than their dataset's own.
-        to_submit: the folder of the photographs of alphamatting.com's benchmark, where alphas of these are asked for.
+        test: the test set they are measured on, if it is not their dataset's own.
+        to_submit: the folder of alphamatting.com's benchmark photographs, if their alphas are requested.
     """
 
     runs: list[RowRun]
@@ -69,7 +69,7 @@ class Request:
 
 
 def command_line(arguments: Sequence[str]) -> tuple[TableConfig, list[str]]:
-    """Split what the table itself reads (keys of TableConfig) from what every row is given.
+    """Split a command line into the table's settings (TableConfig) and overrides for every row.
 
     Raises:
         ConfigError: an unknown key or a wrong type among the table's own.
@@ -81,11 +81,11 @@ def command_line(arguments: Sequence[str]) -> tuple[TableConfig, list[str]]:
 
 
 def parse_request(settings: TableConfig, overrides: Sequence[str]) -> Request:
-    """Check what a command line asks for; nothing is run or written.
+    """Check a command line's request; run and write nothing.
 
     Raises:
         ConfigError: an unknown row or key, or an impossible combination.
-        DataError: a test set is not what it has to be.
+        DataError: a test set cannot be used.
     """
     runs = row_runs(settings, overrides)
     further = [each for key, each in about(settings.table).get("overrides", {}).items() if key in runs[0].cfg.dataset]
@@ -96,7 +96,7 @@ def parse_request(settings: TableConfig, overrides: Sequence[str]) -> Request:
 
 
 def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
-    """Run the rows that are not done, print the table; return 0, or 1 where a row failed.
+    """Run the rows that are not done, print the table; return 0, or 1 if a row failed.
 
     A row is done when a result under runtime.outputs carries the same hash of the resolved configuration, in whichever
     table it was run. With a test set, the last checkpoint of every finished row is then measured on that one, unless
@@ -125,7 +125,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
         results = by_row(request, done, measured)
         table, printed = results_table(request.group, results), ranks_table(request.group.table)
         differences, as_page = differences_page(request.group, results, settings.baseline)
-        if whole:  # a part of the table must not take the place of the whole
+        if whole:  # a part of the table must not replace the whole
             write(folder / "table.txt", table.text())
             write(folder / "table.md", table.markdown())
             draw_curves(request.group, results, folder / "curves.svg")
@@ -139,7 +139,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
 
 
 def _archives(request: Request, done: Done) -> tuple[list[Path], Failures]:
-    """Archives of the alphas that are to be submitted, one per trained row, and why others could not be made."""
+    """Make the archives to submit, one per trained row; return them, and why others could not be made."""
     made, failures = list[Path](), Failures()
     for run in request.learners:
         if request.to_submit and run.hash in done:
@@ -151,7 +151,7 @@ def _archives(request: Request, done: Done) -> tuple[list[Path], Failures]:
 
 
 def _at_once(settings: TableConfig) -> int:
-    """How many evaluations at a time: on this machine, whatever launches the trainings."""
+    """Return the number of evaluations at a time: on this machine, with any launcher of the trainings."""
     return 1 if settings.launcher.name is Launcher.inline else at_once_here(settings.jobs)
 
 
@@ -163,7 +163,7 @@ def by_row(request: Request, done: Done, measured: Done) -> Results:
     table, chosen = request.group.table, list(dict.fromkeys(run.row for run in request.runs))
     quoted = quoted_rows(table) if set(chosen) == set(rows_of(table)) and not request.test else ()
     results: Results = {row: [] for row in lines_of(table) if row in chosen or row in quoted}
-    results |= {row: [] for row in chosen if row not in results}  # operators that are no rows of the paper, below
+    results |= {row: [] for row in chosen if row not in results}  # below, operators that are not rows of the paper
     for run in request.runs:
         if request.test and title_of(run, request.test) in measured:
             results[run.row].append(as_row(run, request.test, measured[title_of(run, request.test)], done))
@@ -175,10 +175,10 @@ def by_row(request: Request, done: Done, measured: Done) -> Results:
 def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
     """Copy a table's finished results to results/, and render the pages that show them.
 
-    Rows that are not finished are left out, said so, and named in the caption.
+    Rows that are not finished are left out, reported, and named in the caption.
 
     Raises:
-        PublishError: nothing is finished, or a result is of uncommitted changes, of another test set, or without
+        PublishError: nothing is finished, or a result has uncommitted changes, another test set, or no
             provenance. Nothing is copied then.
     """
     if not is_whole(settings, overrides) or settings.baseline is not None:
@@ -206,7 +206,7 @@ def publish(settings: TableConfig, overrides: Sequence[str]) -> int:
 
 
 def _to_publish(request: Request) -> dict[RowRun, dict[str, Any]]:
-    """What is finished, as it is published. Raises PublishError for trainings that may not be."""
+    """Return the finished results in published form. Raises PublishError for trainings that may not be published."""
     done = finished(request.outputs, [run.hash for run in request.runs])
     if not request.test:
         return {run: _as_row(done[run.hash], run) for run in request.runs if run.hash in done}
@@ -220,7 +220,7 @@ def _to_publish(request: Request) -> dict[RowRun, dict[str, Any]]:
 
 
 def _as_row(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
-    """A result under the labels of `run`, which may be another table's row of equal configuration."""
+    """Label a result as `run`, which may be another table's row with the same configuration."""
     labels = {"table": run.cfg.table, "row": run.row}
     ran_as = {key: result[key] for key in labels}
     shared = {} if ran_as == labels else {"ran_as": ran_as}
@@ -229,7 +229,7 @@ def _as_row(result: dict[str, Any], run: RowRun) -> dict[str, Any]:
 
 
 def refuse_unfit(results: Mapping[str, dict[str, Any]], one_test_set: bool = True) -> None:
-    """Raise PublishError unless results, by their titles, are of clean trees and of one test set, and say so."""
+    """Raise PublishError unless results, by title, record clean trees and one test set."""
     provenances = {title: result.get("provenance", {}) for title, result in results.items()}
     silent = [title for title, each in provenances.items() if not {"commit", "dirty", "data_sha256"} <= each.keys()]
     if silent:
@@ -245,7 +245,7 @@ def refuse_unfit(results: Mapping[str, dict[str, Any]], one_test_set: bool = Tru
 
 
 def _refuse_another_test_set(checksum: str, run: RowRun, result: dict[str, Any]) -> None:
-    """The folder may have been filled anew since; numbers of what lay there before stay unpublished."""
+    """Raise PublishError if the test folder has changed since the evaluation."""
     if checksum != result["provenance"]["data_sha256"]:
         raise PublishError(
             f"{run.title} was evaluated on a test set with the checksum {result['provenance']['data_sha256']}, and "
@@ -255,6 +255,6 @@ def _refuse_another_test_set(checksum: str, run: RowRun, result: dict[str, Any])
 
 
 def is_whole(settings: TableConfig, overrides: Sequence[str]) -> bool:
-    """Say whether every row is asked for, and overrides say only on what, at which scale and where the rows run."""
+    """Return whether every row is requested, and overrides only set dataset, scale and where rows run."""
     plain = r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)="
     return not settings.rows and all(re.match(plain, override) for override in overrides)

@@ -8,7 +8,7 @@ from html import escape
 
 @dataclass(frozen=True)
 class Column:
-    """What stands above a column: `over` in a line of its own, such as "printed" over "SAD"."""
+    """The heading of a column: `over` in a line above, such as "printed" over "SAD"."""
 
     name: str
     over: str = ""
@@ -26,8 +26,8 @@ class Cell:
     Attributes:
         text: a number or words.
         spread: such as "± 0.185", or nothing.
-        key: what the column is sorted by; None sorts last either way.
-        source: id of the record that says where the number comes from; empty for none.
+        key: sort key of the column; None sorts last in either direction.
+        source: id of the number's provenance record; empty for none.
     """
 
     text: str
@@ -71,11 +71,11 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
-    title: str = ""  # of the HTML table, where a screen reader needs a name
+    title: str = ""  # name of the HTML table for screen readers
 
     @classmethod
     def of_texts(cls, header: Sequence[str], lines: Sequence[Sequence[str]]) -> "Table":
-        """A table of texts, as it is printed and not sorted."""
+        """Build a table of texts, which is printed and not sorted."""
         return cls([Column(title) for title in header], [[Cell(text) for text in line] for line in lines])
 
     def markdown(self) -> str:

@@ -73,7 +73,7 @@ class TwoPartConfig(MattingDatasetConfig):
         None, "text file with the foregrounds of the training part, one name per line; null: all, sorted"
     )
     test_list: str | None = field(
-        None, "likewise composites of the test part, or foregrounds for all of theirs; null: all, sorted"
+        None, "text file with composites of the test part, or foregrounds for all of theirs; null: all, sorted"
     )
     backgrounds: str | None = field(
         None, "folder of background pictures; null: train2014 in the training part, else bg"

@@ -59,7 +59,7 @@ class SyntheticConfig(MattingDatasetConfig):
     seed: int = field(2021, "of the generator, not of the run", least=0)
     trimap: int | None = field(
         None,
-        "every test trimap eroded by ellipses of so many pixels; null: by sizes drawn for each",
+        "diameter in pixels of the ellipse that erodes every test trimap; null: drawn for each",
         least=1,
         added_later=True,
     )

@@ -46,7 +46,7 @@ def _rgb(grey: np.ndarray) -> np.ndarray:
 
 
 def _grid(rows: list[list[np.ndarray]]) -> np.ndarray:
-    """Pictures of equal size in rows and columns, with white gaps."""
+    """Arrange pictures of equal size in rows and columns, with white gaps."""
     framed = [[np.pad(p, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for p in row] for row in rows]
     return np.concatenate([np.concatenate(row, axis=1) for row in framed])[:-GAP, :-GAP]
 

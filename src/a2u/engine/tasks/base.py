@@ -1,4 +1,4 @@
-"""What the engine asks of a task: data, training step, metrics. `fit` owns the loop, `run` the sequence."""
+"""The interface of a task: data, training step, metrics. `fit` owns the loop, `run` the sequence."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -19,22 +19,22 @@ Seen = Callable[[int, int, Picture | None], None]  # (images evaluated, images, 
 class Task(ABC):
     """One task on one dataset.
 
-    Its constructor reads the dataset and checks every test case: damage is better found now than after the first
+    Its constructor reads the dataset and checks every test case, so that damage is found before the first
     epoch. It raises DataError, and writes nothing.
 
     Args:
         dataset: `dataset` of a configuration.
         metrics: `metrics` of a configuration.
         device: where network and batches live.
-        threads: to read and measure test cases with, where that is done case by case.
+        threads: number that read and measure test cases, if that is done case by case.
     """
 
-    parts: ClassVar[dict[str, type]]  # nodes of a configuration that are the task's own, and their dataclasses
+    parts: ClassVar[dict[str, type]]  # configuration nodes of this task, and their dataclasses
     goes_with: ClassVar[str]  # the choices of those parts, for messages
-    best_by: ClassVar[str]  # the metric that tells the best epoch
+    best_by: ClassVar[str]  # the metric that selects the best epoch
 
     steps_per_epoch: int = 0  # 0: nothing is trained
-    train_names: list[str]  # of what the network was trained on, to be recognised among test images
+    train_names: list[str]  # of the training foregrounds, to recognise them among test images
     train_images: int = 0  # pictures, or foregrounds, to train on
     test_images: int
     tile: int | None = None  # side of the tiles in which test images are computed; None: whole
@@ -52,7 +52,7 @@ class Task(ABC):
 
     @abstractmethod
     def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
-        """Set steps_per_epoch; load what the network starts from. Raises DataError or ConfigError."""
+        """Set steps_per_epoch; load pretrained weights. Raises DataError or ConfigError."""
 
     @abstractmethod
     def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer: ...
@@ -62,14 +62,14 @@ class Task(ABC):
 
     @abstractmethod
     def batches(self, cfg: DictConfig, epoch: int, done: int) -> Iterator[Any]:
-        """Batches of an epoch, on the device, the first `done` left out; the same ones after a resume."""
+        """Yield the batches of an epoch, on the device, without the first `done`; resuming does not change them."""
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Scalar loss of a batch."""
+        """Return the scalar loss of a batch."""
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
-        """A function of a batch that leaves the loss's gradients in the network and returns the loss."""
+        """Return a function of a batch that puts the loss's gradients into the network and returns the loss."""
 
         def backward(batch: Any) -> Tensor:
             model.zero_grad(set_to_none=True)
@@ -80,33 +80,33 @@ class Task(ABC):
         return backward
 
     def origin(self, batch: Any) -> str:
-        """Where a batch comes from, for the message about a loss that is NaN."""
+        """Return where a batch comes from, for the message about a NaN loss."""
         return ""
 
     @abstractmethod
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
-        """Metrics over the test set; the network keeps the modes of its parts.
+        """Return the metrics over the test set; the network's parts keep their modes.
 
         predictions: a folder for predictions as 8-bit PNG, or None.
         """
 
     def per_image(self) -> list[dict[str, Any]]:
-        """The latest evaluation image by image, where the task has that."""
+        """Return the latest evaluation image by image, if the task has that."""
         return []
 
     def write_details(self, path: Path) -> None:
-        """The same as CSV; no file where the task has none."""
+        """Write the same as CSV; no file if the task has none."""
         return
 
     def extra_fields(self) -> dict[str, Any]:
-        """What else belongs into a result: images without metrics, reasons to distrust the numbers."""
+        """Return further fields of a result: images without metrics, warnings about the numbers."""
         return {"undefined": [], "warnings": []}
 
     @abstractmethod
     def checksum(self) -> str:
-        """SHA-256 of the test set."""
+        """Return the SHA-256 of the test set."""
 
     def best(self, scores: list[dict[str, float]]) -> dict[str, float]:
-        """The best of several evaluations, the first of equal ones."""
+        """Return the best of several evaluations, the first of equal ones."""
         choose = max if self.best_by in HIGHER_IS_BETTER else min
         return choose(scores, key=lambda score: score[self.best_by])

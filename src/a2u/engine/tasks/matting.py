@@ -48,7 +48,7 @@ class Matting(Task):
         "metrics": MattingEvaluationConfig,
     }
     reduced = False  # the network runs in bfloat16
-    laplacian = False  # trained by the Laplacian loss
+    laplacian = False  # trained with the Laplacian loss
     goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
     best_by = "sad"  # the authors keep the epoch with the lowest SAD
 
@@ -123,7 +123,7 @@ class Matting(Task):
         self.steps_per_epoch = cfg.trainer.iterations
 
     def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer:
-        """Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
+        """Return Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
         encoder = [parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")]
         rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
         lr = cfg.trainer.lr
@@ -132,7 +132,7 @@ class Matting(Task):
         return Adam([{"params": encoder, "lr": encoder_lr}, {"params": rest, "lr": lr}], fused=True)
 
     def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
-        """Fix the encoder's batch norms, statistics and scale, where the configuration says so (Sec. 6.3)."""
+        """Set training mode; fix the encoder's batch norms, statistics and scale, if so configured (Sec. 6.3)."""
         model.train()
         for part in model.modules():
             if isinstance(part, NormActivation):
@@ -143,7 +143,7 @@ class Matting(Task):
         if not frozen:
             return
         for part in model.get_submodule("encoder").modules():
-            if hasattr(part, "running_mean"):  # a norm over the batch, of whichever kind
+            if hasattr(part, "running_mean"):  # any norm over the batch
                 part.eval()
                 part.requires_grad_(False)
 
@@ -165,7 +165,7 @@ class Matting(Task):
             yield {"origin": batch["origin"]} | compose_batch(crops)
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
-        """In parts, where trainer.accumulate asks for them, and in trainer.precision; weights and loss stay float32."""
+        """Compute a step in trainer.accumulate parts and trainer.precision; weights and loss stay float32."""
         self.reduced = cfg.trainer.precision is Precision.bfloat16
         self.laplacian = cfg.trainer.loss is Loss.laplacian
 
@@ -222,14 +222,14 @@ class Matting(Task):
 
 
 def _parts(batch: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
-    """The batch's tensors in `count` parts of equal size."""
+    """Split the batch's tensors into `count` parts of equal size."""
     tensors = {key: value.chunk(count) for key, value in batch.items() if isinstance(value, Tensor)}
     for values in zip(*tensors.values(), strict=True):
         yield dict(zip(tensors, values, strict=True))
 
 
 def _strip(case: Composite, prediction: np.ndarray) -> Picture:
-    """image | trimap | prediction | truth | error, side by side."""
+    """Return image | trimap | prediction | truth | error, side by side."""
     factor = min(1.0, STRIP_SIDE / max(case.trimap.shape))
     shown = [
         cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
@@ -241,7 +241,7 @@ def _strip(case: Composite, prediction: np.ndarray) -> Picture:
 
 
 def _with_plain_errors(loader: Iterable[Any]) -> Iterator[Any]:
-    """A worker's DataError comes wrapped in its traceback; its sentence is the last line."""
+    """Unwrap a data worker's DataError, which comes with its traceback; its sentence is the last line."""
     try:
         yield from loader
     except DataError as error:
@@ -253,7 +253,7 @@ def _one_thread(worker: int) -> None:
 
 
 def _workers(cfg: DictConfig, device: torch.device) -> int:
-    """Data-loading processes; what they load does not depend on how many there are."""
+    """Return the number of data-loading processes; samples do not depend on it."""
     if cfg.runtime.workers is not None:
         return cfg.runtime.workers
     return min(8, available_cores() - 1) if device.type == "cuda" else 0

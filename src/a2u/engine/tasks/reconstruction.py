@@ -63,9 +63,9 @@ class Reconstruction(Task):
         return SGD(model.parameters(), trainer.lr, momentum=trainer.momentum, weight_decay=trainer.weight_decay)
 
     def batches(self, cfg: DictConfig, epoch: int, done: int) -> Iterator[Tensor]:
-        """(batch, 1, size, size) uint8, in an order drawn anew every epoch from (seed, epoch) alone.
+        """Yield (batch, 1, size, size) uint8, in an order that depends on (seed, epoch) only.
 
-        Of several processes each takes its share of every batch.
+        Each rank takes its share of every batch.
         """
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(cfg.seed * 2**20 + epoch))
         order = order.to(self.device)
@@ -88,7 +88,7 @@ class Reconstruction(Task):
         metrics, training = ImageMetrics(), model.training
         model.eval()
         starts, found = range(0, len(self.test), EVALUATION_BATCH), []
-        for batch in distributed.share_of(len(starts)):  # each process its batches
+        for batch in distributed.share_of(len(starts)):  # each rank its own batches
             start = starts[batch]
             pictures = unit(self.test[start : start + EVALUATION_BATCH])
             with torch.inference_mode():
@@ -117,6 +117,6 @@ def unit(pictures: Tensor) -> Tensor:
 
 
 def _strip(pictures: Tensor, reconstructed: Tensor) -> Picture:
-    """The first pictures above their reconstructions."""
+    """Return the first pictures above their reconstructions."""
     rows = [torch.cat(list(row[:SHOWN, 0]), dim=1) for row in (pictures, reconstructed)]  # (H, SHOWN * W) each
     return "test/reconstruction", torch.cat(rows).expand(3, -1, -1).cpu()

@@ -67,7 +67,10 @@ class ContextAware(MattingNetwork):
         if middle_units < 1:
             raise ValueError(f"model.middle_units must be at least 1; got {middle_units}.")
         self.encoder = nn.ModuleDict(
-            {"detail": Encoder(4, width, middle_units, aspp), "context": Encoder(16, width, middle_units, aspp)}
+            {
+                "detail": XceptionEncoder(4, width, middle_units, aspp),
+                "context": XceptionEncoder(16, width, middle_units, aspp),
+            }
         )
         self.context_decoder = ContextDecoder(width)
         operators = build_operators(upsampler, options, scaled(width, 64, 64)) if upsampler_slot else []
@@ -98,7 +101,7 @@ class ContextAware(MattingNetwork):
         return F.pad(alpha, [-side for side in padding])
 
     def two_resolutions(self, patch: Tensor, context: Tensor) -> list[Tensor]:
-        """What the released graph computes, for comparison.
+        """Compute what the released graph computes, for comparison.
 
         Args:
             patch: (N, 4, H, W), RGB and trimap in 0..255; H and W 16n + 1.
@@ -113,14 +116,14 @@ class ContextAware(MattingNetwork):
         return logits if self.colour_decoder is None else logits + self.colour_decoder(fused, skips)
 
     def encode(self, patch: Tensor, context: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Images in -1..1 -> fused feature (N, 264, H/4, W/4) and the skip features, deepest first."""
+        """Encode images in -1..1: fused feature (N, 264, H/4, W/4) and the skip features, deepest first."""
         detail, skips = self.encoder["detail"](patch)
         around, (_, quarter, _) = self.encoder["context"](context)
         around = resized(self.context_decoder(around, quarter), detail)
         return torch.cat([detail, around], dim=1), [*skips, patch]
 
 
-class Encoder(nn.Module):
+class XceptionEncoder(nn.Module):
     """Xception-65 and pyramid pooling: (N, 4, H, W) -> (N, 256, H/s, W/s), and the skip features, not activated.
 
     s is the output stride: once it is reached, later strides dilate what follows instead.
@@ -248,7 +251,7 @@ class Level(nn.Module):
 
 
 def resized(x: Tensor, like: Tensor) -> Tensor:
-    """x, bilinearly at the height and width of `like`, corners aligned."""
+    """Resize x bilinearly to the height and width of `like`, corners aligned."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
@@ -272,7 +275,7 @@ def xception_norm(channels: int, activation: bool) -> nn.Module:
 
 
 def initialise(model: nn.Module) -> None:
-    """The program's initial values. Operators keep their own."""
+    """Draw the program's initial values. Operators keep their own."""
     for name, part in model.named_modules():
         if not isinstance(part, nn.Conv2d) or ".upsampler." in name or part.weight.is_meta:
             continue

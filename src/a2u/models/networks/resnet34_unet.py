@@ -24,7 +24,7 @@ class MattingUNet(MattingNetwork):
         upsampler: the operator's name.
         options: the operator's options.
         encoder: "resnet34" (the paper's), or another of a2u.models.encoders, which keeps torchvision's widths, blocks
-            and norms; width, encoder_blocks and norm then are the decoder's alone.
+            and norms; width and norm then apply to the decoder only.
         downsampling: of operators that are not paired. "strided": the encoder's own, and the guide is the shortcut's
             output; "max_pool": FADE's released network, which has A2U's "d" with 2x2 max-pooling in the operator's
             place, and the features before it as guides.

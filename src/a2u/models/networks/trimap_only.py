@@ -1,4 +1,4 @@
-"""The reference row of every matting table: what the trimap alone says."""
+"""The reference row of every matting table: the trimap as alpha."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from a2u.models.networks.base import MattingNetwork
 
 
 class TrimapOnly(MattingNetwork):
-    """Alpha 0 and 1 where the trimap knows, 0.5 where it does not. (N, 4, H, W) -> (N, 1, H, W); no parameters."""
+    """Alpha 0 and 1 in the known regions, 0.5 in the unknown one. (N, 4, H, W) -> (N, 1, H, W); no parameters."""
 
     name = "trimap_only"
     trained = False

@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints, read without TensorFlow: a pair PREFIX.index, PREFIX.data-00000-of-00001.
+"""Read TensorFlow checkpoints without TensorFlow: a pair PREFIX.index, PREFIX.data-00000-of-00001.
 
 The index is a table of LevelDB, blocks of sorted names and values, found through one more block and a footer. A value
 is a protobuf message BundleEntryProto: type, shape, place in the data file, checksum. The data file holds the numbers.
@@ -28,7 +28,7 @@ Value = TypeVar("Value", int, bytes)
 
 
 def read_tensorflow_checkpoint(index: Path) -> dict[str, Tensor]:
-    """Variables by name, in TensorFlow's layout; those that are not float32, such as step counters, are left out.
+    """Return the float32 variables by name, in TensorFlow's layout; others, such as step counters, are left out.
 
     Every checksum is compared. Nothing is allocated for a variable until the data file is known to hold it.
 
@@ -60,7 +60,7 @@ def read_tensorflow_checkpoint(index: Path) -> dict[str, Tensor]:
 
 
 def _shape(name: str, entry: Message, available: int) -> tuple[int, ...]:
-    """Of a variable that lies within a data file of `available` bytes."""
+    """Return the shape of a variable, checked to lie within a data file of `available` bytes."""
     sides = _message(_last(entry, SHAPE, b"")).get(2, [])
     shape = tuple(_last(_message(side), 1, 0) for side in sides)
     size = _last(entry, SIZE, 0)
@@ -72,7 +72,7 @@ def _shape(name: str, entry: Message, available: int) -> tuple[int, ...]:
 
 
 def _last(message: Message, field: int, default: Value) -> Value:
-    """The last value of a field, the one that protobuf takes; `default` where it has none."""
+    """Return the last value of a field, as protobuf does; `default` if it has none."""
     value = message.get(field, [default])[-1]
     if not isinstance(value, type(default)):
         raise ValueError("a description in it is damaged")
@@ -101,7 +101,7 @@ def _message(data: bytes) -> Message:
 
 
 def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and values of a LevelDB table."""
+    """Return names and values of a LevelDB table."""
     if not data.endswith(MAGIC):
         raise ValueError("it does not end as an index does")
     footer = _Bytes(data[-FOOTER:])
@@ -116,7 +116,7 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(data: bytes, place: "_Bytes") -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of the block of a table at `place`, which holds its start and size."""
+    """Return keys and values of the table's block at `place`, which holds its start and size."""
     start, size = place.number(), place.number()
     block, trailer = data[start : start + size], data[start + size :][:TRAILER]
     if len(trailer) < TRAILER or size < 4:
@@ -137,7 +137,7 @@ def _block(data: bytes, place: "_Bytes") -> Iterator[tuple[bytes, bytes]]:
 
 
 class _Bytes:
-    """What is left to read of some bytes."""
+    """The unread rest of some bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -152,7 +152,7 @@ class _Bytes:
         return self.data[self.at - count : self.at]
 
     def number(self) -> int:
-        """A varint: seven bits a byte, the lowest first; the last byte is below 128."""
+        """Read a varint: seven bits per byte, the lowest first; the last byte is below 128."""
         value = 0
         for shift in range(0, 70, 7):
             byte = self.take(1)[0]
@@ -163,10 +163,10 @@ class _Bytes:
 
 
 def crc32c(data: bytes) -> int:
-    """The Castagnoli checksum.
+    """Return the Castagnoli checksum.
 
-    But for its inversions it is linear: a byte counts as its table entry does after as many zero bytes as follow it.
-    So LANES sums are taken side by side, each of every LANES-th byte.
+    Apart from its inversions it is linear: a byte contributes its table entry, followed by as many zero bytes.
+    So LANES sums are computed in parallel, each over every LANES-th byte.
 
     >>> hex(crc32c(b"123456789"))
     '0xe3069283'
@@ -186,7 +186,7 @@ def crc32c(data: bytes) -> int:
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """What a byte becomes after a zero byte, (256,), and each byte of a checksum after LANES of them, (4, 256)."""
+    """Return a byte's entry after one zero byte, (256,), and each checksum byte's after LANES zero bytes, (4, 256)."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, table >> 1 ^ 0x82F63B78, table >> 1).astype(np.uint32)
@@ -197,5 +197,5 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 def masked(checksum: int) -> int:
-    """As TensorFlow and LevelDB write a checksum."""
+    """Mask a checksum as TensorFlow and LevelDB do."""
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""Which images the figures show: by a rule, never by what a system predicts."""
+"""Choose the images of the figures, by rules that do not depend on predictions."""
 
 import sys
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ TRIMAP = "Trimap1"  # of the photographs
 
 
 class Case(NamedTuple):
-    """A picture to predict: a test case, or a photograph whose true alpha nobody gave away."""
+    """A picture to predict: a test case, or a photograph without public true alpha."""
 
     name: str
     image: np.ndarray  # (H, W, 3) uint8 RGB
@@ -29,13 +29,13 @@ class Case(NamedTuple):
 
 
 def evenly(length: int, count: int) -> list[int]:
-    """Up to `count` indices evenly spaced through 0 .. length - 1, from 0 on."""
+    """Return up to `count` indices evenly spaced through 0 .. length - 1, starting at 0."""
     count = min(count, length)
     return [number * length // count for number in range(count)]
 
 
 def named(names: Sequence[str], test_names: Sequence[str]) -> list[int]:
-    """Indices of test images by name. Raises ConfigError where there is none of a name."""
+    """Return the indices of test images by name. Raises ConfigError for an unknown name."""
     for name in names:
         if name not in test_names:
             raise ConfigError(f"there is no test image {name!r}; there are {some(list(test_names))}.")
@@ -43,7 +43,7 @@ def named(names: Sequence[str], test_names: Sequence[str]) -> list[int]:
 
 
 def most_translucent(test: Composites, count: int) -> dict[int, float]:
-    """The test cases with the largest share of translucent pixels: index -> share, largest first.
+    """Return the test cases with the largest share of translucent pixels: index -> share, largest first.
 
     Only one case of each true alpha is taken, since test sets lay a foreground over many backgrounds; of equal
     shares, the first in the test set's order.
@@ -63,14 +63,14 @@ def most_translucent(test: Composites, count: int) -> dict[int, float]:
 
 
 def translucency(alpha: np.ndarray, trimap: np.ndarray) -> float:
-    """The share of unknown pixels of the (H, W) trimap whose alpha / 255 lies strictly between 0.1 and 0.9."""
+    """Return the share of unknown pixels of the (H, W) trimap with alpha / 255 strictly between 0.1 and 0.9."""
     values = alpha[trimap == UNKNOWN] / 255
     low, high = TRANSLUCENT
     return float(((values > low) & (values < high)).mean()) if values.size else 0.0
 
 
 def photographs(folder: str) -> list[Case]:
-    """Photographs of alphamatting.com: up to four with true alpha, and up to four of the benchmark's own, without.
+    """Return photographs of alphamatting.com: up to four with true alpha, and up to four of the benchmark's own.
 
     Each kind is evenly spaced in the order of names; one kind is enough.
 

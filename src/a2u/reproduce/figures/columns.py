@@ -1,4 +1,4 @@
-"""Which rows the figures show, and their networks with learned weights."""
+"""Choose the rows of the figures, and load their trained networks."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from a2u.settings import field, schema
 @schema("figures")
 @dataclass
 class FiguresConfig:
-    """configs/figures.yaml: which figures, of what; what the rows run on is said as for train.py."""
+    """configs/figures.yaml: which figures to draw; further keys are those of train.py."""
 
     figures: list[int] = field([], "empty: 1, 4, 5, 7, and 6 where its photographs are given")
     systems: list[str] = field([], "rows shown side by side in Figures 4, 6, 7; empty: all")
@@ -34,7 +34,7 @@ class FiguresConfig:
 
 
 class Wanted(NamedTuple):
-    """A row of a table that a figure shows, and what stands above its column."""
+    """A row of a table that a figure shows, and its heading."""
 
     table: str
     row: str
@@ -60,18 +60,18 @@ QUALITATIVE = (
 
 @dataclass(frozen=True)
 class Column:
-    """A finished row, ready to be shown."""
+    """A finished row of a figure."""
 
     wanted: Wanted
     run: RowRun
     result: dict[str, Any]  # as a2u.engine.identity.finished gives it
 
     def initial(self) -> MattingNetwork:
-        """Its network as the run's seed started it, in evaluation mode, on the device of runtime.device."""
+        """Return its network with initial values, in evaluation mode, on runtime.device."""
         return self._ready(make_model(self.run.cfg))
 
     def network(self) -> MattingNetwork:
-        """Its network with the weights of the last epoch, in evaluation mode, on the device of runtime.device.
+        """Return its network with the weights of the last epoch, in evaluation mode, on runtime.device.
 
         Raises:
             CheckpointError: the checkpoint is gone or damaged.
@@ -86,7 +86,7 @@ class Column:
         return model.eval().to(choose_device(self.run.cfg.runtime.device))
 
     def origin(self) -> str:
-        """One line for a caption: the row, and what to recognise its run, code and weights by."""
+        """Return a caption line: the row, and identifiers of its run, code and weights."""
         provenance, wanted, weights = self.result["provenance"], self.wanted, self.run.weights(self.result)
         parts = [f"{wanted.title}: {wanted.table}/{wanted.row}, seed {self.run.seed}"]
         if weights is None:
@@ -98,7 +98,7 @@ class Column:
 
 
 def chosen(settings: FiguresConfig) -> list[Wanted]:
-    """The columns of Figures 4, 6 and 7 that `settings` asks for, in the figures' order.
+    """Return the columns of Figures 4, 6 and 7 in `settings`, in the figures' order.
 
     Raises:
         ConfigError: one of another name.
@@ -113,7 +113,7 @@ def chosen(settings: FiguresConfig) -> list[Wanted]:
 
 
 def runs_of(wanted: Sequence[Wanted], settings: FiguresConfig, overrides: Sequence[str]) -> dict[Wanted, RowRun]:
-    """The run of seed 0 behind each column.
+    """Return the run of seed 0 for each column.
 
     Raises:
         ConfigError: an override that no row takes, or an impossible combination.

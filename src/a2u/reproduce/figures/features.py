@@ -16,7 +16,7 @@ PERCENTILES = (1, 99)  # of a picture, at the ends of its colours
 
 
 def figure_1(columns: Sequence[Column], case: Composite) -> Sheet:
-    """Input and feature maps of one image; below them the window where the true alpha changes most."""
+    """Draw input and feature maps of one image, and below them the window where the true alpha changes most."""
     window = busiest_window(case.alpha)
     top, left, side, _ = window
     maps = [feature_map(column.network(), case) for column in columns]
@@ -40,14 +40,14 @@ def _stretched(values: np.ndarray) -> np.ndarray:
 
 
 def feature_map(model: MattingNetwork, case: Composite) -> np.ndarray:
-    """Mean over channels of the absolute output of the last decoder stage's operator, (H, W) float32."""
+    """Return the mean over channels of the absolute output of the last stage's operator, (H, W) float32."""
     output = last_upsampling(model, case).output[0]
     height, width = case.trimap.shape
     return output.float().abs().mean(dim=0)[:height, :width].cpu().numpy()
 
 
 def busiest_window(alpha: np.ndarray) -> tuple[int, int, int, int]:
-    """The square, a quarter of the shorter side, in which (H, W) alpha changes most: top, left, height, width.
+    """Return the square, a quarter of the shorter side, in which (H, W) alpha changes most: top, left, height, width.
 
     That is, with the largest sum of gradient magnitudes; of several the first, row by row.
     """

@@ -17,7 +17,7 @@ PERCENTILES = (0.5, 99.5)  # of all weights shown, at the ends of the colours
 
 
 def figure_5(column: Column, cases: Sequence[Composite]) -> Sheet:
-    """A row an image: input, initial kernels, learned kernels, one scale of colours for all."""
+    """Draw a row per image: input, initial kernels, learned kernels, with one colour scale."""
     before, after = ([up_kernels(model, case) for case in cases] for model in (column.initial(), column.network()))
     low, high = np.percentile(np.concatenate([maps.ravel() for maps in before + after]), PERCENTILES)
     size = round(len(before[0]) ** 0.5)
@@ -44,12 +44,12 @@ def figure_5(column: Column, cases: Sequence[Composite]) -> Sheet:
 
 
 def up_kernels(model: MattingNetwork, case: Composite) -> np.ndarray:
-    """a2u.engine.kernels.up_kernels of a network that has kernels."""
+    """Return a2u.engine.kernels.up_kernels of a network that has kernels."""
     maps = kernels.up_kernels(model, case)
     assert maps is not None
     return maps
 
 
 def mosaic(maps: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(k*k, H, W) maps as colours in k rows of k tiles, with white between them."""
+    """Arrange (k*k, H, W) maps as coloured tiles in k rows of k, with white between them."""
     return kernels.mosaic([scaled(in_colours(values, low, high), TILE_WIDTH) for values in maps])

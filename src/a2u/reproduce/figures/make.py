@@ -1,4 +1,4 @@
-"""The figures: run the rows that are missing, draw, say what is shown."""
+"""Make the figures: run missing rows, draw, write captions."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -27,7 +27,7 @@ EXAMPLES = 2  # of images in Figure 5, as in the paper
 
 
 def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
-    """Run the rows that are not done, draw the figures; return 0, or 1 where a row or a figure failed.
+    """Run the rows that are not done, draw the figures; return 0, or 1 if a row or a figure failed.
 
     Writes fig<number>.png, .pdf and .txt, the caption, to settings.folder; the pictures of Figures
     4, 6 and 7 one by one to fig<number>/. A row that failed leaves its column out.
@@ -61,7 +61,7 @@ def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
 
 
 def _numbers(settings: FiguresConfig) -> list[int]:
-    """The figures to draw, ascending."""
+    """Return the numbers of the figures to draw, ascending."""
     for number in settings.figures:
         if number not in NUMBERS:
             raise ConfigError(f"there is no figure {number} to draw; there are: {', '.join(map(str, NUMBERS))}.")
@@ -72,7 +72,7 @@ def _numbers(settings: FiguresConfig) -> list[int]:
 
 
 class _Images:
-    """What the figures show, chosen before any network is asked."""
+    """The images of the figures, chosen before any network predicts."""
 
     def __init__(self, cfg: DictConfig, settings: FiguresConfig, numbers: Sequence[int]) -> None:
         data = build_data(cfg.dataset)
@@ -116,7 +116,7 @@ class _Images:
 
 
 def _write(number: int, columns: Sequence[Column], images: _Images, folder: Path) -> str:
-    """The pictures of one figure and its caption, which is returned."""
+    """Write the pictures of one figure and its caption; return the caption."""
     sheet, test = images.sheet(number, columns), images.data.test
     stem = folder / f"fig{number}"
     paths = save(sheet, stem, f"Figure {number}, {images.where}")

@@ -17,7 +17,7 @@ NAME_LENGTH = 16  # letters below a picture; captions have names in full
 
 
 def side_by_side(columns: Sequence[Column], cases: Sequence[Case], caption: str) -> Sheet:
-    """A row a case: image, trimap, every system's alpha with its SAD, and the true alpha where one has it."""
+    """Draw a row per case: image, trimap, every system's alpha with its SAD, and the true alpha if there is one."""
     alphas = [mattes(column, cases) for column in columns]
     titles = ["image", "trimap", *(column.wanted.title for column in columns)]
     rows: list[list[Cell | None]] = [
@@ -32,14 +32,14 @@ def side_by_side(columns: Sequence[Column], cases: Sequence[Case], caption: str)
 
 
 def mattes(column: Column, cases: Sequence[Case]) -> list[Cell]:
-    """One system's alphas, as they are evaluated."""
+    """Return one system's alphas, as they are evaluated."""
     model, rounding = column.network(), column.run.cfg.metrics.rounding.name
     bar = tqdm(cases, column.run.row, unit="image", disable=not sys.stderr.isatty(), leave=False)
     return [with_sad(predict(model, case.image, case.trimap, rounding), case) for case in bar]
 
 
 def with_sad(prediction: np.ndarray, case: Case) -> Cell:
-    """A predicted alpha, (H, W) uint8, with its SAD below it where there is a true one."""
+    """Return a predicted alpha, (H, W) uint8, with its SAD below it if there is a true one."""
     if case.alpha is None:
         return Cell(prediction)
     try:
@@ -49,7 +49,7 @@ def with_sad(prediction: np.ndarray, case: Case) -> Cell:
 
 
 def shortened(name: str) -> str:
-    """A name that fits below a picture: a long one without its middle, since its end tells backgrounds apart."""
+    """Shorten a name to fit below a picture by cutting its middle, since its end distinguishes backgrounds."""
     if len(name) <= NAME_LENGTH:
         return name
     tail = NAME_LENGTH // 3

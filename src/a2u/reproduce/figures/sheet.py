@@ -1,6 +1,6 @@
 """Pictures in rows and columns under titles, as PNG and PDF.
 
-A file's bytes depend on the sheet and on Matplotlib's version alone.
+A file depends only on the sheet and on Matplotlib's version.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class Sheet:
 
 
 def require_matplotlib() -> None:
-    """Raise FigureError where Matplotlib is not installed."""
+    """Raise FigureError if Matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -57,12 +57,12 @@ def require_matplotlib() -> None:
 
 
 def save(sheet: Sheet, stem: Path, title: str) -> list[Path]:
-    """Write `stem`.png and `stem`.pdf, of `title` in the files' metadata; return both paths."""
+    """Write `stem`.png and `stem`.pdf, with `title` in their metadata; return both paths."""
     from matplotlib import style
 
     metadata = {"png": {"Title": title, "Software": None}, "pdf": {"Title": title, "CreationDate": None}}
     paths = [stem.with_suffix(f".{kind}") for kind in metadata]
-    with style.context(["default", STYLE]):  # whatever this machine's matplotlibrc says
+    with style.context(["default", STYLE]):  # ignore this machine's matplotlibrc
         figure = drawn(sheet)
         for kind, path in zip(metadata, paths, strict=True):
             with replacing(path) as temporary:
@@ -71,9 +71,9 @@ def save(sheet: Sheet, stem: Path, title: str) -> list[Path]:
 
 
 def save_pictures(sheet: Sheet, folder: Path) -> None:
-    """Write every picture of a sheet as a PNG of its own, and what stands around them to pictures.json.
+    """Write every picture of a sheet as a separate PNG, and their titles and notes to pictures.json.
 
-    That is {"titles": [...], "rows": [[{"file": "0_0.png", "note": "..."} or null, ...], ...]}.
+    Its form: {"titles": [...], "rows": [[{"file": "0_0.png", "note": "..."} or null, ...], ...]}.
     """
     rows = []
     for number, row in enumerate(sheet.rows):
@@ -91,7 +91,7 @@ def save_pictures(sheet: Sheet, folder: Path) -> None:
 
 
 def drawn(sheet: Sheet) -> "Figure":
-    """Return the sheet as a figure of Matplotlib, a subplot per cell."""
+    """Return the sheet as a Matplotlib figure, a subplot per cell."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 

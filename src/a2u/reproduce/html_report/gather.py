@@ -1,4 +1,4 @@
-"""Finished results of one's own runs, by table, dataset and scale."""
+"""Find the user's finished results, by table, dataset and scale."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ from a2u.reproduce.settings import TableConfig
 
 
 def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
-    """Return the results of one's own runs, and the files that are left out.
+    """Return the results of the user's runs, and the files that are left out.
 
     A row's results are those of the configuration that `make TABLE` runs, one per seed, whichever table ran it; those
-    of other configurations in the same folder are left out: they are no seeds of it. Operators that are no rows of the
-    paper stand below. Measurements on other test sets are not among them: `make TABLE TEST=NAME` prints these.
+    of other configurations in the same folder are left out: they are not its seeds. Operators that are not rows of the
+    paper come below. Measurements on other test sets are left out: `make TABLE TEST=NAME` prints these.
     """
     alike: dict[str, list[dict[str, Any]]] = {}
     for run in finished(outputs).values():
@@ -40,7 +40,7 @@ def own(outputs: Path) -> tuple[dict[Group, Results], list[Path]]:
 
 
 def _by_group(root: Path, files: str) -> dict[Group, list[tuple[str, dict[str, Any]]]]:
-    """Rows and results of the paper's tables; `files`: a pattern, <table>/<dataset>/<scale>/<row>/..."""
+    """Return rows and results of the paper's tables; `files`: a pattern, <table>/<dataset>/<scale>/<row>/..."""
     found: dict[Group, list[tuple[str, dict[str, Any]]]] = {}
     for path in sorted(root.glob(files)):
         table, dataset, scale, row = path.relative_to(root).parts[:4]
@@ -51,7 +51,7 @@ def _by_group(root: Path, files: str) -> dict[Group, list[tuple[str, dict[str, A
 
 
 def _asked(group: Group, runs: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
-    """Of the paper's rows, and of other operators among `runs`, what `make TABLE` runs on the dataset of the latest."""
+    """Return the runs of `make TABLE`, and of other operators among `runs`, on the dataset of the latest."""
     there = {row for row, _ in runs}
     rows = [*rows_of(group.table), *(row for row in other_operators(group.table) if row in there)]
     _, latest = max(runs, key=lambda each: each[1]["provenance"]["started"])
@@ -59,7 +59,7 @@ def _asked(group: Group, runs: Sequence[tuple[str, dict[str, Any]]]) -> dict[str
     where = [f"dataset={group.dataset}", f"scale={group.scale}", *([f"dataset.root={quoted(root)}"] if root else [])]
     try:
         asked = row_runs(TableConfig(table=group.table, rows=rows), where)
-    except A2UError:  # a dataset or scale of someone's own that is gone
+    except A2UError:  # a user's dataset or scale that no longer exists
         return {}
     return {run.row: identity(run.cfg, seed=False) for run in asked}
 

@@ -23,7 +23,7 @@ from a2u.settings import field, schema
 
 
 class ReportSource(Enum):
-    """Whose results a report shows: the committed ones of results/, or those of one's own runs."""
+    """Results that a report shows: the committed ones of results/, or those of the user's runs."""
 
     results = 1
     outputs = 2
@@ -32,7 +32,7 @@ class ReportSource(Enum):
 @schema("report")
 @dataclass
 class ReportConfig:
-    """configs/report.yaml: every table's results on one page."""
+    """configs/report.yaml: all tables' results on one page."""
 
     source: ReportSource = field(ReportSource.results)
     outputs: str = field("outputs", "folder of runs and figures")
@@ -45,11 +45,11 @@ class ReportError(A2UError):
 
 @dataclass(frozen=True)
 class Block:
-    """What was measured of one group, and where it comes from.
+    """The measurements of one group, and their provenance.
 
     Attributes:
-        curves: an SVG picture as a data URI; empty where there is none.
-        difference_words, differences: how far the rows are apart, a table per metric.
+        curves: an SVG picture as a data URI; empty if there is none.
+        difference_words, differences: differences between rows, a table per metric.
     """
 
     title: str
@@ -63,7 +63,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Section:
-    """One table of the paper; `printed`: its own numbers, where they cannot stand beside ours."""
+    """One table of the paper; `printed`: its own numbers, if they have a separate table."""
 
     id: str
     title: str
@@ -139,7 +139,7 @@ def _block(group: Group, results: Results) -> Block:
 
 
 def _with_cost(table: Table, results: Results) -> Table:
-    """The same table with what a row costs: seconds of a run and, where they are not there, training samples/s."""
+    """Add each row's cost to a table: seconds of a run and, if missing, training samples/s."""
     names = [column.name for column in table.columns]
     adds_speed = not {"samples/s", "s/image"} & set(names)
     columns = [*table.columns, *[Column("samples/s")] * adds_speed, Column("seconds", "wall")]

@@ -1,4 +1,4 @@
-"""Pictures inside the page: the mattes that `make figures` has left."""
+"""Embed the mattes of `make figures` in the page."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ TRUTH = "ground truth"
 
 
 class PictureError(A2UError):
-    """Pictures that are not what `make figures` writes."""
+    """Pictures do not have the form that `make figures` writes."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Gallery:
-    """One of the paper's qualitative figures, and what its caption says of images, runs, commits and test set."""
+    """One of the paper's qualitative figures, and its caption: images, runs, commits and test set."""
 
     title: str
     caption: list[str]
@@ -44,7 +44,7 @@ class Gallery:
 
 
 def galleries(figures: Path) -> list[Gallery]:
-    """What lies in <figures>/<dataset>/<scale>/fig<number>/, sorted, with the captions beside these folders.
+    """Return the contents of <figures>/<dataset>/<scale>/fig<number>/, sorted, with the captions next to these folders.
 
     Raises:
         PictureError: an index there, or a picture, cannot be read; names it.
@@ -79,6 +79,6 @@ def _strip(titles: list[str], cells: list[dict[str, str] | None], folder: Path) 
 
 
 def data_uri(path: Path) -> str:
-    """A PNG or SVG file as a data URI."""
+    """Return a PNG or SVG file as a data URI."""
     kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

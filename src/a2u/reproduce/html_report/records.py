@@ -1,4 +1,4 @@
-"""Where a number comes from: what a row's results say of configuration, code, machine, time and data."""
+"""The provenance of a number: configuration, code, machine, time and data of a row's results."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Record:
     Attributes:
         id: unique on the page.
         title: the row and what it was measured on.
-        facts: terms and what is to be said of each.
-        heads, seeds: a small table, one line per seed.
-        config: every one, resolved, as YAML below the seeds that it is of.
+        facts: terms and their values.
+        heads, seeds: a table, one line per seed.
+        config: every resolved configuration, as YAML below its seeds.
     """
 
     id: str
@@ -50,7 +50,7 @@ def record(group: Group, row: str, runs: Sequence[dict[str, Any]]) -> Record:
         ("files", _each(_shown(Path(run["path"])) for run in runs)),
     ]
     trained = [run["trained"] for run in runs if run.get("trained")]
-    if trained:  # evaluations of what was trained elsewhere
+    if trained:  # evaluations of runs that were trained elsewhere
         facts.append(("trained by", _each(map(_training, trained))))
     metrics = metrics_of(group.table)
     seeds = []
@@ -74,7 +74,7 @@ def _config_file(run: dict[str, Any]) -> str:
 
 
 def _configs(runs: Sequence[dict[str, Any]]) -> str:
-    """Configurations that differ in the seed alone stand once."""
+    """Return the configurations; those that differ only in the seed appear once."""
     seeds: dict[str, list[str]] = {}
     for run in runs:
         config = {key: value for key, value in run["config"].items() if key != "seed"}
@@ -112,5 +112,5 @@ def _training(trained: dict[str, Any]) -> str:
 
 
 def _shown(path: Path) -> str:
-    """A path as it is read in the checkout."""
+    """Return a path relative to the checkout."""
     return path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(REPOSITORY) else path.as_posix()
