@@ -1,7 +1,6 @@
 """Classic systems of Tables 5 and 7: closed-form and KNN matting, solved by the package pymatting."""
 
 import atexit
-import importlib
 import shutil
 import sys
 import tempfile
@@ -95,11 +94,14 @@ def pymatting_for(what: str) -> Any:
 def _import_pymatting() -> Any:
     """Import pymatting; where Numba can write its cache nowhere, as in a read-only container, to a temporary folder."""
     try:
-        return importlib.import_module("pymatting")
+        import pymatting
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
-    folder = tempfile.mkdtemp(prefix="a2u-numba-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    importlib.import_module("numba").config.CACHE_DIR = folder
-    return importlib.import_module("pymatting")
+        import numba
+
+        config: Any = numba.config
+        config.CACHE_DIR = tempfile.mkdtemp(prefix="a2u-numba-")
+        atexit.register(shutil.rmtree, config.CACHE_DIR, ignore_errors=True)
+        import pymatting
+    return pymatting
