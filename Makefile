@@ -10,9 +10,11 @@
 ## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
 ## TEST=alphamatting     measure finished rows on another test set, of configs/dataset
 ## PHOTOS=folder         photographs of alphamatting.com: TEST=alphamatting for tables, figures, shipped
-## ARGS="key=value ..."  anything else that scripts/train.py takes
+## TABLE=table2          the table that is published
+## ARGS="key=value ..."  further keys of the script that a target calls; a table hands them to scripts/train.py
 ## PYTHON=python3        an environment of yours instead of .venv
 DATASET ?=
+TABLE ?= table2
 SCALE ?= lite
 SEEDS ?=
 LAUNCHER ?= local
@@ -45,7 +47,6 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-TABLE ?= table2
 GROUPS := test-onnx test-triton test-browser test-slow
 .PHONY: help setup test test-all $(GROUPS) lint format publish pages figures bench demo shipped report tensorboard pictures clean $(TABLES)
 
@@ -92,9 +93,8 @@ figures: need-experiments ## draw the paper's figures from our rows
 pages: need-experiments ## render the tables of results/ again, beside them, in the README and in docs/
 	"$(RUN)" scripts/pages.py
 
-BENCH ?=
-bench: need-experiments ## time and memory of every part beside a plain formulation; BENCH=publish=true copies them to results/
-	"$(RUN)" -m scripts.bench $(BENCH)
+bench: need-experiments ## time and memory of every part beside a plain formulation; ARGS=publish=true copies them to results/
+	"$(RUN)" -m scripts.bench $(ARGS)
 
 demo: need-experiments ## matte a bundled picture with the model in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
@@ -103,9 +103,8 @@ demo: need-experiments ## matte a bundled picture with the model in the package
 shipped: need-experiments ## measure that model beside closed-form and KNN matting: PHOTOS=...; ARGS=publish=true keeps it in results/
 	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
-REPORT ?=
-report: need-experiments ## all tables on one page for a browser, outputs/report/index.html; REPORT=source=outputs: your own runs
-	"$(RUN)" scripts/report.py $(REPORT)
+report: need-experiments ## all tables on one page for a browser, outputs/report/index.html; ARGS=source=outputs: your own runs
+	"$(RUN)" scripts/report.py $(ARGS)
 
 test: need-experiments ## run the tests, but for the groups below
 	"$(RUN)" -m pytest
