@@ -57,7 +57,7 @@ class UpsamplerConfig:
 class Config:
     """One run: a row of a table at one scale with one seed."""
 
-    task: Task = field(Task.matting, identity=False)  # told by the network
+    task: Task = field(Task.matting, identity=False)  # the network implies it
     table: str = field("custom", "under which the result is kept, as are row and scale", identity=False)
     row: str = field("custom", identity=False)
     scale: str = field("custom")

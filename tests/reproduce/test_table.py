@@ -1,4 +1,4 @@
-"""Tables: rows that are missing run, finished ones do not, failures are told, real processes work."""
+"""Tables: missing rows run, finished ones do not, failures are reported, processes work."""
 
 import json
 import os
@@ -125,8 +125,8 @@ def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, mon
     monkeypatch.setattr(launch, "run", fails)
     rows = "rows=[trimap_only,nearest,bilinear]"
     assert make(outputs, rows) == 1
-    told = capsys.readouterr()
-    assert "FAILED nearest seed 0: the disk fell out" in told.err
+    captured = capsys.readouterr()
+    assert "FAILED nearest seed 0: the disk fell out" in captured.err
     untouched = results(outputs)
     assert {path.parents[1].name for path in untouched} == {"trimap_only", "bilinear"}
     monkeypatch.setattr(launch, "run", whole)
@@ -142,9 +142,9 @@ def test_a_forced_row_that_fails_is_told_and_not_done(tmp_path, capsys):
     details.unlink()
     details.mkdir()
     assert make(outputs, "rows=[trimap_only]", "runtime.force=true") == 1
-    told = capsys.readouterr().err
-    assert "FAILED trimap_only seed 0: IsADirectoryError" in told
-    assert "1 of 1 runs are not done" in told
+    captured = capsys.readouterr().err
+    assert "FAILED trimap_only seed 0: IsADirectoryError" in captured
+    assert "1 of 1 runs are not done" in captured
     details.rmdir()
     assert make(outputs, "rows=[trimap_only]") == 0
 
@@ -299,7 +299,7 @@ def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repai
     said = f"{rows[2]} seed 0: {obstacle / 'tensorboard'} cannot be used"
     for word in ("FAILED    ", "FAILED "):  # at once, and at the end
         assert f"\n{word}{said}" in first.stderr
-    assert "1 of 5 runs are not done; the same command goes on with them." in first.stderr
+    assert "1 of 5 runs are not done; the same command runs them." in first.stderr
     others = results(outputs)
     assert {path.parents[1].name for path in others} == set(rows) - {rows[2]}
 
@@ -395,9 +395,9 @@ def test_every_row_of_whole_matting_tables_runs_once(tmp_path, capsys, tables):
     runs = {}
     for table in tables:
         assert make(outputs, f"table={table}") == 0
-        told = capsys.readouterr().out
-        assert printed[table] in told
-        assert all(f"\n{row} " in told for row in rows_of(table))
+        captured = capsys.readouterr().out
+        assert printed[table] in captured
+        assert all(f"\n{row} " in captured for row in rows_of(table))
         found = results(outputs)
         assert runs.items() <= found.items()
         assert len(found) - len(runs) == NEW_ROWS[table]

@@ -63,7 +63,7 @@ def process_group(device: torch.device) -> Iterator[None]:
             raise
         raise LostProcessError(
             f"process {rank()} of {count()} has lost another one of its job, which failed or was killed (its own "
-            "message says why); the same command goes on from the last checkpoint."
+            "message says why); the same command resumes from the last checkpoint."
         ) from error
     finally:
         dist.destroy_process_group()
