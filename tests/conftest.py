@@ -41,7 +41,7 @@ def shared() -> Path:
     """The folder `shared` next to the checkout: real photographs and archives that may not be distributed."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
-        pytest.skip(f"needs the data in {folder.name}/ beside the checkout, which is not there")
+        pytest.skip(f"needs the data in {folder.name}/ next to the checkout, which is missing")
     return folder
 
 

@@ -164,7 +164,7 @@ def test_without_pictures_a_sentence_says_what_makes_them(tmp_path, monkeypatch)
     shutil.copytree(RESULTS / "table3", tmp_path / "table3")
     monkeypatch.setattr(make, "RESULTS", tmp_path)
     text = make_page(ReportConfig(outputs=str(tmp_path))).read_text()
-    assert "Results carry no pictures. <code>make figures</code>" in text
+    assert "Results have no pictures. <code>make figures</code>" in text
 
 
 # What it is made of
