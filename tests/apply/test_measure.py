@@ -192,3 +192,14 @@ def test_what_cannot_be_measured_is_refused(measuring, tmp_path, change, error, 
     with pytest.raises(error, match=f"(?s){sentence}"):
         measuring(words[0], *(word.format(root=tmp_path) for word in change))
     assert not (tmp_path / "m").exists()
+
+
+def test_trimaps_of_other_values_on_request(measuring, tmp_path):
+    words = folders(tmp_path, "a")
+    expected = measuring(*words).metrics["matlab"].images
+    save(tmp_path / "trimap" / "a.png", band(20, 24) // 128)  # 0 and 1
+    assert measuring(*words, "trimap_values=nearest").metrics["matlab"].images == expected
+    with pytest.raises(DataError, match=r"holds the value\(s\) 1;"):
+        measuring(*words)
+    with pytest.raises(ConfigError, match="is for trimaps=DIR"):
+        measuring(words[0], "dataset=adobe", "trimap_values=nearest")

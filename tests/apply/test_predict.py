@@ -336,6 +336,11 @@ def test_inputs_are_not_overwritten(matting, tmp_path):
         (["trimap=null"], "give either trimap=FILE .* or mask=FILE"),
         (["mask=m.png"], "give either trimap=FILE .* or mask=FILE"),
         (["background=whitish"], "background=whitish is neither a colour nor a file: give white, #rrggbb or a picture"),
+        (["background=rgb(999,0,0)"], r"rgb\(999,0,0\) is transparent or outside 0\.\.255: give white, #rrggbb"),
+        (["background=rgb(101%,0%,0%)"], "is transparent or outside"),
+        (["background=#ff000080"], "is transparent or outside"),
+        (["trimap_values=threshold"], "needs low= below high="),
+        (["mask_threshold=0"], "mask_threshold must be at least 1"),
         (["background=white", "cutout=false"], "background= needs the colours of the cut-out"),
         (["erode=-1"], "erode must be at least 0; got -1"),
         (["runtime.tile=100"], "runtime.tile=100: a tile's side must be a multiple of 16"),
@@ -386,3 +391,28 @@ def test_names_of_files_are_taken_as_they_are_typed(typed):
     assert OverridesParser.create().parse_override(as_typed(f"image={name}", ["image"])).value() == name
     assert as_typed(f"image='{typed}", ["image"]) == f"image='{typed}"
     assert as_typed(f"erode={typed}", ["image"]) == f"erode={typed}"
+
+
+def test_trimaps_of_other_values_on_request(matting, tmp_path, caplog):
+    words = photograph(tmp_path)
+    expected = matting(*words, "cutout=false", folder="exact")
+    save(tmp_path / "trimaps" / "photo.png", np.uint8([1, 127, 254])[thirds(40, 48) // 127])
+    with pytest.raises(DataError, match=r"holds the value\(s\) 1, 127, 254"):
+        matting(*words)
+    for rule in (["nearest"], ["threshold", "low=10", "high=245"]):
+        out = matting(*words, f"trimap_values={rule[0]}", *rule[1:], "cutout=false", folder=rule[0])
+        assert (out / "photo_alpha.png").read_bytes() == (expected / "photo_alpha.png").read_bytes()
+        assert f"trimap_values={rule[0]} changed 1920 of 1920 pixels" in caplog.text
+
+
+def test_a_mask_of_labels_is_refused_and_taken_with_its_threshold(matting, tmp_path):
+    photograph(tmp_path)
+    mask = np.zeros((40, 48), np.uint8)
+    mask[5:35, 5:35] = 1
+    save(tmp_path / "mask.png", mask)
+    words = [f"image={tmp_path / 'photo.png'}", f"mask={tmp_path / 'mask.png'}", "cutout=false", "erode=4", "dilate=4"]
+    with pytest.raises(DataError, match=r"mask\.png holds the value\(s\) 1, all below 128.* give mask_threshold=1"):
+        matting(*words)
+    out = matting(*words, "mask_threshold=1")
+    save(tmp_path / "mask.png", 255 * mask)
+    assert (out / "photo_alpha.png").read_bytes() == (matting(*words, folder="b") / "photo_alpha.png").read_bytes()

@@ -54,9 +54,13 @@ def read_background(text: str) -> Image.Image:
         DataError: the file cannot be used.
     """
     try:
-        return Image.new("RGB", (1, 1), ImageColor.getrgb(text)[:3])
+        colour = ImageColor.getrgb(text)
     except ValueError:
         path = user_path(text)
+    else:
+        if not all(0 <= value <= 255 for value in colour) or colour[3:] not in ((), (255,)):
+            raise ConfigError(f"background={text} is transparent or outside 0..255: give white, #rrggbb or a picture.")
+        return Image.new("RGB", (1, 1), colour[:3])
     if not path.is_file():
         raise ConfigError(f"background={text} is neither a colour nor a file: give white, #rrggbb or a picture.")
     return Image.fromarray(read_upright(path, read_srgb))

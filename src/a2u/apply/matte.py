@@ -1,6 +1,7 @@
 """Matte one photograph from Python: arrays or files in, an array out."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,15 @@ import numpy as np
 from a2u.apply.predict import PredictConfig, load_network, tile_side
 from a2u.apply.systems import System
 from a2u.data.files.folders import check_sizes
-from a2u.data.files.images import read_grey, read_srgb, read_trimap, read_upright, refuse_other_values
-from a2u.data.sampling.trimaps import trimap_from_mask
+from a2u.data.files.images import read_grey, read_mask, read_srgb, read_upright
+from a2u.data.sampling.trimaps import MASK_THRESHOLD, ValueRule, trimap_from_mask
 from a2u.engine.evaluate import predict_unit
 from a2u.engine.prepare import choose_device
 from a2u.errors import ConfigError, DataError
 from a2u.files import user_path
 from a2u.models.networks.base import MattingNetwork
 from a2u.network_input import UNKNOWN
+from a2u.settings import validate
 
 AUTO = "auto"
 WITHOUT_WEIGHTS = ("closed_form", "knn", "trimap_only")
@@ -47,6 +49,10 @@ def matte(
     *,
     erode: int = 10,
     dilate: int = 10,
+    mask_threshold: int = MASK_THRESHOLD,
+    trimap_values: str = "exact",
+    low: int | None = None,
+    high: int | None = None,
     device: str = "auto",
 ) -> np.ndarray:
     """Return the alpha of a photograph, (H, W) float32 in 0..1. Known pixels of the trimap keep their value.
@@ -58,10 +64,13 @@ def matte(
         trimap: a file, or an array (H, W): uint8 of 0 (background), 128 (unknown) and 255 (foreground), or float of 0,
             0.5 and 1.
         mask: roughly the foreground, instead of a trimap: a file, or an array (H, W), bool, uint8 (128 and above is
-            foreground) or float (0.5 and above).
+            foreground) or float (0.5 and above). A file may be a cut-out, whose opacity is the mask.
         system: what `load` takes, or what it returned, which saves loading the network for every photograph. "auto" is
             the model in the package, the default of scripts/predict.py.
         erode, dilate: width of the unknown band inside and outside the mask, in pixels.
+        mask_threshold: from which value, 1..255, a mask is foreground; a float mask is multiplied by 255 first.
+        trimap_values, low, high: what becomes of other values of a trimap than 0, 128, 255, as in scripts/predict.py:
+            "exact" (they are refused), "nearest" or "threshold".
         device: of the network, unless it was loaded before; "auto", "cpu", "cuda", ...
 
     Raises:
@@ -75,19 +84,27 @@ def matte(
     """
     if (trimap is None) == (mask is None):
         raise ConfigError("give either trimap= (which pixels are known) or mask= (roughly the foreground).")
-    if erode < 0 or dilate < 0:
-        raise ConfigError(f"erode and dilate must be at least 0; got {erode} and {dilate}.")
+    if trimap_values not in ValueRule.__members__:
+        raise ConfigError(f"trimap_values must be one of {', '.join(ValueRule.__members__)}; got {trimap_values!r}.")
+    rule = ValueRule[trimap_values]
+    settings = PredictConfig(rule, low, high, erode=erode, dilate=dilate, mask_threshold=mask_threshold)
+    validate(settings)
     colours = _colours(image)
-    known = _trimap(trimap) if trimap is not None else trimap_from_mask(_mask(mask), erode, dilate)
-    check_sizes({_name(image, "image"): colours.shape[:2], _name(trimap, "trimap or mask"): known.shape})
+    if trimap is not None:
+        name = _name(trimap, "trimap")
+        known = settings.read(_read(trimap, read_grey, "trimap"), str(name))
+    else:
+        name = _name(mask, "mask")
+        known = trimap_from_mask(_read(mask, read_mask, "mask"), erode, dilate, mask_threshold, str(name))
+    check_sizes({_name(image, "image"): colours.shape[:2], name: known.shape})
     if not (known == UNKNOWN).any():
         return known / np.float32(255)
     network = system if isinstance(system, MattingNetwork) else load(system).to(choose_device(device))
-    return predict_unit(network, colours, known, tile_side(PredictConfig(), network, known.size))
+    return predict_unit(network, colours, known, tile_side(settings, network, known.size))
 
 
-def _name(given: Given | None, what: str) -> Path:
-    return Path(f"the {what}") if given is None or isinstance(given, np.ndarray) else Path(given)
+def _name(given: object, what: str) -> Path:
+    return Path(given) if isinstance(given, str | os.PathLike) else Path(f"the {what}")
 
 
 def _colours(image: Given) -> np.ndarray:
@@ -102,26 +119,12 @@ def _colours(image: Given) -> np.ndarray:
     return np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32))
 
 
-def _trimap(trimap: Given) -> np.ndarray:
-    """Return (H, W) uint8 of 0, 128 and 255."""
-    if isinstance(trimap, str | os.PathLike):
-        return read_upright(user_path(trimap), read_trimap)
-    values = _grey(trimap, "trimap")
-    refuse_other_values(values, "the trimap (times 255 if it is float)")
-    return values
-
-
-def _mask(mask: Given | None) -> np.ndarray:
-    """Return (H, W) uint8."""
-    if isinstance(mask, str | os.PathLike):
-        return read_upright(user_path(mask), read_grey)
-    if isinstance(mask, np.ndarray) and mask.dtype == bool:
-        mask = mask.astype(np.uint8) * np.uint8(255)
-    return _grey(mask, "mask")
-
-
-def _grey(given: object, what: str) -> np.ndarray:
-    """Return (H, W) uint8; a float of 0.5 becomes 128."""
+def _read(given: object, read: Callable[[Path], np.ndarray], what: str) -> np.ndarray:
+    """Return (H, W) uint8 of a file or an array; true is 255, and a float of 0.5 is 128."""
+    if isinstance(given, str | os.PathLike):
+        return read_upright(user_path(given), read)
+    if isinstance(given, np.ndarray) and given.dtype == bool:
+        given = given.astype(np.uint8) * np.uint8(255)
     values = _checked(given, what, "(H, W)")
     if values.ndim != 2:
         raise DataError(f"the {what} has shape {values.shape}; expected (H, W)")

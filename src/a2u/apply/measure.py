@@ -15,6 +15,7 @@ from a2u.data.files.folders import check_sizes, some
 from a2u.data.files.images import read_grey, read_trimap
 from a2u.data.files.layout import foreground_of
 from a2u.data.files.photographs import find_files
+from a2u.data.sampling.trimaps import TrimapValues, ValueRule
 from a2u.data.types import DatasetConfig, MattingData, MattingDatasetConfig
 from a2u.engine.evaluate import PROGRAMS
 from a2u.engine.prefetch import mapping
@@ -33,7 +34,7 @@ Files = Mapping[str, Path]
 
 @schema("measure")
 @dataclass
-class MeasureConfig:
+class MeasureConfig(TrimapValues):
     """configs/measure.yaml: measure alphas against true ones, given as folders or as a dataset."""
 
     predictions: str = field("???", "a file, a folder, or a pattern such as alphas/*.png: what is measured")
@@ -76,6 +77,8 @@ def measure(cfg: DictConfig) -> Measured:
     given = [key for key in ("truth", "trimaps") if cfg[key] is not None]
     if len(given) != (2 if cfg.dataset is None else 0):
         raise ConfigError("give either truth=DIR and trimaps=DIR, or dataset=NAME with dataset.root=DIR.")
+    if cfg.dataset is not None and cfg.trimap_values is not ValueRule.exact:
+        raise ConfigError("trimap_values= is for trimaps=DIR; those of a dataset are read as they are.")
     cases, problems = _cases_of_folders(cfg) if cfg.dataset is None else _cases_of_dataset(cfg)
     programs = dict.fromkeys([MetricProgram.matlab.name, cfg.program.name])
     metrics = {program: MattingMetrics(PROGRAMS[program]) for program in programs}
@@ -109,9 +112,10 @@ def measure(cfg: DictConfig) -> Measured:
 
 def _cases_of_folders(cfg: DictConfig) -> tuple[list[Case], list[str]]:
     """Match predictions with truth and trimaps. Raises DataError where nothing matches or a match is ambiguous."""
+    values = TrimapValues(cfg.trimap_values, cfg.low, cfg.high)
     if all(user_path(cfg[kind]).is_file() for kind in ENDINGS):  # belong together, whatever their names
         prediction, truth, trimap = (user_path(cfg[kind]) for kind in ENDINGS)
-        return [Case(prediction.stem, prediction, _reader(truth, trimap), truth)], []
+        return [Case(prediction.stem, prediction, _reader(truth, trimap, values), truth)], []
     found = {kind: find_files(kind, cfg[kind]) for kind in ENDINGS}
     share_a_folder = len({path for files in found.values() for path in files.values()}) < sum(map(len, found.values()))
     if share_a_folder or not set.intersection(*map(set, _both_partners(**found))):
@@ -126,7 +130,7 @@ def _cases_of_folders(cfg: DictConfig) -> tuple[list[Case], list[str]]:
             problems.append(f"{prediction} has no partner of its name in {' and '.join(lacking)}.{near}")
             continue
         truth, trimap = truths[truth_of[name]], trimaps[trimap_of[name]]
-        cases.append(Case(name, prediction, _reader(truth, trimap), truth))
+        cases.append(Case(name, prediction, _reader(truth, trimap, values), truth))
     for kind, files, of in (("truth", truths, truth_of), ("trimaps", trimaps, trimap_of)):
         problems += _without_prediction(kind, set(files) - set(of.values()))
     if not cases:
@@ -206,9 +210,9 @@ def _without_prediction(where: str, names: Iterable[str]) -> list[str]:
     return [f"{len(lacking)} of {where} without a prediction: {some(lacking)}."] if lacking else []
 
 
-def _reader(truth: Path, trimap: Path) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+def _reader(truth: Path, trimap: Path, values: TrimapValues) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     def read() -> tuple[np.ndarray, np.ndarray]:
-        images = read_grey(truth), read_trimap(trimap)
+        images = read_grey(truth), read_trimap(trimap, values)
         check_sizes({truth: images[0].shape, trimap: images[1].shape})
         return images
 

@@ -19,6 +19,7 @@ from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_header, read_upright, write_png
 from a2u.data.files.photographs import match_files, read_photograph
+from a2u.data.sampling.trimaps import MASK_THRESHOLD, TrimapValues
 from a2u.engine.evaluate import predict
 from a2u.engine.memory import is_out_of_memory
 from a2u.engine.prepare import channels_last, check_tile, choose_device
@@ -40,13 +41,14 @@ Files = Mapping[str, Path]
 
 @schema("predict")
 @dataclass
-class PredictConfig:
+class PredictConfig(TrimapValues):
     """configs/predict.yaml: matte photographs; in folders and patterns, files of the same name belong together."""
 
     image: str = field(MISSING, "a file, a folder, or a pattern such as photos/*.jpg")
     trimap: str | None = field(None, f"the same for trimaps; 0 background, {UNKNOWN} unknown, 255 foreground")
-    mask: str | None = field(None, "a rough mask instead of a trimap; 128 and above is foreground")
+    mask: str | None = field(None, "a rough mask instead of a trimap, or a cut-out with transparency")
     truth: str | None = field(None, "the true alpha, if known: prints the metrics")
+    mask_threshold: int = field(MASK_THRESHOLD, "from which value a mask is foreground", least=1, most=255)
     erode: int = field(10, "width of the unknown band inside the mask, in pixels", least=0, most=1000)
     dilate: int = field(10, "width of the unknown band outside the mask, in pixels", least=0, most=1000)
     background: str | None = field(None, "white, #rrggbb or an image: also write a composite on it")
@@ -193,7 +195,8 @@ def _matte(
 ) -> tuple[float, str]:
     """Matte one photograph and write the results; return its megapixels and a summary."""
     clock = time.monotonic()
-    image, trimap = read_photograph(files, cfg.erode, cfg.dilate)
+    values = TrimapValues(cfg.trimap_values, cfg.low, cfg.high)
+    image, trimap = read_photograph(files, cfg.erode, cfg.dilate, cfg.mask_threshold, values)
     if "truth" in files:
         truth = read_upright(files["truth"], read_grey)
         check_sizes({files["image"]: trimap.shape, files["truth"]: truth.shape})

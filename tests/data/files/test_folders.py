@@ -181,3 +181,23 @@ def test_limit():
 def test_long_lists_are_shortened():
     assert some(["a", "b", "c"], shown=2) == "a, b and 1 more"
     assert some(["a", "b"], shown=2) == "a, b"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes("\ufeffGT10.png\r\nGT11\r\n".encode())
+    assert read_names(path) == ["GT10", "GT11"]
+
+
+def test_names_of_a_list_are_composed(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("cafe\u0301.png\n", encoding="utf-8")
+    assert read_names(path) == ["caf\u00e9"]
+
+
+@pytest.mark.parametrize("name", ["x/a.png", "../../etc/a.png", "/a", "x\\a.png"])
+def test_a_list_that_names_folders_is_refused(tmp_path, name):
+    path = tmp_path / "list.txt"
+    path.write_text(f"b.png\n{name}\n")
+    with pytest.raises(DataError, match="expected names of images without their folders"):
+        read_names(path)

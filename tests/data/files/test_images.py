@@ -11,7 +11,7 @@ from helpers.matting_folders import noise
 from PIL import ExifTags, Image, ImageOps
 
 from a2u.data.composition1k.rule import read_picture
-from a2u.data.files.images import encode_png, read_colour, read_grey, read_header, read_trimap, read_upright
+from a2u.data.files.images import encode_png, read_colour, read_grey, read_header, read_srgb, read_trimap, read_upright
 from a2u.errors import DataError
 
 READERS = [read_colour, read_grey, read_trimap]
@@ -253,3 +253,21 @@ def test_upright_is_what_viewers_show(tmp_path, form, orientation):
     np.testing.assert_array_equal(read, shown)
     green = read_upright(path, lambda path: read_colour(path)[..., 1])
     np.testing.assert_array_equal(green, read[..., 1])
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_grey_with_a_transparent_entry_is_refused_as_palettes_are(tmp_path, mode):
+    image = Image.fromarray(np.uint8([[0, 255], [0, 255]])).convert(mode)
+    image.save(tmp_path / "a.png", transparency=0)
+    for read in (read_grey, read_colour, read_trimap):
+        with pytest.raises(DataError, match=r"a\.png has transparent pixels"):
+            read(tmp_path / "a.png")
+    Image.fromarray(np.uint8([[5, 255], [5, 255]])).save(tmp_path / "a.png", transparency=7)  # which no pixel has
+    assert read_grey(tmp_path / "a.png").tolist() == [[5, 255], [5, 255]]
+
+
+def test_cielab_colours_are_refused(tmp_path):
+    Image.new("LAB", (4, 4), (128, 20, 30)).save(tmp_path / "a.tif")
+    for read in (read_colour, read_srgb, read_header):
+        with pytest.raises(DataError, match=r"a\.tif has CIELAB colours; convert it to RGB"):
+            read(tmp_path / "a.tif")

@@ -193,3 +193,47 @@ def test_grey_stays_whatever_its_profile(tmp_path):
 def test_pixels_of_datasets_are_taken_as_they_are_stored_whatever_their_profile(tmp_path):
     Image.fromarray(noise(40, 30, 3)).save(tmp_path / "a.png", icc_profile=with_primaries(P3))
     np.testing.assert_array_equal(read_colour(tmp_path / "a.png"), noise(40, 30, 3))
+
+
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / "pics [2024]" / "x?" / f"{name}.png", noise(4, 4))
+    for text in ("pics [2024]/x?/*.png", "pics [2024]/*/[ab].png", "pics [2024]/**/*"):
+        assert list(match_files({"image": str(tmp_path / text)})) == ["a", "b"]
+    with pytest.raises(DataError, match="is neither a file nor a folder"):
+        match_files({"image": str(tmp_path / "pics [2024]" / "c.png")})
+
+
+def test_brackets_in_a_relative_folder_are_no_pattern(tmp_path, monkeypatch):
+    save(tmp_path / "pics [2024]" / "a.png", noise(4, 4))
+    monkeypatch.chdir(tmp_path)
+    assert list(match_files({"image": "pics [2024]/*.png"})) == ["a"]
+
+
+def test_names_match_however_their_letters_are_composed(tmp_path):
+    """As macOS stores them (NFD), and as others do (NFC)."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    save(tmp_path / "photos" / f"{decomposed}.png", noise(4, 4))
+    save(tmp_path / "trimaps" / f"{composed}.png", noise(4, 4))
+    for image in ("photos", "photos/*.png", f"photos/{decomposed}.png"):
+        found = match_files({"image": str(tmp_path / image), "trimap": str(tmp_path / "trimaps")})
+        assert found[composed]["image"].parent.name == "photos"
+    save(tmp_path / "photos" / f"{composed}.png", noise(4, 4))
+    with pytest.raises(DataError, match="holds both"):
+        match_files({"image": str(tmp_path / "photos")})
+
+
+def test_a_cut_out_is_a_mask(tmp_path):
+    """As background removers write it; an opaque picture is one by its grey values."""
+    save(tmp_path / "photo.png", noise(40, 50, 3))
+    mask = np.zeros((40, 50), np.uint8)
+    mask[10:30, 10:40] = 255
+    save(tmp_path / "mask.png", mask)
+    save(tmp_path / "cutout.png", np.dstack([noise(40, 50, 3), mask]))
+    save(tmp_path / "grey and alpha.png", np.dstack([noise(40, 50), mask]))
+    save(tmp_path / "opaque.png", np.dstack([mask, mask, mask, np.full_like(mask, 255)]))
+    expected = read_photograph({"image": tmp_path / "photo.png", "mask": tmp_path / "mask.png"}, 3, 3)[1]
+    for name in ("cutout.png", "grey and alpha.png", "opaque.png"):
+        _, trimap = read_photograph({"image": tmp_path / "photo.png", "mask": tmp_path / name}, 3, 3)
+        np.testing.assert_array_equal(trimap, expected)
+    assert set(np.unique(expected)) == {0, 128, 255}

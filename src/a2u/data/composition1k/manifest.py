@@ -30,7 +30,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.exists():
         return None
     try:
-        manifest: Manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest: Manifest = json.loads(path.read_text(encoding="utf-8-sig"))
         if not {"rule", "trimaps", "pixels_sha256", "images"} <= manifest.keys():
             raise ValueError("entries are missing")
     except (OSError, ValueError, AttributeError) as error:

@@ -5,6 +5,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from unicodedata import normalize
 
 import numpy as np
 
@@ -173,10 +174,11 @@ def find_images(folder: Path, suffixes: Collection[str] = SUFFIXES, otherwise: s
     for path in sorted(path for place in found for path in place.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith("."):
             continue
-        if path.stem in images:
-            first, second = (each.relative_to(_base(folder)) for each in (images[path.stem], path))
+        name = image_name(path)
+        if name in images:
+            first, second = (each.relative_to(_base(folder)) for each in (images[name], path))
             raise DataError(f"{_base(folder)} holds both {first} and {second}: remove one of them")
-        images[path.stem] = path
+        images[name] = path
     if not images:
         raise DataError(f"{folder} holds no image ({', '.join(suffixes)}); it holds {contents(folder)}{advice}")
     return dict(sorted(images.items()))
@@ -189,20 +191,27 @@ def read_names(path: Path, repeats: bool = False) -> list[str]:
         DataError: the file cannot be read, holds no name, or, unless `repeats`, one twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list {path} cannot be read: {error}") from error
-    names = [without_suffix(line.strip()) for line in lines if line.strip()]
+    names = [normalize("NFC", without_suffix(line.strip())) for line in lines if line.strip()]
     twice = [] if repeats else sorted(name for name, count in Counter(names).items() if count > 1)
     if not names or twice:
         found = f"names {some(twice)} more than once" if twice else "holds no name"
         raise DataError(f"the list {path} {found}; expected image names, one per line")
+    if in_folders := [name for name in names if "/" in name or "\\" in name]:
+        raise DataError(f"the list {path} names {some(in_folders)}; expected names of images without their folders")
     return names
 
 
 def without_suffix(name: str) -> str:
     """Remove the image suffix of a file name; other dots belong to the name."""
-    return Path(name).stem if name.lower().endswith(SUFFIXES) else name
+    return name[: name.rindex(".")] if name.lower().endswith(SUFFIXES) else name
+
+
+def image_name(path: Path) -> str:
+    """Return an image's name: without suffix, and composed (NFC), because some systems store letters decomposed."""
+    return normalize("NFC", path.stem)
 
 
 def require(names: Iterable[str], present: Collection[str], folder: Path, wanted_by: str) -> None:

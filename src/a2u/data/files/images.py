@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
+from a2u.data.sampling.trimaps import TrimapValues
 from a2u.errors import DataError
 from a2u.files import replacing
-from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def read_grey(path: Path) -> np.ndarray:
         DataError: as for `read_colour`, or the channels differ.
     """
     with opened(path) as image:
-        if image.mode in ("1", "L"):
+        if image.mode in ("1", "L") and "transparency" not in image.info:
             return np.array(image.convert("L"))
         pixels = _opaque_colours(path, image)
     difference = int(np.ptp(pixels, axis=2).max())
@@ -56,27 +56,26 @@ def read_grey(path: Path) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
 
-def read_trimap(path: Path) -> np.ndarray:
+def read_trimap(path: Path, values: TrimapValues | None = None) -> np.ndarray:
     """Return a trimap, (H, W) uint8 of 0, 128 and 255.
+
+    values: how other values are read; None: they are refused.
 
     Raises:
         DataError: as for `read_grey`, or the file holds another value.
     """
-    trimap = read_grey(path)
-    refuse_other_values(trimap, str(path))
-    return trimap
+    return (values or TrimapValues()).read(read_grey(path), str(path))
 
 
-def refuse_other_values(trimap: np.ndarray, what: str) -> None:
-    """Raise DataError, which names `what`, unless a uint8 trimap holds only 0, 128 and 255."""
-    values = set(np.flatnonzero(np.bincount(trimap.ravel(), minlength=256)).tolist())
-    others = sorted(values - {BACKGROUND, UNKNOWN, FOREGROUND})
-    if others:
-        shown = ", ".join(map(str, others[:8])) + (", ..." if len(others) > 8 else "")
-        raise DataError(
-            f"{what} holds the value(s) {shown}; a trimap holds 0 (background), 128 (unknown) "
-            "and 255 (foreground) only: save it again without scaling or lossy compression"
-        )
+def read_mask(path: Path) -> np.ndarray:
+    """Return a rough mask, (H, W) uint8: the opacity of a cut-out, which has transparent pixels, else the grey values.
+
+    Raises:
+        DataError: as for `read_grey`.
+    """
+    with opened(path) as image:
+        opacity = _opacity(image)
+    return read_grey(path) if opacity is None else opacity
 
 
 def read_srgb(path: Path) -> np.ndarray:
@@ -156,6 +155,8 @@ def opened(path: Path, header_only: bool = False) -> Iterator[Image.Image]:
                 image.verify()  # Pillow decodes a PNG without looking at its checksums; no image can be used after this
         with Image.open(path, formats=FORMATS) as image:
             _refuse_more_than_8_bits(path, image)
+            if image.mode == "LAB":
+                raise DataError(f"{path} has CIELAB colours; convert it to RGB")
             yield image
     except (DataError, MemoryError):
         raise
@@ -182,14 +183,20 @@ def _refuse_more_than_8_bits(path: Path, image: Image.Image) -> None:
 
 def _opaque_colours(path: Path, image: Image.Image) -> np.ndarray:
     """Return (H, W, 3) uint8 RGB; raise DataError for transparent pixels."""
-    if "A" in image.getbands() or "transparency" in image.info:
-        opacity = np.asarray(image.convert("RGBA").getchannel("A"))
-        if opacity.min() < 255:
-            raise DataError(
-                f"{path} has transparent pixels, but colours and alpha are expected in separate files: "
-                "save it without transparency"
-            )
+    if _opacity(image) is not None:
+        raise DataError(
+            f"{path} has transparent pixels, but colours and alpha are expected in separate files: "
+            "save it without transparency"
+        )
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # converting to the same mode copies
+
+
+def _opacity(image: Image.Image) -> np.ndarray | None:
+    """Return the opacity of an image, (H, W) uint8; None where no pixel is transparent."""
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return None
+    opacity = np.array(image.convert("RGBA").getchannel("A"))
+    return opacity if opacity.min() < 255 else None
 
 
 def _not_readable(path: Path) -> str:

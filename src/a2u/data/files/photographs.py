@@ -3,15 +3,16 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from a2u.data.files.folders import check_sizes, find_images, missing_folder, require
-from a2u.data.files.images import SUFFIXES, read_grey, read_srgb, read_trimap, read_upright
-from a2u.data.sampling.trimaps import trimap_from_mask
+from a2u.data.files.folders import check_sizes, find_images, image_name, missing_folder, require
+from a2u.data.files.images import SUFFIXES, read_mask, read_srgb, read_trimap, read_upright
+from a2u.data.sampling.trimaps import MASK_THRESHOLD, TrimapValues, trimap_from_mask
 from a2u.errors import DataError
 from a2u.files import user_path
 
@@ -54,19 +55,22 @@ def find_files(kind: str, text: str) -> dict[str, Path]:
         _warn_about_others(kind, text, path.iterdir())
         return images
     if path.is_file():
-        return {path.stem: path}
-    if not has_magic(str(path)):
+        return {image_name(path): path}
+    base = next(parent for parent in path.parents if parent.is_dir())  # whose brackets are no pattern
+    pattern = str(path.relative_to(base))
+    if not has_magic(pattern):
         folder = path.absolute().parent
         near = f"; {missing_folder(folder)}" if not folder.is_dir() else ""
         raise DataError(f"{kind}={text} is neither a file nor a folder{near}: check the name")
-    matches = sorted(Path(match) for match in glob(str(path), recursive=True))
+    matches = sorted(base / match for match in glob(pattern, root_dir=base, recursive=True))
     images = {}
     for match in matches:
         if match.suffix.lower() not in ENDINGS:
             continue
-        if match.stem in images:
-            raise DataError(f"{kind}={text} finds both {images[match.stem]} and {match}: names must differ")
-        images[match.stem] = match
+        name = image_name(match)
+        if name in images:
+            raise DataError(f"{kind}={text} finds both {images[name]} and {match}: names must differ")
+        images[name] = match
     if not images:
         raise DataError(f"{kind}={text} finds no image ({', '.join(ENDINGS)}): check the pattern")
     _warn_about_others(kind, text, matches)
@@ -85,12 +89,19 @@ def _warn_about_others(kind: str, text: str, paths: Iterable[Path]) -> None:
         log.warning("%s=%s: %d file(s) of other kinds are skipped: %s.", kind, text, others.total(), endings)
 
 
-def read_photograph(files: Mapping[str, Path], erode: int, dilate: int) -> tuple[np.ndarray, np.ndarray]:
+def read_photograph(
+    files: Mapping[str, Path],
+    erode: int,
+    dilate: int,
+    mask_threshold: int = MASK_THRESHOLD,
+    values: TrimapValues | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Read a photograph and its trimap, both rotated by their EXIF orientation.
 
     Args:
         files: "image", and "trimap" or "mask".
-        erode, dilate: for a mask, as in `trimap_from_mask`.
+        erode, dilate, mask_threshold: for a mask, as in `trimap_from_mask`.
+        values: how other values of a trimap than 0, 128 and 255 are read; None: they are refused.
 
     Returns:
         (H, W, 3) uint8 sRGB and (H, W) uint8 of 0, 128, 255.
@@ -100,9 +111,9 @@ def read_photograph(files: Mapping[str, Path], erode: int, dilate: int) -> tuple
     """
     image = read_upright(files["image"], read_srgb)
     if "trimap" in files:
-        known, trimap = files["trimap"], read_upright(files["trimap"], read_trimap)
+        known, trimap = files["trimap"], read_upright(files["trimap"], partial(read_trimap, values=values))
     else:
         known = files["mask"]
-        trimap = trimap_from_mask(read_upright(known, read_grey), erode, dilate)
+        trimap = trimap_from_mask(read_upright(known, read_mask), erode, dilate, mask_threshold, str(known))
     check_sizes({files["image"]: image.shape[:2], known: trimap.shape})
     return image, trimap

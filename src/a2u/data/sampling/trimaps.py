@@ -1,11 +1,93 @@
 """Trimaps: which pixels are known background, known foreground or unknown."""
 
+import logging
+from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 
 import cv2
 import numpy as np
 
+from a2u.errors import ConfigError, DataError
 from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN
+from a2u.settings import field
+
+log = logging.getLogger(__name__)
+
+MASK_THRESHOLD = 128  # of a rough mask: this and above is foreground
+
+
+class ValueRule(Enum):
+    """What becomes of a trimap's values other than 0, 128 and 255."""
+
+    exact = 1
+    nearest = 2
+    threshold = 3
+
+
+@dataclass
+class TrimapValues:
+    """How a trimap's values are read."""
+
+    trimap_values: ValueRule = field(
+        ValueRule.exact,
+        "of trimaps; exact: refuse all but 0, 128, 255; nearest: take the nearest of these, and 0, 1, 2 by rank; "
+        "threshold: by low and high",
+    )
+    low: int | None = field(None, "with trimap_values=threshold: this and below is background", least=0, most=254)
+    high: int | None = field(None, "likewise: this and above is foreground", least=1, most=255)
+
+    def check(self) -> None:
+        """Raise ConfigError unless low and high are given exactly where they are used."""
+        if self.trimap_values is not ValueRule.threshold:
+            if self.low is not None or self.high is not None:
+                raise ConfigError("low= and high= need trimap_values=threshold.")
+        elif self.low is None or self.high is None or self.low >= self.high:
+            raise ConfigError(
+                "trimap_values=threshold needs low= below high=, such as low=10 high=245; "
+                f"got {self.low} and {self.high}."
+            )
+
+    def read(self, values: np.ndarray, what: str) -> np.ndarray:
+        """Return a trimap, (H, W) uint8 of 0, 128 and 255; report how many pixels of `what` were changed.
+
+        Raises:
+            DataError: values of (H, W) uint8 that are not allowed; names `what`.
+        """
+        if self.trimap_values is ValueRule.exact:
+            refuse_other_values(values, what)
+            return values
+        low, high = (63, 192) if self.trimap_values is ValueRule.nearest else (self.low, self.high)
+        if self.trimap_values is ValueRule.nearest and values.max() in (1, 2):
+            low, high = 0, 2  # labels
+        trimap = np.full_like(values, UNKNOWN)
+        trimap[values <= low] = BACKGROUND
+        trimap[values >= high] = FOREGROUND
+        if changed := int(np.count_nonzero(trimap != values)):
+            rule = self.trimap_values.name
+            log.warning("%s: trimap_values=%s changed %d of %d pixels.", what, rule, changed, values.size)
+        return trimap
+
+
+def refuse_other_values(trimap: np.ndarray, what: str) -> None:
+    """Raise DataError, which names `what`, unless a uint8 trimap holds only 0, 128 and 255."""
+    others = sorted(set(_values(trimap)) - {BACKGROUND, UNKNOWN, FOREGROUND})
+    if others:
+        raise DataError(
+            f"{what} holds the value(s) {_some(others)}; a trimap holds 0 (background), 128 (unknown) "
+            "and 255 (foreground) only: save it again without scaling or lossy compression, or give "
+            "trimap_values=nearest to a command that takes it"
+        )
+
+
+def _values(image: np.ndarray) -> list[int]:
+    """Return the values that a uint8 image holds, sorted."""
+    values: list[int] = np.flatnonzero(np.bincount(image.ravel(), minlength=256)).tolist()
+    return values
+
+
+def _some(values: list[int]) -> str:
+    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
 
 
 def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarray:
@@ -34,24 +116,55 @@ def trimap_from_alpha(alpha: np.ndarray, fg_size: int, bg_size: int) -> np.ndarr
     return np.maximum(foreground, not_background)
 
 
-def trimap_from_mask(mask: np.ndarray, erode: int, dilate: int) -> np.ndarray:
+def trimap_from_mask(
+    mask: np.ndarray, erode: int, dilate: int, threshold: int = MASK_THRESHOLD, what: str = "the mask"
+) -> np.ndarray:
     """Return the trimap of a rough mask: a band along its outline is unknown.
 
-    The image border is no outline, as in `trimap_from_alpha`.
+    The image border is no outline, as in `trimap_from_alpha`. Parts of the mask that are too narrow to leave known
+    foreground are reported: a network may lose them.
 
     Args:
-        mask: (H, W) uint8, 128 and above = foreground.
+        mask: (H, W) uint8, `threshold` and above = foreground.
         erode: width of the band inside the mask in pixels, at least 0.
         dilate: width of the band outside the mask.
+        what: names the mask in messages.
 
     Returns:
         (H, W) uint8 of 0 (background), 128 (unknown), 255 (foreground).
+
+    Raises:
+        DataError: the mask holds values above 0, but none that reaches `threshold`.
     """
-    foreground = cv2.threshold(mask, 127, FOREGROUND, cv2.THRESH_BINARY)[1]
+    if 0 < mask.max() < threshold:
+        found = [value for value in _values(mask) if value]
+        raise DataError(
+            f"{what} holds the value(s) {_some(found)}, all below {threshold}, so that nothing would be foreground: "
+            f"give mask_threshold={found[0]}, from which a pixel is foreground, or save the mask as 0 and 255"
+        )
+    foreground = cv2.threshold(mask, threshold - 1, FOREGROUND, cv2.THRESH_BINARY)[1]
     trimap = np.full(mask.shape, UNKNOWN, np.uint8)
     trimap[_distance(foreground) > erode] = FOREGROUND
     trimap[_distance(FOREGROUND - foreground) > dilate] = BACKGROUND
+    _report_lost_parts(foreground, trimap, erode, what)
     return trimap
+
+
+def _report_lost_parts(foreground: np.ndarray, trimap: np.ndarray, erode: int, what: str) -> None:
+    """Warn about 8-connected parts of a mask without a known foreground pixel, with place and size."""
+    if not foreground.any():
+        log.warning("%s has no foreground.", what)
+        return
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(foreground)
+    lost = np.setdiff1d(np.arange(1, count), labels[trimap == FOREGROUND])
+    if len(lost):
+        largest = sorted(lost, key=lambda part: -boxes[part, cv2.CC_STAT_AREA])[:4]
+        shown = [f"{width} x {height} pixels at x={x}, y={y}" for x, y, width, height, _ in boxes[largest]]
+        more = f" and {len(lost) - len(shown)} more" if len(lost) > len(shown) else ""
+        advice = (
+            "%s: erode=%d leaves no known foreground in %d of its %d part(s) (%s%s), which may be lost: erode less."
+        )
+        log.warning(advice, what, erode, len(lost), count - 1, "; ".join(shown), more)
 
 
 def _distance(kind: np.ndarray) -> np.ndarray:

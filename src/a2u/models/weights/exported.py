@@ -76,7 +76,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         text = (header.get("__metadata__") or {}).get(METADATA)
         if text is None and beside.is_file():
-            text, found = beside.read_text(encoding="utf-8"), sha256(path)
+            text, found = beside.read_text(encoding="utf-8-sig"), sha256(path)
         if text is None:
             raise WeightsError(
                 f"{path} has no manifest, which says what network the weights are of: its metadata has no entry "
