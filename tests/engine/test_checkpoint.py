@@ -1,4 +1,4 @@
-"""Checkpoints: what is not ours is refused (that no code runs: tests/test_weights.py)."""
+"""Checkpoints: foreign files are refused (that no code runs: tests/models/weights/test_files.py)."""
 
 import pytest
 import torch

@@ -173,7 +173,7 @@ def test_a_killed_process_ends_the_job_with_a_sentence_and_the_job_resumes(tmp_p
     os.kill(process_of_rank(job.pid, 1), signal.SIGKILL)
     said, _ = job.communicate(timeout=60)
     assert job.returncode != 0
-    assert "Signal 9 (SIGKILL)" in said or "has lost another one of its job" in said
+    assert "Signal 9 (SIGKILL)" in said or "has lost another process of its job" in said
     assert not places.result.exists()
     reached = load_checkpoint(places.last)["step"]
     assert reached < 24
@@ -235,7 +235,7 @@ def process_of_rank(launcher, rank):
         (["trainer.batch_size=2", "model.aspp=true"], "one sample each, cannot be trained with pyramid pooling"),
         (
             ["trainer.batch_size=4", "runtime.recompute=true"],
-            "runtime.recompute=true has no meaning for several processes",
+            "runtime.recompute=true does not work with several processes",
         ),
     ],
 )

@@ -229,7 +229,7 @@ def test_nothing_to_report_is_a_sentence(tmp_path):
         make_page(nothing)
     place = "table4/synthetic/smoke/trimap_only/seed0-01234567/result"
     put(tmp_path, place, "experiment=table4/trimap_only", "dataset.limit_test=1")
-    with pytest.raises(ReportError, match=r"; 1 of other configurations are there, which no table shows: run one"):
+    with pytest.raises(ReportError, match=r"; 1 of other configurations are left out: run one"):
         make_page(nothing)
 
 

@@ -99,14 +99,14 @@ def test_no_threads(tmp_path):
 
 @pytest.mark.parametrize("override", ["~trainer.lr", "~upsampler"])
 def test_a_key_taken_away(override):
-    assert f"{override} would take a key away" in refused(override)
+    assert f"{override} would remove a key" in refused(override)
 
 
 @pytest.mark.parametrize(("group", "name"), [("model", "dim"), ("upsampler", "carafe"), ("dataset", "adobe")])
 def test_a_name_without_what_goes_with_it(group, name):
     """model.name=dim would build Deep Image Matting from the options of another network."""
     words = refused(f"{group}.name={name}")
-    assert f"{group}.name={name} would rename what was chosen: choose another with {group}=" in words
+    assert f"{group}.name={name} would only change a name: choose another with {group}=" in words
     assert name in words
 
 

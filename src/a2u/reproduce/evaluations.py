@@ -62,7 +62,7 @@ def test_set(settings: TableConfig) -> TestSet | None:
     if not given:
         return None
     if not names:
-        raise ConfigError(f"{given[0]} sets an option of no test set: give test=NAME, a dataset, too.")
+        raise ConfigError(f"{given[0]} sets an option, but no test set is given: add test=NAME, a dataset.")
     dataset = compose([f"dataset{word.removeprefix('test')}" for word in given], "evaluate").dataset
     options = dict(word.removeprefix("test.").split("=", 1) for word in given if word.startswith("test."))
     kind = "_".join([dataset.name, *(value for key, value in options.items() if key not in PLACES)])

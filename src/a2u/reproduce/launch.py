@@ -41,7 +41,7 @@ def run_missing(runs: Sequence[RowRun], settings: TableConfig) -> tuple[Finished
     """
     if distributed.started_by_torchrun():
         raise ConfigError(
-            f"torchrun has started this {os.environ['WORLD_SIZE']} times, and rows have processes of their own: run it "
+            f"torchrun has started this {os.environ['WORLD_SIZE']} times, but every row starts its own process: run it "
             "without torchrun. torchrun scripts/train.py runs one row in several processes."
         )
     asked = {run.hash: run for run in runs}
@@ -87,7 +87,7 @@ def _launch(
                 done[row.hash] = result
                 progress.finished(row, result)
                 continue
-            lost = f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
+            lost = f"it ended, but its result is not under {outputs}: is that a folder all machines share?"
             failures[row] = reason or lost
             progress.failed(row, failures[row])
     # Another command may have finished a row meanwhile. The old result of a forced row has been moved.
