@@ -48,7 +48,7 @@ def finish(process):
 
 
 def killed(process, after, begun):
-    """Kill the run `after` seconds, counted from when `begun` says it is at work; False: too late.
+    """Kill the run `after` seconds after `begun` reports that it works; return False if it had ended.
 
     Its data worker is left to see for itself, which takes seconds.
     """
@@ -71,7 +71,7 @@ def same(found, expected):
 
 
 def check_kills(tmp_path, how_often, iterations, longest, force):
-    """force: the run that is killed had finished before, and is run again."""
+    """Kill runs and compare; force: a finished run is run again and killed."""
     options = [*OPTIONS, f"trainer.iterations={iterations}", f"dataset.cache='{tmp_path / 'cache'}'"]
     whole, parts = ([*options, f"runtime.outputs='{tmp_path / name}'"] for name in ("whole", "parts"))
     parts.append("runtime.checkpoint_seconds=0")  # a checkpoint every step: many a kill comes while one is written

@@ -132,14 +132,14 @@ def test_variants_from_the_command_line_have_places_of_their_own(outputs):
 
 
 class Killed(BaseException):
-    """Stands for a SIGKILL: nothing catches it."""
+    """Simulate a SIGKILL: nothing catches it."""
 
 
 STEP = (matting_module, "matting_loss")
 
 
 def run_killed(cfg, monkeypatch, after, call=STEP):
-    """Run, and kill the run in the step, or other call, after so many."""
+    """Run, and kill the run in the step, or other call, after the given number of them."""
     function, calls = getattr(*call), []
 
     def dies(*args, **kwargs):
@@ -393,7 +393,7 @@ def test_a_pretrained_encoder_learns_at_a_rate_of_its_own():
 
 @pytest.mark.parametrize("network", ["dim", "gca", "indexnet_matting"])
 def test_norms_alone_are_frozen(network):
-    """DIM's convolutions have biases, GCA's attention too, which continue learning."""
+    """The biases of DIM's convolutions and GCA's attention continue learning."""
     cfg = compose(["scale=smoke", f"model={network}", "trainer.freeze_encoder_norm=true"])
     model = build_model(cfg)
     matting_module.Matting.training_mode(None, cfg, model)

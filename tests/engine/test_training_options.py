@@ -1,4 +1,4 @@
-"""Options of a training step: what they leave as it is, what they change, what they refuse."""
+"""Options of a training step: what they preserve, change and refuse."""
 
 import shutil
 

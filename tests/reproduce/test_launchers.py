@@ -40,7 +40,7 @@ def smoke(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inline(smoke, tmp_path_factory):
-    """The table that one process makes of ROWS."""
+    """Return the table of ROWS made by one process."""
     printed = StringIO()
     with redirect_stdout(printed):
         assert make_table(*command_line(smoke(tmp_path_factory.mktemp("inline"), "launcher=inline", ROWS))) == 0
@@ -49,7 +49,7 @@ def inline(smoke, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ray_cluster():
-    """Address of a Ray cluster of two nodes with a core each."""
+    """Start a Ray cluster of two nodes with a core each; return its address."""
     # Sockets need short paths.
     with tempfile.TemporaryDirectory(prefix="ray") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", folder)
@@ -69,7 +69,7 @@ def ray_cluster():
 
 @pytest.fixture(params=["submitit_local", pytest.param("ray", marks=pytest.mark.slow)])
 def launcher(request):
-    """How rows are launched, in words of the command line, and the program that each of them is run by."""
+    """Return a launcher's overrides, and the program that runs each row."""
     words = [f"launcher={request.param}"]
     if request.param == "submitit_local":
         pytest.importorskip("submitit")
@@ -93,7 +93,7 @@ def start(smoke, tmp_path):
 
 
 def processes(folder):
-    """Ids of those whose command line names `folder`, or who print to a file in it."""
+    """Return the ids of processes whose command line names `folder`, or whose output is a file in it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -218,7 +218,7 @@ def test_a_row_whose_runner_was_killed_goes_on_and_is_not_run_twice(tmp_path, sm
 
 
 def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, smoke, monkeypatch, capsys):
-    """SLURM's own commands are played by two scripts: one takes what it is sent, and refuses."""
+    """Two scripts replace SLURM's commands: one records the job, and refuses it."""
     pytest.importorskip("submitit")
     for name, does in {"srun": "", "sbatch": f"cp $1 {tmp_path}/sent; echo no such partition >&2; exit 1"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")

@@ -257,7 +257,7 @@ def test_differences_stand_beside_a_whole_table_of_several_seeds(tmp_path, capsy
 
 @pytest.mark.parametrize("table", ["table1", "table2"])
 def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, table):
-    """What pairs them. That it gives shared parts the same initial values, tests/models hold."""
+    """This pairs rows over seeds. tests/models check that shared parts have the same initial values."""
     rows = {"table1": ["conv_nearest", "maxpool_a2u"], "table2": ["nearest", "a2u_dynamic_cs_d"]}[table]
     given = [f"table={table}", *arguments(tmp_path / "outputs", f"rows=[{','.join(rows)}]", "seeds=2")[1:]]
     given = [word for word in given if table != "table1" or "dataset.cache" not in word]
@@ -272,7 +272,7 @@ def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, ta
 
 
 def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repaired(tmp_path):
-    """What `make table4` runs: every row in a process of its own, two at a time; the second call runs the rest.
+    """As `make table4`: every row in its own process, two at a time; the second call runs the rest.
 
     The cores are shared out between two then too.
     """

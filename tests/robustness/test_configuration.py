@@ -1,4 +1,4 @@
-"""Configurations that compose but cannot be, and overrides that are none: one line that names the key."""
+"""Impossible configurations and malformed overrides: one line that names the key."""
 
 from functools import cache
 
@@ -68,7 +68,7 @@ def test_a_limit_that_leaves_nothing(limit):
 
 
 def test_milestones():
-    """Those beyond the last epoch never come, as Sec. 6.3 has it on Distinctions-646; one before the first cannot."""
+    """Those beyond the last epoch have no effect (Sec. 6.3 on Distinctions-646); one before the first is refused."""
     check(compose(["scale=smoke", "trainer.milestones=[3, 1000]"]))
     said = out_of_range("trainer.milestones", [5, 0])
     assert said == "trainer.milestones must be epochs, each at least 1; got [5, 0]."
