@@ -10,9 +10,11 @@
 ## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
 ## TEST=alphamatting     measure finished rows on another dataset of configs/dataset
 ## PHOTOS=folder         photographs of alphamatting.com: TEST=alphamatting for tables, figures, shipped
-## ARGS="key=value ..."  anything else that scripts/train.py takes
+## TABLE=table2          the table to publish
+## ARGS="key=value ..."  further keys of a target's script; those of a table are scripts/train.py's
 ## PYTHON=python3        your own environment instead of .venv
 DATASET ?=
+TABLE ?= table2
 SCALE ?= lite
 SEEDS ?=
 LAUNCHER ?= local
@@ -45,7 +47,6 @@ COMMA := ,
 DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),"")
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
-TABLE ?= table2
 GROUPS := test-onnx test-triton test-browser test-slow
 .PHONY: help setup test test-all $(GROUPS) lint format publish pages figures bench demo shipped report tensorboard pictures clean $(TABLES)
 
@@ -92,9 +93,8 @@ figures: need-experiments ## draw the paper's figures from finished rows; run th
 pages: need-experiments ## render the tables of results/ again: there, in the README and in docs/
 	"$(RUN)" scripts/pages.py
 
-BENCH ?=
-bench: need-experiments ## measure time and memory of every part; BENCH=publish=true copies them to results/
-	"$(RUN)" -m scripts.bench $(BENCH)
+bench: need-experiments ## measure time and memory of every part; ARGS=publish=true copies them to results/
+	"$(RUN)" -m scripts.bench $(ARGS)
 
 demo: need-experiments ## matte a generated picture with the model in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
@@ -103,9 +103,8 @@ demo: need-experiments ## matte a generated picture with the model in the packag
 shipped: need-experiments ## compare that model with closed-form and KNN matting: PHOTOS=...; ARGS=publish=true copies it to results/
 	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
-REPORT ?=
-report: need-experiments ## write all tables to an HTML page, outputs/report/index.html; REPORT=source=outputs: your own runs
-	"$(RUN)" scripts/report.py $(REPORT)
+report: need-experiments ## write all tables to an HTML page, outputs/report/index.html; ARGS=source=outputs: your own runs
+	"$(RUN)" scripts/report.py $(ARGS)
 
 test: need-experiments ## run the tests, except the groups below
 	"$(RUN)" -m pytest

@@ -38,7 +38,7 @@ CONFIG_DIR = Path(__file__).parents[2] / "configs"
 Settings = TypeVar("Settings")
 
 
-class Task(Enum):
+class TaskName(Enum):
     """What networks are trained for: mattes (Sec. 6), or image reconstruction (Sec. 5, Table 1)."""
 
     matting = 1
@@ -57,7 +57,7 @@ class UpsamplerConfig:
 class Config:
     """One run: a row of a table at one scale with one seed."""
 
-    task: Task = field(Task.matting, identity=False)  # the network implies it
+    task: TaskName = field(TaskName.matting, identity=False)  # chosen; the network must be for it
     table: str = field("custom", "under which the result is kept, as are row and scale", identity=False)
     row: str = field("custom", identity=False)
     scale: str = field("custom")

@@ -155,6 +155,22 @@ def test_networks_that_cannot_be_divided_say_why(network, why):
         predict(network().eval(), image, trimap, tile=128)
 
 
+def test_a_network_that_is_not_laid_out_for_tiles_cannot_say_it_is():
+    class Own(GCA):
+        indivisible = None
+
+    with pytest.raises(ValueError, match=r"Own takes an image whole and cannot divide it into tiles: .*not laid out"):
+        tiled(Own(width=0.125, attention=False).eval(), torch.zeros(1, 4, 128, 128), 128)
+
+
+@pytest.mark.parametrize("layer", [nn.AdaptiveAvgPool2d(1), nn.AvgPool2d(3, 1, 1), nn.GroupNorm(1, 32)])
+def test_an_encoder_with_a_layer_of_unknown_reach_is_refused(layer):
+    model = narrow("upsampler=nearest", "model.encoder_blocks=[1,1,1]")
+    model.encoder.layer3.append(layer)
+    with pytest.raises(ValueError, match=rf"a layer {type(layer).__name__}, and how far .* is not known"):
+        tiled(model, torch.zeros(1, 4, 128, 128), 128)
+
+
 def test_the_trimap_alone_needs_no_tiles_and_small_pictures_have_none():
     image, trimap = photograph(40, 60)
     assert (predict(TrimapOnly(), image, trimap, tile=128) == 128).all()

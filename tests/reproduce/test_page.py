@@ -434,12 +434,12 @@ def test_a_key_that_it_does_not_have_is_a_sentence():
     words = [sys.executable, str(ROOT / "scripts" / "report.py"), "colour=red"]
     ended = subprocess.run(words, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert ended.stderr == "error: unknown: colour=red; allowed are source, outputs and folder.\n"
+    assert ended.stderr == "error: unknown configuration key colour; allowed here: source, outputs, folder.\n"
 
 
 @pytest.mark.slow
 def test_make_report_shows_every_committed_table(tmp_path):
-    words = ["make", "report", f"REPORT=outputs='{tmp_path}'", f"PYTHON={sys.executable}"]
+    words = ["make", "report", f"ARGS=outputs='{tmp_path}'", f"PYTHON={sys.executable}"]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     text = (tmp_path / "report" / "index.html").read_text()

@@ -88,6 +88,15 @@ def test_what_a_sample_holds():
         assert torch.equal(sample["alpha"][known], sample["trimap"][known])
 
 
+def test_backgrounds_may_be_a_list_which_names_none():
+    named = matting_data()
+    plain = replace(named, backgrounds=list(named.backgrounds))
+    for index in range(10):
+        expected, sample = samples(named)[0, index], samples(plain)[0, index]
+        assert sample["origin"] == expected["origin"].replace("picture", "background")
+        assert torch.equal(sample["background"], expected["background"])
+
+
 def test_nothing_is_shifted_without_jitter():
     assert "shifts" not in samples(cfg=replace(CFG, jitter=False))[0, 0]
 

@@ -1,6 +1,6 @@
 """Training samples for PyTorch: stateless, so that workers, processes and resuming do not change them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -10,10 +10,6 @@ from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import MattingData
 from a2u.errors import DataError
-
-# Names how samples are drawn: raise it with every change after which a seed gives others, or finished runs of both
-# kinds would be taken for the same.
-SAMPLES_VERSION = 2
 
 _SAMPLE, _ORDER = 0, 1  # independent random streams of one seed
 
@@ -38,6 +34,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
             )
         self._layers = data.layers
         self._backgrounds = data.backgrounds
+        self._background_name: Callable[[int], str] = getattr(data.backgrounds, "name", "background {}".format)
         self.names = list(data.layer_names)
         self._cfg = cfg
         self._seed = seed
@@ -59,7 +56,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
         sample = make_sample(layer, second, self._backgrounds[behind], rng, self._cfg)
         parts = {key: torch.from_numpy(part) for key, part in sample.parts().items()}
         foregrounds = layer.name if second is None else f"{layer.name} over {second.name}"
-        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._backgrounds.name(behind)}"}
+        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._background_name(behind)}"}
 
     def _foreground(self, epoch: int, index: int) -> int:
         round_, position = divmod(index, len(self._layers))

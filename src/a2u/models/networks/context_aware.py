@@ -67,7 +67,10 @@ class ContextAware(MattingNetwork):
         if middle_units < 1:
             raise ValueError(f"model.middle_units must be at least 1; got {middle_units}.")
         self.encoder = nn.ModuleDict(
-            {"detail": Encoder(4, width, middle_units, aspp), "context": Encoder(16, width, middle_units, aspp)}
+            {
+                "detail": XceptionEncoder(4, width, middle_units, aspp),
+                "context": XceptionEncoder(16, width, middle_units, aspp),
+            }
         )
         self.context_decoder = ContextDecoder(width)
         operators = build_operators(upsampler, options, scaled(width, 64, 64)) if upsampler_slot else []
@@ -120,7 +123,7 @@ class ContextAware(MattingNetwork):
         return torch.cat([detail, around], dim=1), [*skips, patch]
 
 
-class Encoder(nn.Module):
+class XceptionEncoder(nn.Module):
     """Xception-65 and pyramid pooling: (N, 4, H, W) -> (N, 256, H/s, W/s), and the skip features, not activated.
 
     s is the output stride: once it is reached, later strides dilate what follows instead.
