@@ -103,6 +103,7 @@ def check_kills(tmp_path, how_often, iterations, longest, force):
     assert not list(places.folder.glob(".*"))  # no half a file
 
 
+@pytest.mark.slow
 def test_a_run_killed_now_and_then_ends_the_same(tmp_path):
     check_kills(tmp_path, how_often=2, iterations=20, longest=0.4, force=True)
 

@@ -567,7 +567,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, overrides, error):
 def test_a_dataset_without_a_training_part_is_refused_before_anything_is_written(tmp_path, shared):
     root = shared / "data" / "alphamatting"
     overrides = ["scale=smoke", "dataset=alphamatting", f"dataset.root='{root}'", f"runtime.outputs='{tmp_path}/out'"]
-    with pytest.raises(DataError, match="evaluation only"):
+    with pytest.raises(DataError, match="can only be evaluated on"):
         run(compose(overrides))
     assert not (tmp_path / "out").exists()
 

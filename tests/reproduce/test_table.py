@@ -271,6 +271,7 @@ def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, ta
     assert not torch.equal(first, again)
 
 
+@pytest.mark.slow
 def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repaired(tmp_path):
     """As `make table4`: every row in its own process, two at a time; the second call runs the rest.
 
@@ -373,6 +374,7 @@ NEW_ROWS = {
 }  # that no earlier table has
 
 
+@pytest.mark.slow
 def test_the_matting_tables_share_their_rows(tmp_path, monkeypatch):
     """A row that stands in several tables is one run: the same hash."""
     monkeypatch.setattr(rows_module, "check", lambda cfg: None)  # which others look at, and takes seconds
