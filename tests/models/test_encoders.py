@@ -6,13 +6,13 @@ import torchvision
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from a2u.models.encoders import TORCHVISION
+from a2u.models.encoders import TRUNKS, Trunk
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.tiled import tiled
 from a2u.models.weights.encoder_weights import load_encoder_weights
 
-NODES = {name: [f"{trunk.within}.{end}".removeprefix(".") for end in trunk.ends] for name, trunk in TORCHVISION.items()}
-every_encoder = pytest.mark.parametrize("encoder", TORCHVISION)
+NODES = {name: [f"{trunk.within}.{end}".removeprefix(".") for end in trunk.ends] for name, trunk in TRUNKS.items()}
+every_encoder = pytest.mark.parametrize("encoder", TRUNKS)
 
 
 def network(encoder, upsampler="nearest", **options):
@@ -54,6 +54,16 @@ def test_every_encoder_trains_a_step_and_is_computed_in_tiles(encoder, upsampler
     x = torch.randn(1, 4, 144, 272, dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
+
+
+def test_an_encoder_that_averages_over_the_map_is_not_computed_in_tiles(monkeypatch):
+    """As the documentation says of those that are added: squeeze-and-excitation."""
+    monkeypatch.setitem(TRUNKS, "efficientnet_b0", Trunk("features", ("1", "2", "3", "5")))
+    model, x = network("efficientnet_b0").eval(), torch.randn(1, 4, 144, 272)
+    with torch.inference_mode():
+        assert model(x).shape == (1, 1, 144, 272)
+        with pytest.raises(ValueError, match=r"the encoder has a layer .*, and how far its output .* is not known"):
+            tiled(model, x, 128)
 
 
 @every_encoder

@@ -42,11 +42,10 @@ class Layers(Protocol):
 
 
 class Pictures(Protocol):
-    """Background images, by index: (H, W, 3) uint8 RGB."""
+    """Background images, by index: (H, W, 3) uint8 RGB. Messages use its `name(index)`, if there is one."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> np.ndarray: ...
-    def name(self, index: int) -> str: ...
 
 
 class Composites(Protocol):

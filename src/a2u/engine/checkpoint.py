@@ -54,7 +54,7 @@ def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
         if damage:
             places.last.replace(places.damaged)
             log.warning(
-                "%s It is kept as %s. The run goes on from the one before, %s, step %d.",
+                "%s It is kept as %s. The run resumes from the one before, %s, step %d.",
                 damage,
                 places.damaged.name,
                 path,
@@ -62,18 +62,18 @@ def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
             )
         if mark_of(path, state) != mark:
             raise CheckpointError(
-                f"{path} is the checkpoint of another run, with another configuration; take it away, and this one "
-                "starts afresh."
+                f"{path} is the checkpoint of another run, with another configuration; remove it, and this one "
+                "starts again."
             )
         return state
     if damage:
-        raise CheckpointError(f"{damage} There is no whole one; {afresh(places)}.")
+        raise CheckpointError(f"{damage} There is no intact one; {afresh(places)}.")
     return None
 
 
 def afresh(places: Places) -> str:
     """Return advice about checkpoints that no run can resume from."""
-    return f"take {places.last.name} and {places.earlier.name} away, and the run starts afresh"
+    return f"remove {places.last.name} and {places.earlier.name}, and the run starts again"
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def fit(
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 
-    def save(path: Path, before: Path | None = None, **further: Any) -> None:
+    def save(path: Path, before: Path | None = None, **extra: Any) -> None:
         trained.wall_seconds = earlier + time.monotonic() - started
         if not distributed.is_rank_zero():
             return
@@ -96,7 +96,7 @@ def fit(
             wall_seconds=trained.wall_seconds,
             commits=trained.commits,
             devices=trained.devices,
-            **further,
+            **extra,
         )
 
     task.training_mode(cfg, model)
@@ -193,7 +193,7 @@ def _scalars(loss: float, norm: float, optimizer: Optimizer, rate: float) -> dic
     }
 
 
-def lay_out_as_parameters(optimizer: Optimizer) -> None:
+def match_parameter_layout(optimizer: Optimizer) -> None:
     """Give Adam's moments the layout of the parameters: the fused Adam reads memory in order, whatever the strides."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
@@ -207,7 +207,7 @@ def _restore(
     """Restore the state of a checkpoint; return the number of steps done."""
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])
-    lay_out_as_parameters(optimizer)
+    match_parameter_layout(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])
     trained.commits, trained.devices = checkpoint["commits"], checkpoint.get("devices", [])  # not in old ones
     trained.scores, trained.wall_seconds = checkpoint["scores"], checkpoint["wall_seconds"]

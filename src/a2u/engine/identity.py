@@ -10,7 +10,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from a2u.config import Config
 from a2u.settings import SCHEMAS, default_of, keys_of, plain
 
 
@@ -20,7 +19,7 @@ def identity(cfg: DictConfig, seed: bool = True) -> str:
     Keys declared with `identity=False` are left out, so that a row of several tables is one run. Without `seed` it is
     the identity of a variant, the same for all its seeds.
     """
-    relevant = {key: _relevant(key, value) for key, value in _counted(plain(cfg), [Config]).items()}
+    relevant = {key: _relevant(key, value) for key, value in _counted(plain(cfg), [SCHEMAS["config"]]).items()}
     if not seed:
         del relevant["seed"]
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
@@ -32,7 +31,7 @@ def dataset_identity(dataset: dict[str, Any]) -> dict[str, Any]:
 
 
 def _relevant(group: str, value: Any) -> Any:
-    """Return the identity part of a key of `Config`; of a node, by the schema of its name or all of its group."""
+    """Return the identity part of a run's key; of a node, by the schema of its name or all of its group."""
     if not isinstance(value, dict):
         return value
     named = SCHEMAS.get(f"{group}/{value.get('name')}")
@@ -67,11 +66,6 @@ class Places:
         row = cfg.row if cfg.row != "custom" else variant
         of_row = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
         return cls(of_row / f"seed{cfg.seed}-{identity(cfg)[:8]}")
-
-    @property
-    def of_table(self) -> Path:
-        """The folder of the whole table, on this dataset at this scale."""
-        return self.folder.parents[1]
 
     @property
     def result(self) -> Path:
@@ -149,6 +143,6 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
+        logging.getLogger(__name__).warning("%s is not a result and is ignored (%r)", path, error)
         return None
     return result | {"path": str(path)}

@@ -84,7 +84,7 @@ class ReconstructionTrainerConfig(TrainerConfig):
     def check(self) -> None:
         super().check()
         if self.momentum >= 1:
-            raise ConfigError(f"trainer.momentum must be below 1, or steps grow for ever; got {self.momentum}.")
+            raise ConfigError(f"trainer.momentum must be below 1, or steps grow without bound; got {self.momentum}.")
 
 
 class MetricProgram(Enum):
@@ -148,4 +148,6 @@ class RuntimeConfig:
         None, "side in pixels of the tiles that test images are computed in; null: whole images", least=1
     )
     save_predictions: bool = field(False, "8-bit PNGs of the last evaluation")
-    force: bool = field(False, "run a finished run again, moving its result to replaced/; others resume")
+    force: bool = field(
+        False, "run again a run that is finished, and set its result aside in replaced/; an unfinished run resumes"
+    )

@@ -1,7 +1,7 @@
 """Encoders of the matting U-Net: the paper's ResNet-34, and others by torchvision's own definitions.
 
 An encoder maps an image (RGB + trimap) to features at 1/2, 1/4, 1/8 and 1/16 of its size. To add one of torchvision's,
-add an entry to `TORCHVISION`.
+add an entry to `TRUNKS`.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Trunk(NamedTuple):
     ends: tuple[str, str, str, str]  # the layers that give the features at 1/2, 1/4, 1/8 and 1/16
 
 
-TORCHVISION = {
+TRUNKS = {
     # channels: 64, 64, 128, 256
     "resnet18": Trunk("", ("relu", "layer1", "layer2", "layer3")),
     # 64, 256, 512, 1024
@@ -104,12 +104,7 @@ class ResNet34(Encoder):
         return self.stem, nn.Sequential(self.pool, self.layer1), self.layer2, self.layer3
 
     def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
-        if self.reduces:
-            return self._forward_reduced(x, operators)
-        half = self.stem(x)
-        quarter = self.layer1(self.pool(half))
-        eighth = self.layer2(quarter)
-        return [half, quarter, eighth, self.layer3(eighth)], [None] * 4
+        return self._forward_reduced(x, operators) if self.reduces else super().forward(x, operators)
 
     def _forward_reduced(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
         to_eighth, to_quarter, to_half, to_full = operators  # named by the resolution they upsample to
@@ -134,13 +129,13 @@ def reduce(block: nn.Module, x: Tensor, operator: Upsampler) -> tuple[Tensor, An
     return block.forward_reduced(x, partial(downsample, operator))
 
 
-class Torchvision(Encoder):
+class TorchvisionEncoder(Encoder):
     """A classifier of torchvision up to 1/16 of the size, its first convolution widened to also read the trimap.
 
     Widths, blocks, norms and activations stay torchvision's, so that torchvision's weights fit.
 
     Args:
-        name: a key of `TORCHVISION`.
+        name: a key of `TRUNKS`.
     """
 
     def __init__(self, name: str) -> None:
@@ -148,7 +143,7 @@ class Torchvision(Encoder):
         from torchvision.models import get_model  # here, as it takes a second to import
 
         self.torchvision = name
-        trunk = TORCHVISION[name]
+        trunk = TRUNKS[name]
         classifier: nn.Module = get_model(name, weights=None)
         layers = iter(classifier.get_submodule(trunk.within).named_children())
         self.parts = nn.ModuleList()
@@ -165,7 +160,7 @@ class Torchvision(Encoder):
 
     def torchvision_name(self, key: str) -> str:
         _, _, name = key.split(".", 2)  # parts.<number>.<name>
-        return f"{TORCHVISION[self.torchvision].within}.{name}".removeprefix(".")
+        return f"{TRUNKS[self.torchvision].within}.{name}".removeprefix(".")
 
     def levels(self) -> Sequence[nn.Module]:
         return list(self.parts)
@@ -180,15 +175,15 @@ def build_encoder(name: str, width: float, block_counts: Sequence[int], norm: No
     """
     if name == "resnet34":
         return ResNet34(width, block_counts, norm, reduces)
-    if name not in TORCHVISION:
-        raise ValueError(f"there is no model.encoder={name}; known: resnet34, {', '.join(TORCHVISION)}.")
+    if name not in TRUNKS:
+        raise ValueError(f"there is no model.encoder={name}; known: resnet34, {', '.join(TRUNKS)}.")
     if reduces:
         raise NoPlaceError(
             f"model.encoder={name} downsamples by its own strided layers, so neither an operator that downsamples too "
             "(paired) nor model.downsampling=max_pool has a place in it: choose model.encoder=resnet34, or strided "
             "downsampling and an operator that is not paired."
         )
-    return Torchvision(name)
+    return TorchvisionEncoder(name)
 
 
 def _channels(part: nn.Module) -> int:

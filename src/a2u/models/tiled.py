@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from a2u.models.build import count_parameters
 from a2u.models.decoder import DecoderStage
 from a2u.models.encoders import Encoded, Encoder, ResNet34, downsample, reduce
 from a2u.models.layers import BasicBlock
@@ -23,6 +24,8 @@ from a2u.upsampling.global_layers import Average, GlobalLayer, GroupNorm, Tile
 
 ALIGNED = 16  # tiles begin and end at multiples of it, in pixels: the smallest map of the network is at 1/16
 SMALLEST = 128  # pixels; margins are up to 80
+WINDOWS = (nn.Conv2d, nn.MaxPool2d)  # layers that read more than one position; `radius` says how far
+POINTWISE = (nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.Hardswish)
 ReceptiveField = Mapping[nn.Module, int]  # the modules that a step runs, each with the stride of its smaller map
 
 
@@ -60,10 +63,10 @@ def tiled(network: MattingNetwork, x: Tensor, side: int) -> Tensor:
 
 def check_tile(network: MattingNetwork, side: int) -> None:
     """Raise ValueError unless the network can be computed in tiles of that side, in pixels."""
-    if network.indivisible is not None:
-        raise ValueError(
-            f"{type(network).__name__} takes an image whole and cannot divide it into tiles: {network.indivisible}."
-        )
+    laid_out = isinstance(network, MattingUNet) or count_parameters(network) == 0
+    reason = network.indivisible or (None if laid_out else MattingNetwork.indivisible)
+    if reason is not None:
+        raise ValueError(f"{type(network).__name__} takes an image whole and cannot divide it into tiles: {reason}.")
     if not isinstance(network, MattingUNet):
         return
     if side < SMALLEST or side % ALIGNED:
@@ -78,6 +81,18 @@ def check_tile(network: MattingNetwork, side: int) -> None:
             f"{operator.name} does not say how far its output reaches (Upsampler.reach), so an image cannot be "
             "divided into tiles."
         )
+    for layer in network.encoder.modules():
+        if not _has_known_reach(layer):
+            raise ValueError(
+                f"the encoder has a layer {type(layer).__name__}, and how far its output reaches is not known, so an "
+                "image cannot be divided into tiles."
+            )
+
+
+def _has_known_reach(layer: nn.Module) -> bool:
+    """Return whether `layer` is made of others, or reads no more of a map than `radius` counts."""
+    norm_by_statistics = getattr(layer, "running_mean", None) is not None  # of inplace_abn, too
+    return bool(list(layer.children())) or norm_by_statistics or isinstance(layer, WINDOWS + POINTWISE)
 
 
 def _encode(encoder: Encoder, x: Tensor, operators: list[Upsampler], tiles: "Tiles") -> Encoded:
@@ -243,7 +258,7 @@ def radius(module: nn.Module) -> int:
     pixels = 0
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
-            pixels += part.kernel_size[0] // 2 * part.dilation[0]
+            pixels += max(size // 2 * dilation for size, dilation in zip(part.kernel_size, part.dilation, strict=True))
         elif isinstance(part, nn.MaxPool2d):
             pixels += int(part.kernel_size) // 2  # type: ignore[arg-type]
     return pixels

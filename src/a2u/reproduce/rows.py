@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from a2u.config import Task, compose, options_of
+from a2u.config import TaskName, compose, options_of
 from a2u.engine.identity import Places, identity
 from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, NoPlaceError, did_you_mean
@@ -21,7 +21,8 @@ from a2u.settings import SCHEMAS, validate
 
 # The keys that define a row; a table whose rows all shared one of these would be silently wrong.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
-SCALED = {"width", "encoder_blocks", "decoder_blocks", "aspp"}  # the sizes of a network that small scales change
+# The sizes of a network that small scales change.
+SCALED = {"width", "encoder_blocks", "decoder_blocks", "middle_units", "aspp"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,8 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     Raises:
         ConfigError: unknown table, row or key, or an impossible combination.
     """
-    tables = sorted({name.split("/")[0] for name in options_of("experiment")})
-    if cfg.table not in tables or cfg.table not in published():
+    tables = sorted(published())
+    if cfg.table not in tables:
         raise ConfigError(
             f"there is no table {cfg.table!r}; there are: {', '.join(tables)}.{did_you_mean(cfg.table, tables)}"
         )
@@ -126,7 +127,7 @@ def _choice(table: str, row: str) -> list[str]:
     """Return the overrides that define a row: its experiment, or an operator in the network the table's rows share."""
     if row in rows_of(table):
         return [f"experiment={table}/{row}"]
-    task = Task.reconstruction if metrics_of(table)[0] == "psnr" else Task.matting
+    task = TaskName.reconstruction if metrics_of(table)[0] == "psnr" else TaskName.matting
     return [f"task={task.name}", f"upsampler={row}", f"table={table}", f"row={row}"]
 
 

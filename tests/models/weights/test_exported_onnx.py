@@ -7,7 +7,7 @@ from torch import nn
 from a2u.config import compose
 from a2u.errors import A2UError
 from a2u.models.build import build_model
-from a2u.models.encoders import TORCHVISION
+from a2u.models.encoders import TRUNKS
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.weights.exported_onnx import write_onnx
 from a2u.reproduce.published import rows_of
@@ -21,7 +21,7 @@ NETWORKS = {
     **{row: [f"experiment=table5/{row}"] for row in ("gca", "indexnet_matting", "context_aware", "dim")},
     **{
         f"{encoder}, {row}": [f"experiment=table2/{row}", f"model.encoder={encoder}"]
-        for encoder in TORCHVISION
+        for encoder in TRUNKS
         for row in ("nearest", "a2u_dynamic_cs")
     },
     "gca, baseline": ["experiment=table5/gca", "model.attention=false"],

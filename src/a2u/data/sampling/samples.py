@@ -1,6 +1,6 @@
 """Training samples for PyTorch: stateless, so that workers, processes and resuming do not change them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -10,10 +10,6 @@ from a2u.data.sampling.settings import SampleConfig
 from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import MattingData
 from a2u.errors import DataError
-
-# Names how samples are drawn: raise it with every change after which a seed gives others, or finished runs of both
-# kinds would be taken for the same.
-SAMPLES_VERSION = 2
 
 _SAMPLE, _ORDER = 0, 1  # independent random streams of one seed
 
@@ -38,6 +34,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
             )
         self._layers = data.layers
         self._backgrounds = data.backgrounds
+        self._background_name: Callable[[int], str] = getattr(data.backgrounds, "name", "background {}".format)
         self.names = list(data.layer_names)
         self._cfg = cfg
         self._seed = seed
@@ -59,7 +56,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
         sample = make_sample(layer, second, self._backgrounds[behind], rng, self._cfg)
         parts = {key: torch.from_numpy(part) for key, part in sample.parts().items()}
         foregrounds = layer.name if second is None else f"{layer.name} over {second.name}"
-        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._backgrounds.name(behind)}"}
+        return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._background_name(behind)}"}
 
     def _foreground(self, epoch: int, index: int) -> int:
         round_, position = divmod(index, len(self._layers))
@@ -77,29 +74,30 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
 class EpochSampler(Sampler[tuple[int, int]]):
     """The keys (epoch, index) of one epoch, from `start` on.
 
-    Set `epoch` and `start` before each pass: a data loader with persistent workers keeps its sampler. Each rank takes
-    every `processes`-th index, so that their batches together are the batch of a single process.
+    Each rank takes every `processes`-th index, so that their batches together are the batch of a single process.
+
+    Args:
+        length: samples per epoch, over all processes.
+        epoch: of the keys.
+        start: first index to yield, over all processes.
+        rank: number of this process.
+        processes: number of processes.
+
+    Raises:
+        ValueError: the processes would not get equally many samples.
     """
 
     def __init__(self, length: int, epoch: int = 0, start: int = 0, rank: int = 0, processes: int = 1) -> None:
         if length % processes:
             raise ValueError(f"{length} samples per epoch cannot be shared equally by {processes} processes")
-        self.length = length
-        self.epoch = epoch
-        self.start = start  # first index of the epoch to yield, over all processes
-        self.rank = rank
-        self.processes = processes
+        if start % processes:
+            raise ValueError(
+                f"an epoch cannot start at sample {start} with {processes} processes: they would not get equally many"
+            )
+        self._epoch, self._indices = epoch, range(start + rank, length, processes)
 
     def __len__(self) -> int:
-        return len(self._indices())
+        return len(self._indices)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter([(self.epoch, index) for index in self._indices()])
-
-    def _indices(self) -> range:
-        if self.start % self.processes:
-            raise ValueError(
-                f"an epoch cannot start at sample {self.start} with {self.processes} processes: "
-                "they would not get equally many"
-            )
-        return range(self.start + self.rank, self.length, self.processes)
+        return iter([(self._epoch, index) for index in self._indices])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from a2u.errors import ConfigError
 from a2u.settings import field, schema
 
-# To be raised with every change of the samples that a seed gives, so that finished runs are not mistaken for others.
+# Raise it with every change of the samples that a seed gives, or finished runs of both kinds are taken for the same.
 SAMPLES_VERSION = 2
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from a2u.models.aspp import ASPP
 from a2u.models.layers import ConvNorm, Norm
 from a2u.models.networks.base import MattingNetwork, scaled
-from a2u.models.operators import build_operators
+from a2u.models.operators import DEFAULT_OPERATOR, build_operators
 from a2u.network_input import IMAGENET_MEAN, IMAGENET_STD
 from a2u.upsampling import Upsampler
 
@@ -50,7 +50,7 @@ class ContextAware(MattingNetwork):
 
     def __init__(
         self,
-        upsampler: str = "nearest",
+        upsampler: str = DEFAULT_OPERATOR,
         options: dict[str, Any] | None = None,
         upsampler_slot: bool = False,
         colour: bool = False,
@@ -59,7 +59,7 @@ class ContextAware(MattingNetwork):
         aspp: bool = True,
     ) -> None:
         super().__init__()
-        if upsampler != "nearest" and not upsampler_slot:  # nearest: the default, which need not be taken back
+        if upsampler != DEFAULT_OPERATOR and not upsampler_slot:
             raise ValueError(
                 f"model={self.name} enlarges bilinearly, as released, so upsampler={upsampler} would have no effect: "
                 "leave it out, or set model.upsampler_slot=true."
@@ -67,7 +67,10 @@ class ContextAware(MattingNetwork):
         if middle_units < 1:
             raise ValueError(f"model.middle_units must be at least 1; got {middle_units}.")
         self.encoder = nn.ModuleDict(
-            {"detail": Encoder(4, width, middle_units, aspp), "context": Encoder(16, width, middle_units, aspp)}
+            {
+                "detail": XceptionEncoder(4, width, middle_units, aspp),
+                "context": XceptionEncoder(16, width, middle_units, aspp),
+            }
         )
         self.context_decoder = ContextDecoder(width)
         operators = build_operators(upsampler, options, scaled(width, 64, 64)) if upsampler_slot else []
@@ -120,7 +123,7 @@ class ContextAware(MattingNetwork):
         return torch.cat([detail, around], dim=1), [*skips, patch]
 
 
-class Encoder(nn.Module):
+class XceptionEncoder(nn.Module):
     """Xception-65 and pyramid pooling: (N, 4, H, W) -> (N, 256, H/s, W/s), and the skip features, not activated.
 
     s is the output stride: once it is reached, later strides dilate what follows instead.
