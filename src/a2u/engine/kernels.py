@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle
 
 from a2u.data.types import Composite
-from a2u.engine.evaluate import predict
+from a2u.engine.evaluate import evaluation_mode, predict
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.upsampling import Upsampler
@@ -68,10 +68,8 @@ def kernel_picture(model: MattingNetwork, case: Composite) -> Tensor | None:
     """
     if not isinstance(model, MattingUNet):
         return None
-    training = {module: module.training for module in model.modules()}
-    maps = up_kernels(model.eval(), _middle(case))
-    for module, mode in training.items():
-        module.training = mode
+    with evaluation_mode(model):
+        maps = up_kernels(model, _middle(case))
     if maps is None:
         return None
     tiles = [in_colours(values[::2, ::2], 0, 2 / len(maps)) for values in maps]
