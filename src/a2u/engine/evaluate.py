@@ -54,7 +54,7 @@ def predict(
 
 
 def predict_unit(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None = None) -> np.ndarray:
-    """Do the same without rounding: (H, W) float32 in 0..1; the image may also be float32 in 0..1."""
+    """Return the alpha as `predict` does, not rounded: (H, W) float32 in 0..1; the image may be so, too."""
     alpha = FITS[model.fit](model, image, trimap, tile)
     if not np.isfinite(alpha).all():
         raise PredictionError("the network's prediction holds NaN or infinite values; its weights cannot be used.")
@@ -167,6 +167,6 @@ def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]
         return []
     names = ", ".join(shared[:20]) + (f" and {len(shared) - 20} more" if len(shared) > 20 else "")
     return [
-        f"{len(shared)} of {len(test_names)} test images bear the name of a foreground this network was trained on "
+        f"{len(shared)} of {len(test_names)} test images are named like a foreground that this network was trained on "
         f"({names}): these numbers say nothing about unseen images."
     ]

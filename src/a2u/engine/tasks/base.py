@@ -95,11 +95,11 @@ class Task(ABC):
         return []
 
     def write_details(self, path: Path) -> None:
-        """Write the same as CSV; no file if the task has none."""
+        """Write the latest evaluation image by image as CSV; write nothing if the task does not have that."""
         return
 
     def extra_fields(self) -> dict[str, Any]:
-        """Return further fields of a result: images without metrics, warnings about the numbers."""
+        """Return more fields of a result: images without metrics, warnings about the numbers."""
         return {"undefined": [], "warnings": []}
 
     @abstractmethod
