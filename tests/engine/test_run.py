@@ -499,7 +499,7 @@ def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
     places.result.unlink()
     places.last.write_bytes(b"")
     places.earlier.write_bytes(b"no checkpoint")
-    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*take last\.pt and earlier\.pt away"):
+    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*delete last\.pt and earlier\.pt"):
         run(cfg)
     places.last.unlink()
     places.earlier.unlink()

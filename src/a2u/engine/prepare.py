@@ -44,7 +44,7 @@ def prepare(cfg: DictConfig) -> Run:
     Raises:
         ConfigError, DataError: something cannot be used.
     """
-    code, mark = commit(), identity(cfg)
+    code, hash = commit(), identity(cfg)
     _check_values(cfg)
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
@@ -58,7 +58,7 @@ def prepare(cfg: DictConfig) -> Run:
     task.prepare_training(cfg, model)
     if cfg.runtime.channels_last:
         channels_last(model)
-    return Run(cfg, mark, Places.of(cfg), code, device, model.to(device), task)
+    return Run(cfg, hash, Places.of(cfg), code, device, model.to(device), task)
 
 
 def check(cfg: DictConfig) -> None:
