@@ -31,7 +31,7 @@ from a2u.settings import field, plain, schema, validate
 class EvaluateConfig:
     """configs/evaluate.yaml: evaluate a system on a dataset."""
 
-    system: System = field(System.checkpoint)
+    system: System = field(System.checkpoint, "closed_form, knn, trimap_only: without weights")
     weights: str | None = field(
         None, "a last.pt or best.pt of ours, one exported, or a released .pth or .safetensors file"
     )
