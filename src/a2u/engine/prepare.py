@@ -125,7 +125,7 @@ def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
             name = OmegaConf.select(cfg, f"{key}.name")
             what = f"{key}={getattr(name, 'name', name)}" if name else f"{key} as composed"
             owner = next((name for name, other in TASKS.items() if issubclass(found, other.parts[key])), "another task")
-            raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {TASKS[task].goes_with}.")
+            raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {TASKS[task].goes_with()}.")
 
 
 def check_tile(tile: int | None, model: nn.Module) -> None:

@@ -36,7 +36,7 @@ class Reconstruction(Task):
         "trainer": ReconstructionTrainerConfig,
         "metrics": ImageEvaluationConfig,
     }
-    goes_with = "dataset=mnist5k, mnist or fashion_mnist and metrics=image"
+    measured_by = "image"
     best_by = "psnr"
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
