@@ -1,4 +1,4 @@
-"""Write the tables as one page for a browser.
+"""Write the tables to one HTML page.
 
 Examples:
     python scripts/report.py
@@ -6,22 +6,15 @@ Examples:
 """
 
 import sys
-from dataclasses import fields
+
+from omegaconf import OmegaConf
 
 from a2u.cli.main import print_help, user_errors
-from a2u.config import split_command_line
-from a2u.errors import ConfigError, did_you_mean
-from a2u.reproduce.html_report.make import ReportConfig
+from a2u.config import compose
+from a2u.reproduce.html_report import make_page
 
 if __name__ == "__main__":
     if print_help(__doc__, "report"):
         sys.exit()
     with user_errors():
-        settings, rest = split_command_line(sys.argv[1:], ReportConfig, "report")
-        if rest:
-            allowed = [entry.name for entry in fields(ReportConfig)]
-            suggestion = did_you_mean(rest[0].partition("=")[0], allowed)
-            raise ConfigError(f"unknown: {', '.join(rest)}; allowed are {', '.join(allowed)}.{suggestion}")
-        from a2u.reproduce.html_report import make_page  # after the keys are checked: it takes a while
-
-        print(make_page(settings))
+        print(make_page(OmegaConf.to_object(compose(sys.argv[1:], "report"))))

@@ -1,18 +1,24 @@
 """Composition: what composes, what is refused, and with which words."""
 
+import shutil
 from itertools import chain
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
-import a2u.apply.evaluate_weights  # noqa: F401  (the schema of configs/evaluate.yaml)
+import a2u.apply.evaluate_weights
+import a2u.config
 from a2u.config import CONFIG_DIR, compose, options_of
 from a2u.data.sampling.settings import SampleConfig
 from a2u.engine.identity import identity
-from a2u.engine.prepare import check
+from a2u.engine.prepare import check, make_model
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
-from a2u.reproduce.published import published, rows_of
+from a2u.models.build import count_parameters
+from a2u.reproduce.published import published, quoted_rows, rows_of
+from a2u.reproduce.rows import paper_parameters, row_runs
+from a2u.reproduce.settings import TableConfig
 from a2u.settings import SCHEMAS, plain
 from a2u.upsampling import operators, option_names
 
@@ -25,10 +31,33 @@ NETWORKS += [f"table5/{system}" for system in ("closed_form", "context_aware", "
 
 
 def test_there_is_a_config_for_every_row_of_a_table():
-    rows = {"table1": 9, "table2": 13, "table3": 7, "table4": 5, "table5": 10, "table6": 4, "table7": 8}
-    rows |= {"successors": 26}
-    assert {f"{table}/{row}" for table in rows for row in rows_of(table)} == set(EXPERIMENTS)
-    assert {table: len(rows_of(table)) for table in rows} == rows
+    assert {f"{table}/{row}" for table in published() for row in rows_of(table)} == set(EXPERIMENTS)
+    quoted = {table: quoted_rows(table) for table in published()}
+    assert {table: rows for table, rows in quoted.items() if rows} == {
+        "table5": ["adamatting"],
+        "table6": ["adamatting", "gca", "context_aware"],
+    }
+
+
+def test_a_row_of_a_table_is_one_file(tmp_path, monkeypatch):
+    configs = shutil.copytree(CONFIG_DIR, tmp_path / "configs")
+    row = (configs / "experiment" / "table2" / "nearest.yaml").read_text()
+    (configs / "experiment" / "table2" / "mine.yaml").write_text(row.replace("row: nearest", "row: mine"))
+    before = rows_of("table2")
+    monkeypatch.setattr(a2u.config, "CONFIG_DIR", configs)
+    assert rows_of("table2") == [*before, "mine"]
+    runs = row_runs(TableConfig(table="table2", rows=["nearest", "mine"]), ["scale=smoke"])
+    assert [run.row for run in runs] == ["nearest", "mine"]
+    assert (runs[1].cfg.row, runs[1].hash) == ("mine", runs[0].hash)
+
+
+@pytest.mark.parametrize("experiment", NETWORKS)
+def test_the_paper_s_parameters_are_the_same_at_every_scale(experiment):
+    with torch.device("meta"):
+        paper = count_parameters(make_model(compose([f"experiment={experiment}", "scale=paper"])))
+    scales = [scale for scale in options_of("scale") if experiment != NETWORKS[0] or "study" not in scale]
+    for scale in scales:
+        assert paper_parameters(compose([f"experiment={experiment}", f"scale={scale}"])) == paper
 
 
 def test_there_is_a_config_for_every_operator():
@@ -66,7 +95,8 @@ def check_comment(experiment):
     assert f"python scripts/train.py experiment={experiment}" in comment
     assert "Cost:" in comment
     content = published()[table]
-    numbers = [content[d][row] for d in ("mnist", "fashion_mnist")] if table == "table1" else [content.get(row, [])]
+    parts = [content[name] for name in ("mnist", "fashion_mnist")] if table == "table1" else [content]
+    numbers = [part.get(row, []) for part in parts]
     if table == "table6" and row in content:
         numbers = [content[row]["rank"], *content[row]["grad"]]
     for number in filter(None, chain(*numbers)):

@@ -226,13 +226,13 @@ def _refuse_strange_overrides(overrides: list[str]) -> None:
         group = key.removesuffix(".name")
         is_group = group in groups
         if not key:
-            raise ConfigError(f"{line} names no key: write KEY=VALUE.")
+            raise ConfigError(f"{line} has no key: write KEY=VALUE.")
         if override.is_delete():
-            raise ConfigError(f"{line} would take a key away, but all are needed: give it a value, {key}=VALUE.")
+            raise ConfigError(f"{line} would remove a key, but all are needed: give it a value, {key}=VALUE.")
         if is_group and key != group:
-            raise ConfigError(f"{line} would rename what was chosen: choose another with {group}={_choices(group)}.")
+            raise ConfigError(f"{line} would only change a name: choose another with {group}={_choices(group)}.")
         if override.is_sweep_override():
-            raise ConfigError(f"{line} gives several values: choose one, or quote what is one, {key}=\"'a,b'\".")
+            raise ConfigError(f"{line} gives several values: choose one, or quote a comma, {key}=\"'a,b'\".")
         if is_group and override.value() not in options_of(group):
             raise ConfigError(_no_such_option(group, line.partition("=")[2]))
 

@@ -1,4 +1,4 @@
-"""Large images in tiles: the same alpha as whole, less memory, and who refuses."""
+"""Large images in tiles: the same alpha as untiled, less memory, and refusals."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def photograph(height, width):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_tiles_give_what_the_whole_image_gives(row):
-    """Up to rounding, everywhere: margins cover what is local, and the rest is gathered from all tiles."""
+    """Up to rounding, everywhere: margins cover local layers, and global sums come from all tiles."""
     model = narrow(f"experiment=table2/{row}").double()
     x = torch.randn(1, 4, 304, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
     with torch.inference_mode():

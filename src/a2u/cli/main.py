@@ -26,7 +26,7 @@ ADVICE = {
 
 
 STOPPED = "stopped"
-GOES_ON = "stopped; the same command goes on from the last checkpoint"
+RESUMES = "stopped; the same command resumes from the last checkpoint"
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def latest_checkpoint(places: Places, hash: str) -> dict[str, Any] | None:
         if damage:
             places.last.replace(places.damaged)
             log.warning(
-                "%s It is kept as %s. The run goes on from the one before, %s, step %d.",
+                "%s It is kept as %s. The run resumes from the one before, %s, step %d.",
                 damage,
                 places.damaged.name,
                 path,
@@ -69,18 +69,18 @@ def latest_checkpoint(places: Places, hash: str) -> dict[str, Any] | None:
             )
         if state["hash"] != hash:
             raise CheckpointError(
-                f"{path} is the checkpoint of another run, with another configuration; delete it, and this one "
-                "starts over."
+                f"{path} is the checkpoint of another run, with another configuration; remove it, and this one "
+                "starts again."
             )
         return state
     if damage:
-        raise CheckpointError(f"{damage} There is no whole one; {start_over(places)}.")
+        raise CheckpointError(f"{damage} There is no intact one; {start_again(places)}.")
     return None
 
 
-def start_over(places: Places) -> str:
+def start_again(places: Places) -> str:
     """Return advice about checkpoints that no run can resume from."""
-    return f"delete {places.last.name} and {places.earlier.name}, and the run starts over"
+    return f"remove {places.last.name} and {places.earlier.name}, and the run starts again"
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -150,6 +150,6 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
+        logging.getLogger(__name__).warning("%s is not a result and is ignored (%r)", path, error)
         return None
     return result | {"path": str(path)}

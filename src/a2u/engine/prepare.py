@@ -109,9 +109,9 @@ def _check_shared(cfg: DictConfig) -> None:
     """Refuse what the synchronised batch norms of several processes cannot do. Raises ConfigError."""
     distributed.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
     if cfg.runtime.recompute:
-        raise ConfigError("runtime.recompute=true has no meaning for several processes: leave it out.")
+        raise ConfigError("runtime.recompute=true does not work with several processes: leave it out.")
     if plain(cfg.model).get("norm") == "inplace_abn":
-        raise ConfigError("model.norm=inplace_abn knows its own process alone: set model.norm=batch.")
+        raise ConfigError("model.norm=inplace_abn cannot be synchronised over processes: set model.norm=batch.")
 
 
 def check_parts(cfg: DictConfig, task: str, asker: str) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from a2u.config import options_of
+
 REFERENCE = "trimap_only"  # the first row of every matting table, not in the paper
 MATTING_METRICS = ("sad", "mse", "grad", "conn")
 # What the authors of released weights state for them on Composition-1k, in the order of the metrics.
@@ -31,8 +33,9 @@ def heading(table: str) -> str:
 
 
 def quoted_rows(table: str) -> list[str]:
-    """Return the rows that a table quotes as printed and never runs."""
-    return about(table).get("quoted", [])
+    """Return the rows that a table quotes as printed and never runs: those without a config."""
+    run = _configs(table)
+    return [row for row in lines_of(table) if row not in run]
 
 
 def stated(system: str) -> tuple[str, dict[str, float]]:
@@ -74,14 +77,25 @@ def printed(table: str, row: str, dataset: str = "adobe") -> dict[str, Any]:
 
 
 def lines_of(table: str) -> list[str]:
-    """Return the lines of a table in the paper's order, quoted rows too; of mattes, the reference row first."""
+    """Return the lines of a table: those of published.yaml in its order, then other rows that have a config.
+
+    Of mattes, the reference row comes first.
+    """
     content = published()[table]
     if "mnist" in content:
-        return list(content["mnist"])
-    rows = [row for row in content if row not in ("about", "columns", "images")]
-    return [REFERENCE, *about(table).get("added", []), *rows]
+        listed = list(content["mnist"])
+    else:
+        rows = [row for row in content if row not in ("about", "columns", "images")]
+        listed = [REFERENCE, *about(table).get("added", []), *rows]
+    return [*listed, *(row for row in _configs(table) if row not in listed)]
 
 
 def rows_of(table: str) -> list[str]:
-    """Return the rows of a table that are run, in the paper's order."""
-    return [row for row in lines_of(table) if row not in quoted_rows(table)]
+    """Return the rows of a table that are run, in the order of its lines: the files of configs/experiment/<table>."""
+    run = _configs(table)
+    return [row for row in lines_of(table) if row in run]
+
+
+def _configs(table: str) -> list[str]:
+    """Return the names of the files of configs/experiment/<table>."""
+    return [row for folder, row in (name.split("/") for name in options_of("experiment")) if folder == table]

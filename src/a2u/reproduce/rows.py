@@ -21,7 +21,8 @@ from a2u.settings import SCHEMAS, validate
 
 # The keys that define a row; a table whose rows all shared one of these would be silently wrong.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
-SCALED = {"width", "encoder_blocks", "decoder_blocks", "aspp"}  # the sizes of a network that small scales change
+# The sizes of a network that small scales change.
+SCALED = {"width", "encoder_blocks", "decoder_blocks", "middle_units", "aspp"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,8 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
     Raises:
         ConfigError: unknown table, row or key, or an impossible combination.
     """
-    tables = sorted({name.split("/")[0] for name in options_of("experiment")})
-    if cfg.table not in tables or cfg.table not in published():
+    tables = sorted(published())
+    if cfg.table not in tables:
         raise ConfigError(
             f"there is no table {cfg.table!r}; there are: {', '.join(tables)}.{did_you_mean(cfg.table, tables)}"
         )

@@ -92,7 +92,7 @@ def test_batches_are_solved_sample_by_sample(case):
 
 @pytest.mark.slow
 def test_pymatting_does_not_change_the_threads_of_pytorch():
-    """Its import would, in a process of its own: ours has imported it."""
+    """Its import would. In a new process, since this one has imported it."""
     code = (
         "import torch; torch.set_num_threads(1); from a2u.models.networks.classic import pymatting_for; "
         "pymatting_for('it'); "
