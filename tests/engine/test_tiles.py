@@ -18,7 +18,7 @@ from a2u.models.networks.gca import GCA
 from a2u.models.networks.indexnet_matting import IndexNetMatting
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
-from a2u.models.tiled import tiled
+from a2u.models.tiled import radius, tiled
 from a2u.reproduce.published import rows_of
 from a2u.upsampling import build_upsampler, operators
 
@@ -169,6 +169,11 @@ def test_an_encoder_with_a_layer_of_unknown_reach_is_refused(layer):
     model.encoder.layer3.append(layer)
     with pytest.raises(ValueError, match=rf"a layer {type(layer).__name__}, and how far .* is not known"):
         tiled(model, torch.zeros(1, 4, 128, 128), 128)
+
+
+@pytest.mark.parametrize(("kernel_size", "dilation"), [((1, 7), 1), ((7, 1), 1), (3, (1, 3))])
+def test_a_convolution_reads_as_far_as_its_longer_side(kernel_size, dilation):
+    assert radius(nn.Conv2d(1, 1, kernel_size, dilation=dilation)) == 3
 
 
 def test_the_trimap_alone_needs_no_tiles_and_small_pictures_have_none():
