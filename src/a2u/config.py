@@ -7,6 +7,7 @@ fails at composition, with the key and the allowed values in the message. A key 
 
 import dataclasses
 import inspect
+import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass
@@ -34,6 +35,7 @@ from a2u.settings import SCHEMAS, Key, field, schema
 from a2u.upsampling import Upsampler, operators
 
 _STORED: dict[str, type] = {}  # schemas that Hydra has already
+LARGEST_SIZE = 1024  # of whole numbers that a network is built from: ranks, kernel sizes, numbers of blocks
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
 Settings = TypeVar("Settings")
 
@@ -97,8 +99,9 @@ def constructor_schema(kind: type[Upsampler | Network], base: type, skip: Collec
             hint, default = _importable(choices), choices[default]
         elif get_origin(hint) is Sequence:
             hint, default = list[get_args(hint)[0]], list(default)  # type: ignore[misc]
-        later = key in kind.later_options
-        options.append((key, hint, field(default, " ".join(meanings.get(key, "").split()), added_later=later)))
+        help = " ".join(meanings.get(key, "").split())
+        most = LARGEST_SIZE if hint in (int, int | None, list[int]) else math.inf
+        options.append((key, hint, field(default, help, most=most, added_later=key in kind.later_options)))
     return _importable(make_dataclass(f"{kind.__name__}Options", options, bases=(base,)))
 
 

@@ -644,4 +644,4 @@ def test_names_of_training_foregrounds_are_told(photos, outputs, tmp_path, monke
     monkeypatch.setattr(make, "seen_in_training", lambda _, names: seen(["GT01", "GT05"], names))
     arguments = given(outputs, "figures=[6]", f"photographs='{photos}'", "systems=[nearest]")
     assert figures(*arguments, f"folder='{tmp_path}'") == 0
-    assert "2 of 7 test images bear the name of a foreground" in (tmp_path / "fig6.txt").read_text()
+    assert "2 of 7 test images are named like a foreground" in (tmp_path / "fig6.txt").read_text()

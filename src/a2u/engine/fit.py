@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 from a2u.engine import distributed
-from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
+from a2u.engine.checkpoint import CheckpointError, save_checkpoint, start_again
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
 from a2u.engine.prepare import Run
@@ -72,7 +72,9 @@ def fit(
         step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
-        raise CheckpointError(f"{places.last} is not a checkpoint of this run ({reason}); {afresh(places)}.") from error
+        raise CheckpointError(
+            f"{places.last} is not a checkpoint of this run ({reason}); {start_again(places)}."
+        ) from error
     head, dirty = run.code
     trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe writes it
     trained.devices.append(device_name(run.device))
@@ -209,6 +211,6 @@ def _restore(
     optimizer.load_state_dict(checkpoint["optimizer"])
     match_parameter_layout(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])
-    trained.commits, trained.devices = checkpoint["commits"], checkpoint.get("devices", [])  # not in old ones
+    trained.commits, trained.devices = checkpoint["commits"], checkpoint["devices"]
     trained.scores, trained.wall_seconds = checkpoint["scores"], checkpoint["wall_seconds"]
     return checkpoint["step"]

@@ -39,6 +39,9 @@ class ClassicMatting(MattingNetwork):
         """Return pymatting's function from image (H, W, 3) and trimap (H, W), float64 in 0..1, to alpha (H, W)."""
         raise TypeError("a classic system defines solver().")
 
+    def check_packages(self) -> None:
+        self.solver()
+
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)
         alphas = [torch.from_numpy(self._solve(*image_and_trimap(sample))) for sample in x]
