@@ -17,9 +17,9 @@ from a2u.reproduce.differences import differences_page
 from a2u.reproduce.evaluations import (
     TestSet,
     as_row,
-    evaluations_asked,
     measure,
     measured_already,
+    requested_evaluations,
     test_set,
     title_of,
     weights_of,
@@ -33,7 +33,7 @@ from a2u.reproduce.rows import RowRun, row_runs
 from a2u.reproduce.settings import Launcher, TableConfig
 from a2u.reproduce.submission import benchmark_photographs, make_submission
 
-Done = Mapping[str, dict[str, Any]]  # finished results by hash
+Finished = Mapping[str, dict[str, Any]]  # finished results by hash
 
 
 class PublishError(A2UError):
@@ -111,9 +111,9 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     request = parse_request(settings, overrides)
     needed = request.learners if request.test else request.runs
     done, failures = run_missing(needed, settings) if needed else ({}, {})
-    measured: Done = {}
+    measured: Finished = {}
     if request.test:
-        asked, impossible = evaluations_asked(request.runs, request.test, done)
+        asked, impossible = requested_evaluations(request.runs, request.test, done)
         measured, failed = measure(asked, _at_once(settings))
         failures |= impossible | failed
     archives, failed = _archives(request, done)
@@ -138,7 +138,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     return report_failures(failures, len(request.runs) - sum(map(len, results.values())), len(request.runs))
 
 
-def _archives(request: Request, done: Done) -> tuple[list[Path], Failures]:
+def _archives(request: Request, done: Finished) -> tuple[list[Path], Failures]:
     """Make the archives to submit, one per trained row; return them, and why others could not be made."""
     made, failures = list[Path](), Failures()
     for run in request.learners:
@@ -155,7 +155,7 @@ def _at_once(settings: TableConfig) -> int:
     return 1 if settings.launcher.name is Launcher.inline else at_once_here(settings.jobs)
 
 
-def by_row(request: Request, done: Done, measured: Done) -> Results:
+def by_row(request: Request, done: Finished, measured: Finished) -> Results:
     """Finished results of each row, one per seed; none of a row not done, nor of the quoted rows of a whole table.
 
     measured: evaluations by title, where the request is for a test set.
@@ -211,7 +211,7 @@ def _to_publish(request: Request) -> dict[RowRun, dict[str, Any]]:
     if not request.test:
         return {run: _as_row(done[run.hash], run) for run in request.runs if run.hash in done}
     refuse_unfit({run.title: done[run.hash] for run in request.learners if run.hash in done}, one_test_set=False)
-    measured = measured_already(evaluations_asked(request.runs, request.test, done)[0])
+    measured = measured_already(requested_evaluations(request.runs, request.test, done)[0])
     return {
         run: without_folders(as_row(run, request.test, measured[title], done))
         for run in request.runs
