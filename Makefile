@@ -1,18 +1,18 @@
-# `make` lists the targets: what stands behind ## is printed.
+# `make` lists the targets with the text after ##.
 .DEFAULT_GOAL := help
 
-## DATASET=adobe         what a table is run on; several, with commas, are one table each
-## ROOT=folder           where that dataset lies
+## DATASET=adobe         dataset of a table; several, with commas, give one table each
+## ROOT=folder           folder of that dataset
 ## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting; study: docs/study.md
-## ROWS=nearest,carafe   these rows alone; an operator of your own may be one (docs/new_operator.md)
+## ROWS=nearest,carafe   only these rows; your own operator can be one (docs/new_operator.md)
 ## SEEDS=3               seeds 0, 1, 2 of every row
 ## JOBS=2                rows at a time
 ## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
-## TEST=alphamatting     measure finished rows on another test set, of configs/dataset
+## TEST=alphamatting     measure finished rows on another dataset of configs/dataset
 ## PHOTOS=folder         photographs of alphamatting.com: TEST=alphamatting for tables, figures, shipped
-## TABLE=table2          the table that is published
-## ARGS="key=value ..."  further keys of the script that a target calls; a table hands them to scripts/train.py
-## PYTHON=python3        an environment of yours instead of .venv
+## TABLE=table2          the table to publish
+## ARGS="key=value ..."  further keys of a target's script; those of a table are scripts/train.py's
+## PYTHON=python3        your own environment instead of .venv
 DATASET ?=
 TABLE ?= table2
 SCALE ?= lite
@@ -71,46 +71,46 @@ help: ## this list
 	@printf '\nVariables, such as in make table2 SCALE=smoke ROWS=nearest,carafe:\n'
 	@sed -n 's/^## /  /p' $(firstword $(MAKEFILE_LIST))
 
-setup: need-experiments ## make .venv; all other targets do so where it is missing, and add what they need
+setup: need-experiments ## make .venv; all other targets do so if it is missing, and add what they need
 
 table1: ## run and print Table 1, operators that reconstruct small pictures: 5,000 digits, or DATASET=mnist,fashion_mnist
 table2: ## run and print Table 2, operators in the matting network: generated mattes, or DATASET=adobe ROOT=...
-table3: ## likewise Table 3, sizes of the upsampling kernel
-table4: ## likewise Table 4, normalisations of the kernel
-table5: ## likewise Table 5, other matting systems
-table6: ## likewise Table 6, alphamatting.com: PHOTOS=...
-table7: ## likewise Table 7, Distinctions-646
-successors: ## likewise the operators that came after A2U, beside Table 2's
+table3: ## run and print Table 3, sizes of the upsampling kernel
+table4: ## run and print Table 4, normalisations of the kernel
+table5: ## run and print Table 5, other matting systems
+table6: ## run and print Table 6, alphamatting.com: PHOTOS=...
+table7: ## run and print Table 7, Distinctions-646
+successors: ## run and print the operators that came after A2U, next to Table 2's
 $(TABLES): need-experiments
 	$(call EACH_DATASET,scripts/table.py table=$@ $(TEST_ARGS) $(TABLE_ARGS))
 
-publish: need-experiments ## copy the finished results of TABLE=table2 (and TEST=...) to results/, unless the tree had uncommitted changes
+publish: need-experiments ## copy the finished results of TABLE=table2 (and TEST=...) to results/; refuses those with uncommitted changes
 	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(TEST_ARGS) $(TABLE_ARGS))
 
-figures: need-experiments ## draw the paper's figures from our rows
+figures: need-experiments ## draw the paper's figures from finished rows; run those that are missing
 	$(call EACH_DATASET,scripts/figures.py launcher=$(LAUNCHER) $(if $(PHOTOS),photographs="'$(PHOTOS)'") $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS))
 
-pages: need-experiments ## render the tables of results/ again, beside them, in the README and in docs/
+pages: need-experiments ## render the tables of results/ again: there, in the README and in docs/
 	"$(RUN)" scripts/pages.py
 
-bench: need-experiments ## time and memory of every part beside a plain formulation; ARGS=publish=true copies them to results/
+bench: need-experiments ## measure time and memory of every part; ARGS=publish=true copies them to results/
 	"$(RUN)" -m scripts.bench $(ARGS)
 
-demo: need-experiments ## matte a bundled picture with the model in the package
+demo: need-experiments ## matte a generated picture with the model in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
 	  background=white folder=outputs/demo $(ARGS)
 
-shipped: need-experiments ## measure that model beside closed-form and KNN matting: PHOTOS=...; ARGS=publish=true keeps it in results/
+shipped: need-experiments ## compare that model with closed-form and KNN matting: PHOTOS=...; ARGS=publish=true copies it to results/
 	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
-report: need-experiments ## all tables on one page for a browser, outputs/report/index.html; ARGS=source=outputs: your own runs
+report: need-experiments ## write all tables to an HTML page, outputs/report/index.html; ARGS=source=outputs: your own runs
 	"$(RUN)" scripts/report.py $(ARGS)
 
-test: need-experiments ## run the tests, but for the groups below
+test: need-experiments ## run the tests, except the groups below
 	"$(RUN)" -m pytest
 
-test-onnx: ## run the tests of files for ONNX
-test-triton: ## run the tests of Triton's kernels, on a CPU by its interpreter
+test-onnx: ## run the tests of ONNX files
+test-triton: ## run the tests of Triton kernels, on a CPU in its interpreter
 test-browser: ## run the tests of the report in Chromium
 test-slow: ## run the long tests
 $(GROUPS): need-experiments

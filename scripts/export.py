@@ -1,4 +1,4 @@
-"""Export a checkpoint as a file for others, which says what it is.
+"""Export a checkpoint to a file whose metadata describes it.
 
 Examples:
     python scripts/export.py weights=outputs/.../last.pt to=FILE.safetensors

@@ -1,4 +1,4 @@
-"""Render the pages of the committed results: tables beside them, in the README and in docs/.
+"""Render the pages of the committed results: in results/, the README and docs/.
 
 Examples:
     python scripts/pages.py

@@ -1,4 +1,4 @@
-"""Write the tables as one page for a browser.
+"""Write the tables to one HTML page.
 
 Examples:
     python scripts/report.py

@@ -1,9 +1,9 @@
-"""Install the extras of pyproject.toml that are asked for, where one of their packages is missing.
+"""Install extras of pyproject.toml of which a package is missing.
 
 Examples:
     python scripts/require.py experiments figures
 
-make calls it before anything is installed, so it uses the standard library alone. An environment of one's own is
+make calls it before anything is installed, so it only uses the standard library. The user's own environment is
 otherwise left as it is; .venv gets the versions of constraints.txt.
 """
 

@@ -1,10 +1,10 @@
-"""Measure the model in the package beside closed-form and KNN matting, on photographs of alphamatting.com.
+"""Compare the model in the package with closed-form and KNN matting on photographs of alphamatting.com.
 
 Examples:
     python scripts/shipped.py photographs=DIR
     python scripts/shipped.py photographs=DIR publish=true
 
-Keys of an evaluation (scripts/evaluate.py) are handed on.
+Further keys are those of scripts/evaluate.py.
 """
 
 import sys

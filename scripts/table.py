@@ -6,17 +6,17 @@ Examples:
     python scripts/table.py table=table2 dataset=adobe dataset.root=DIR scale=paper launcher=submitit
     python scripts/table.py table=table2 test=alphamatting photographs=DIR
 
-Keys of scripts/train.py may be given, too, and are handed to every row.
+Further keys are those of scripts/train.py, for every row.
 """
 
 import sys
 
-from a2u.cli.main import GOES_ON, print_help, user_errors
+from a2u.cli.main import RESUMES, print_help, user_errors
 from a2u.reproduce.table import command_line, make_table, publish
 
 if __name__ == "__main__":
     if print_help(__doc__, "table"):
         sys.exit()
-    with user_errors(GOES_ON):
+    with user_errors(RESUMES):
         settings, overrides = command_line(sys.argv[1:])
         sys.exit((publish if settings.publish else make_table)(settings, overrides))

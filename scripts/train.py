@@ -1,4 +1,4 @@
-"""Train and evaluate one run: a row of a table, or whatever is put together from the keys below.
+"""Train and evaluate one run: a row of a table, or any combination of the keys below.
 
 Examples:
     python scripts/train.py experiment=table2/a2u_dynamic_cs scale=lite seed=1
@@ -8,7 +8,7 @@ Examples:
 
 from omegaconf import DictConfig
 
-from a2u.cli.main import GOES_ON, main
+from a2u.cli.main import RESUMES, main
 from a2u.engine.distributed import is_rank_zero
 from a2u.engine.run import run
 from a2u.reproduce.render import one_result
@@ -21,4 +21,4 @@ def train(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main("train", train, stopped=GOES_ON)
+    main("train", train, stopped=RESUMES)

@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures and helpers of several test files."""
 
 import csv
 import os
@@ -32,16 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """What some tests set, and the import of pymatting, does not stay: two would wait for each other on busy cores."""
+    """Restore one thread, which some tests and the import of pymatting change."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder `shared` beside the checkout: real photographs and archives that may not be distributed."""
+    """The folder `shared` next to the checkout: real photographs and archives that may not be distributed."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
-        pytest.skip(f"needs the data in {folder.name}/ beside the checkout, which is not there")
+        pytest.skip(f"needs the data in {folder.name}/ next to the checkout, which is missing")
     return folder
 
 

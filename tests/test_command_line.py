@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def make(*words):
-    """What make prints in an environment that is not active; not told by the make that runs these tests."""
+    """Return what make prints in an environment that is not active, independent of the make that runs these tests."""
     outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHON")
     environment = {key: value for key, value in os.environ.items() if key not in outer}
     command = ["make", *words]

@@ -106,7 +106,7 @@ def test_the_studys_commands_ask_for_the_runs_and_test_images_of_its_results(tmp
 
 
 def called_by_make(words, tmp_path):
-    """What make calls Python with, by a Python that only writes it down."""
+    """Return make's calls of Python, recorded by a script in its place."""
     python, calls = tmp_path / "python", tmp_path / "calls.txt"
     skipped = '[ "$1" = scripts/require.py ] && exit'
     python.write_text(f'#!/bin/sh\n{skipped}\nprintf "%s\\0" "$@" >> "$CALLS"\necho >> "$CALLS"\n')
@@ -117,7 +117,7 @@ def called_by_make(words, tmp_path):
 
 
 def run_there(words, **environment):
-    """In processes of their own; words: program and command line."""
+    """Run a program and its command line in a new process."""
     outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")  # of the make that runs these tests
     inherited = {key: value for key, value in os.environ.items() if key not in outer}
     environment = inherited | {"OMP_NUM_THREADS": "1"} | environment

@@ -1,4 +1,4 @@
-"""Files and locks, as every part of the program uses them."""
+"""Atomic writes and locks."""
 
 import multiprocessing
 import time

@@ -1,4 +1,4 @@
-"""The network of docs/new_network.md: its two files, put where the page says, are all that it takes."""
+"""The network of docs/new_network.md: its two files, put where the page says, are enough."""
 
 import os
 import re

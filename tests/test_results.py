@@ -1,4 +1,4 @@
-"""Committed results: clean provenance, rows that learned, pages that say what the results say."""
+"""Committed results: clean provenance, rows that learned, pages with the results' numbers."""
 
 import json
 import re
@@ -148,7 +148,7 @@ def percent(value):
 
 
 def test_the_studys_report_says_what_its_runs_say(study):
-    """The table from which it concludes, and what it says of where it comes from."""
+    """Its table and its statements about provenance."""
     text = (RESULTS / "study" / "report.md").read_text()
     assert all(list(runs) == ([0] if row == REFERENCE else list(range(10))) for row, runs in study.items())
     assert len({run["test"]["provenance"]["data_sha256"] for runs in study.values() for run in runs.values()}) == 1

@@ -1,4 +1,4 @@
-"""Declared keys: their ranges, and which of them make a run another one."""
+"""Declared keys: their ranges, and which are part of a run's identity."""
 
 from dataclasses import dataclass
 

@@ -9,7 +9,7 @@ SIDE = 2048  # of the matrices
 
 
 def copy_gb_per_s() -> float:
-    """GB (1e9 bytes) read and written a second by copying a large array."""
+    """Return the GB (1e9 bytes) read and written per second by copying a large array."""
     source = torch.ones(LARGE // 4)
     target = torch.empty_like(source)
     (taken,) = seconds(lambda: target.copy_(source))
@@ -17,7 +17,7 @@ def copy_gb_per_s() -> float:
 
 
 def gflop_per_s() -> float:
-    """GFLOP a second of a large single-precision matrix product (a multiplication and an addition are two)."""
+    """Return the GFLOP per second of a large float32 matrix product (a multiplication and an addition are two)."""
     a, b = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
     (taken,) = seconds(lambda: a @ b)
     return 2 * SIDE**3 / taken / 1e9

@@ -1,4 +1,4 @@
-"""Time and memory of two ways to do the same, measured by turns so that both meet the same machine."""
+"""Measure time and memory of two ways to do the same, by turns so that both meet the same machine."""
 
 import ctypes
 import gc
@@ -58,7 +58,7 @@ class Line:
 
 
 def seconds(*works: Work, repeats: int = 5, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-    """Median time of each of `works`, which take turns; the first turn warms up and does not count.
+    """Return the median time of each of `works`, which take turns; the first turn warms up and does not count.
 
     clock: seconds by the wall, or time.process_time for those of all cores.
     """
@@ -73,7 +73,7 @@ def seconds(*works: Work, repeats: int = 5, clock: Callable[[], float] = time.pe
 
 
 def peak_mb(work: Work) -> float:
-    """Most memory that `work` holds beyond what the process held before it, in MB (2**20 bytes), after a warm-up.
+    """Return the peak memory of `work` beyond that of the process before it, in MB (2**20 bytes), after a warm-up.
 
     Resident memory as Linux counts it, so buffers that libraries allocate by themselves are in it. Freed memory is
     handed back at once meanwhile, or what `work` reuses would not be seen.
@@ -98,7 +98,7 @@ def peak_mb(work: Work) -> float:
 
 
 def peaks_are_known() -> bool:
-    """Whether `peak_mb` works here."""
+    """Return whether `peak_mb` works here."""
     try:
         ctypes.CDLL("libc.so.6")
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""Reassembly, encoding and residual blocks as one writes them first, and the matting network made of these."""
+"""Plain formulations of reassembly, encoding and residual blocks, and the matting network made of these."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

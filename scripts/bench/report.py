@@ -1,4 +1,4 @@
-"""`make bench`: measure every part, print the table, keep it as JSON beside where it came from."""
+"""`make bench`: measure every part, print the table, save it as JSON with its provenance."""
 
 import datetime
 import importlib
@@ -30,20 +30,20 @@ HEADER = ("part", "what", "ours", "plain", "ratio", "target", "met", "work", "of
 @schema("bench")
 @dataclass
 class BenchConfig:
-    """configs/bench.yaml: time and memory of every part, beside a plain formulation of the same."""
+    """configs/bench.yaml: time and memory of every part, next to a plain formulation."""
 
     parts: list[str] = field([], "modules of scripts/bench; empty: all but gpu")
-    name: str = field("cpu", "of the file with the measurements: one a kind of machine")
+    name: str = field("cpu", "of the file with the measurements: one per kind of machine")
     outputs: str = field("outputs")
     publish: bool = field(False, "copy the latest measurements to results/bench instead")
 
 
 class BenchError(A2UError):
-    """Measurements that may not be published."""
+    """The measurements may not be published."""
 
 
 def bench(settings: BenchConfig) -> int:
-    """Measure what `settings` ask for; or, with settings.publish, copy the latest measurements to results/bench.
+    """Measure the parts in `settings`; or, with settings.publish, copy the latest measurements to results/bench.
 
     Returns 0, or 1 where a target was missed.
 
@@ -85,7 +85,7 @@ def bench(settings: BenchConfig) -> int:
 
 
 def measured(part: str) -> list[Line]:
-    """The lines of a part, in a process of its own: what others left in the allocator would count in its peaks."""
+    """Return the lines of a part, measured in a new process, since the allocator's state affects peaks."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_lines, part).result()
 
@@ -95,12 +95,12 @@ def _lines(part: str) -> list[Line]:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """All lines as text, aligned."""
+    """Return all lines as aligned text."""
     return Table.of_texts(HEADER, [_cells(line) for line in lines]).text()
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The table of published measurements, and in a sentence where they come from."""
+    """Return the table of published measurements, and a sentence on their provenance."""
     names = {entry.name for entry in fields(Line)}
     lines = [Line(**{key: value for key, value in line.items() if key in names}) for line in result["lines"]]
     came = result["provenance"]

@@ -1,4 +1,4 @@
-"""Each option of a training step with and without, and the memory a sample takes at the paper's crop."""
+"""Measure a training step with and without each option, and the memory per sample at the paper's crop."""
 
 from collections.abc import Callable, Iterator
 

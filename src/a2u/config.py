@@ -7,6 +7,7 @@ fails at composition, with the key and the allowed values in the message. A key 
 
 import dataclasses
 import inspect
+import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass
@@ -34,6 +35,7 @@ from a2u.settings import SCHEMAS, Key, field, schema
 from a2u.upsampling import Upsampler, operators
 
 _STORED: dict[str, type] = {}  # schemas that Hydra has already
+LARGEST_SIZE = 1024  # of whole numbers that a network is built from: ranks, kernel sizes, numbers of blocks
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
 Settings = TypeVar("Settings")
 
@@ -97,8 +99,9 @@ def constructor_schema(kind: type[Upsampler | Network], base: type, skip: Collec
             hint, default = _importable(choices), choices[default]
         elif get_origin(hint) is Sequence:
             hint, default = list[get_args(hint)[0]], list(default)  # type: ignore[misc]
-        later = key in kind.later_options
-        options.append((key, hint, field(default, " ".join(meanings.get(key, "").split()), added_later=later)))
+        help = " ".join(meanings.get(key, "").split())
+        most = LARGEST_SIZE if hint in (int, int | None, list[int]) else math.inf
+        options.append((key, hint, field(default, help, most=most, added_later=key in kind.later_options)))
     return _importable(make_dataclass(f"{kind.__name__}Options", options, bases=(base,)))
 
 
@@ -194,11 +197,12 @@ def as_typed(argument: str, keys: Collection[str]) -> str:
 
 
 def quoted(value: str) -> str:
-    """Quote a value so that Hydra takes it literally, except references: ${...} stays one.
+    """Quote a value so that Hydra takes it literally.
 
-    >>> print(quoted("it's"))
-    'it\\'s'
+    >>> print(quoted("it's"), quoted("${x}"))
+    'it\\'s' '\\${x}'
     """
+    value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # a reference, unless OmegaConf finds a backslash before it
     # Backslashes are ordinary letters to Hydra, unless a quote follows.
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
@@ -223,13 +227,13 @@ def _refuse_strange_overrides(overrides: list[str]) -> None:
         group = key.removesuffix(".name")
         is_group = group in groups
         if not key:
-            raise ConfigError(f"{line} names no key: write KEY=VALUE.")
+            raise ConfigError(f"{line} has no key: write KEY=VALUE.")
         if override.is_delete():
-            raise ConfigError(f"{line} would take a key away, but all are needed: give it a value, {key}=VALUE.")
+            raise ConfigError(f"{line} would remove a key, but all are needed: give it a value, {key}=VALUE.")
         if is_group and key != group:
-            raise ConfigError(f"{line} would rename what was chosen: choose another with {group}={_choices(group)}.")
+            raise ConfigError(f"{line} would only change a name: choose another with {group}={_choices(group)}.")
         if override.is_sweep_override():
-            raise ConfigError(f"{line} gives several values: choose one, or quote what is one, {key}=\"'a,b'\".")
+            raise ConfigError(f"{line} gives several values: choose one, or quote a comma, {key}=\"'a,b'\".")
         if is_group and override.value() not in options_of(group):
             raise ConfigError(_no_such_option(group, line.partition("=")[2]))
 

@@ -23,8 +23,7 @@ from a2u.errors import ConfigError
 
 SCHEMAS: dict[str, type] = {}  # dataclasses by the file of configs/ that they type: "table", "dataset/adobe"
 
-LARGEST = 2**32 - 1  # of any whole number ...
-LARGEST_SIZE = 1024  # ... and of those that a network is built from: ranks, kernel sizes, numbers of blocks
+LARGEST = 2**32 - 1  # the largest whole number that any key takes
 
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=type)
@@ -48,13 +47,14 @@ class Key:
             return next(filter(None, map(self.problem, value)), None)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             return "a finite number"
         if value <= self.above:
             return "positive" if self.above == 0 else f"above {self.above}"
         if value < self.least:
             return f"at least {self.least}"
-        return f"at most {self.most}" if value > self.most else None
+        most = min(self.most, LARGEST) if isinstance(value, int) else self.most
+        return f"at most {most}" if value > most else None
 
 
 def field(default: Value, help: str = "", **about: Any) -> Value:
@@ -104,20 +104,14 @@ def validate(settings: Any, path: str = "") -> None:
     """
     if isinstance(settings, DictConfig):
         settings = OmegaConf.to_object(settings)
-    largest = LARGEST_SIZE if path in ("model.", "upsampler.") else LARGEST
     for name, key in keys_of(type(settings)).items():
         value = getattr(settings, name)
         if is_dataclass(value):
             validate(value, f"{path}{name}.")
-        elif problem := _too_large(value, largest) or key.problem(value):
+        elif problem := key.problem(value):
             raise ConfigError(f"{path}{name} must be {problem}; got {value}.")
     if hasattr(settings, "check"):
         settings.check()
-
-
-def _too_large(value: Any, largest: int) -> str | None:
-    numbers = value if isinstance(value, list) else [value]
-    return f"at most {largest}" if any(isinstance(n, int) and n > largest for n in numbers) else None
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

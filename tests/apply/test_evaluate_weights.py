@@ -51,7 +51,7 @@ def test_a_network_trained_on_a_test_image_is_warned_about(tmp_path, shared):
     result = evaluate(
         Places.of(cfg).last, tmp_path, "dataset=alphamatting", f"dataset.root='{root}'", "dataset.limit_test=5"
     )
-    assert "4 of 5 test images bear the name of a foreground" in result["warnings"][0]  # limit_train=4 at this scale
+    assert "4 of 5 test images are named like a foreground" in result["warnings"][0]  # limit_train=4 at this scale
 
 
 def test_names_of_composites_count_too():

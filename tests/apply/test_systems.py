@@ -37,7 +37,7 @@ def test_released_weights_in_any_form(released, tmp_path, form):
     state = released["adobe"]
     save_file(state, path) if path.suffix == ".safetensors" else torch.save(FORMS[form](state), path)
     loaded = load_system(System.a2u, str(path))
-    assert (loaded.name, loaded.task, len(loaded.mark)) == ("a2u", "matting", 64)
+    assert (loaded.name, loaded.task, len(loaded.weights_hash)) == ("a2u", "matting", 64)
     assert torch.equal(loaded.model.state_dict()["prediction.1.weight"], state["pred.1.weight"])
 
 

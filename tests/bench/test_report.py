@@ -1,4 +1,4 @@
-"""make bench: plain formulations equal ours, lines tell met from missed, the table, what is published."""
+"""make bench: plain formulations equal ours, targets are met or missed, the table, publication."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Checkpoints: what is not ours is refused (that no code runs: tests/test_weights.py)."""
+"""Checkpoints: foreign files are refused (that no code runs: tests/models/weights/test_files.py)."""
 
 import pytest
 import torch
@@ -34,8 +34,8 @@ def test_other_files_are_refused(tmp_path, write, words):
         load_checkpoint(path)
 
 
-def test_a_run_on_a_relative_folder_goes_on_from_wherever_it_is_resumed(tmp_path, monkeypatch):
-    """The same run, however its dataset's folder is spelt: relative to where it started, or absolute."""
+def test_a_run_on_a_relative_folder_resumes_from_any_folder(tmp_path, monkeypatch):
+    """The run is the same whether its dataset's folder is relative or absolute."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     started = compose(["dataset=adobe", "dataset.root=photographs", f"runtime.outputs='{tmp_path}'"])

@@ -1,4 +1,4 @@
-"""Several processes do what one does: the same samples, losses, metrics; only the first writes."""
+"""Several processes give what one gives: the same samples, losses, metrics; only rank 0 writes."""
 
 import contextlib
 import csv
@@ -38,7 +38,7 @@ TRAINING = ["trainer.epochs=2", "trainer.iterations=10", "trainer.batch_size=4",
 
 
 def given(outputs, *overrides):
-    """The command line of `helpers.runs.smoke`."""
+    """Return the command line of `helpers.runs.smoke`."""
     places = [f"runtime.outputs='{outputs}'", f"dataset.cache='{outputs / 'cache'}'"]
     return ["scale=smoke", *places, "runtime.progress=false", "runtime.threads=1", *overrides]
 
@@ -56,7 +56,7 @@ def start(script, arguments):
 
 
 def in_two(work):
-    """What `work`, called with its rank, prints in either of two processes that are set up as torchrun does it.
+    """Return what `work`, called with its rank, prints in each of two processes set up as by torchrun.
 
     These are forked, and so without the seconds of every start.
     """
@@ -82,7 +82,7 @@ def as_rank(rank, port, work, said):
 
 
 def two(script, arguments):
-    """A script in two processes; what each printed."""
+    """Run a script in two processes; return what each printed."""
 
     def work(rank):
         sys.argv = [str(script), *arguments]
@@ -173,7 +173,7 @@ def test_a_killed_process_ends_the_job_with_a_sentence_and_the_job_resumes(tmp_p
     os.kill(process_of_rank(job.pid, 1), signal.SIGKILL)
     said, _ = job.communicate(timeout=60)
     assert job.returncode != 0
-    assert "Signal 9 (SIGKILL)" in said or "has lost another one of its job" in said
+    assert "Signal 9 (SIGKILL)" in said or "has lost another process of its job" in said
     assert not places.result.exists()
     reached = load_checkpoint(places.last)["step"]
     assert reached < 24
@@ -235,7 +235,7 @@ def process_of_rank(launcher, rank):
         (["trainer.batch_size=2", "model.aspp=true"], "one sample each, cannot be trained with pyramid pooling"),
         (
             ["trainer.batch_size=4", "runtime.recompute=true"],
-            "runtime.recompute=true has no meaning for several processes",
+            "runtime.recompute=true does not work with several processes",
         ),
     ],
 )

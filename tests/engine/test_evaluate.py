@@ -19,7 +19,7 @@ from a2u.settings import validate
 
 
 class Constant(MattingNetwork):
-    """Predicts one value everywhere and remembers what it was shown."""
+    """Predict one value everywhere and record the input."""
 
     multiple = 16
 
@@ -126,7 +126,7 @@ def test_the_released_programs_metrics_are_a_choice():
 
 
 def several(count, read=None):
-    """Test cases that are made when they are read, and say so."""
+    """Test cases that are made when they are read, which is recorded."""
 
     class Cases:
         def __len__(self):

@@ -48,7 +48,7 @@ def finish(process):
 
 
 def killed(process, after, begun):
-    """Kill the run `after` seconds, counted from when `begun` says it is at work; False: too late.
+    """Kill the run `after` seconds after `begun` reports that it works; return False if it had ended.
 
     Its data worker is left to see for itself, which takes seconds.
     """
@@ -71,7 +71,7 @@ def same(found, expected):
 
 
 def check_kills(tmp_path, how_often, iterations, longest, force):
-    """force: the run that is killed had finished before, and is run again."""
+    """Kill runs and compare; force: a finished run is run again and killed."""
     options = [*OPTIONS, f"trainer.iterations={iterations}", f"dataset.cache='{tmp_path / 'cache'}'"]
     whole, parts = ([*options, f"runtime.outputs='{tmp_path / name}'"] for name in ("whole", "parts"))
     parts.append("runtime.checkpoint_seconds=0")  # a checkpoint every step: many a kill comes while one is written
@@ -103,6 +103,7 @@ def check_kills(tmp_path, how_often, iterations, longest, force):
     assert not list(places.folder.glob(".*"))  # no half a file
 
 
+@pytest.mark.slow
 def test_a_run_killed_now_and_then_ends_the_same(tmp_path):
     check_kills(tmp_path, how_often=2, iterations=20, longest=0.4, force=True)
 

@@ -1,4 +1,4 @@
-"""What a run shows on a terminal; that it shows nothing elsewhere, tests/test_documentation.py sees."""
+"""The output of a run on a terminal; tests/test_documentation.py checks that there is none elsewhere."""
 
 import os
 import pty

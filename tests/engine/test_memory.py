@@ -1,4 +1,4 @@
-"""Freed memory is used again, without asking the system; errors that say there is no more are told from others."""
+"""Freed memory is reused without system calls; out-of-memory errors are recognised."""
 
 import platform
 import subprocess

@@ -132,14 +132,14 @@ def test_variants_from_the_command_line_have_places_of_their_own(outputs):
 
 
 class Killed(BaseException):
-    """Stands for a SIGKILL: nothing catches it."""
+    """Simulate a SIGKILL: nothing catches it."""
 
 
 STEP = (matting_module, "matting_loss")
 
 
 def run_killed(cfg, monkeypatch, after, call=STEP):
-    """Run, and kill the run in the step, or other call, after so many."""
+    """Run, and kill the run in the step, or other call, after the given number of them."""
     function, calls = getattr(*call), []
 
     def dies(*args, **kwargs):
@@ -393,7 +393,7 @@ def test_a_pretrained_encoder_learns_at_a_rate_of_its_own():
 
 @pytest.mark.parametrize("network", ["dim", "gca", "indexnet_matting"])
 def test_norms_alone_are_frozen(network):
-    """DIM's convolutions have biases, GCA's attention too: they go on learning."""
+    """The biases of DIM's convolutions and GCA's attention continue learning."""
     cfg = compose(["scale=smoke", f"model={network}", "trainer.freeze_encoder_norm=true"])
     model = build_model(cfg)
     matting_module.Matting.training_mode(None, cfg, model)
@@ -465,7 +465,7 @@ def test_a_loss_or_gradient_that_is_no_number_stops_with_step_rate_and_names_and
     assert {"alpha", "unknown", "fg", "bg", "image"} <= set(batch)
     assert not Places.of(cfg).result.exists()
     monkeypatch.setattr(matting_module, "matting_loss", loss)
-    assert run(cfg)["metrics"] == run(smoke(tmp_path / "whole", "upsampler=nearest"))["metrics"]  # goes on from step 4
+    assert run(cfg)["metrics"] == run(smoke(tmp_path / "whole", "upsampler=nearest"))["metrics"]  # resumes from step 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "gone"])
@@ -487,7 +487,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_
     assert run(cfg)["metrics"] == expected["metrics"]
     if damage != "gone":
         assert f"{places.last} could not be read as weights" in caplog.text
-        assert f"goes on from the one before, {places.earlier}, step 4" in caplog.text
+        assert f"resumes from the one before, {places.earlier}, step 4" in caplog.text
     assert load_checkpoint(places.last)["step"] == 8
     assert load_checkpoint(places.earlier)["step"] == 4
 
@@ -499,7 +499,7 @@ def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
     places.result.unlink()
     places.last.write_bytes(b"")
     places.earlier.write_bytes(b"no checkpoint")
-    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*take last\.pt and earlier\.pt away"):
+    with pytest.raises(CheckpointError, match=r"last\.pt could not be read.*remove last\.pt and earlier\.pt"):
         run(cfg)
     places.last.unlink()
     places.earlier.unlink()
@@ -567,7 +567,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, overrides, error):
 def test_a_dataset_without_a_training_part_is_refused_before_anything_is_written(tmp_path, shared):
     root = shared / "data" / "alphamatting"
     overrides = ["scale=smoke", "dataset=alphamatting", f"dataset.root='{root}'", f"runtime.outputs='{tmp_path}/out'"]
-    with pytest.raises(DataError, match="evaluation only"):
+    with pytest.raises(DataError, match="can only be evaluated on"):
         run(compose(overrides))
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""Large images in tiles: the same alpha as whole, less memory, and who refuses."""
+"""Large images in tiles: the same alpha as untiled, less memory, and refusals."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from a2u.models.networks.gca import GCA
 from a2u.models.networks.indexnet_matting import IndexNetMatting
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
-from a2u.models.tiled import tiled
+from a2u.models.tiled import radius, tiled
 from a2u.reproduce.published import rows_of
 from a2u.upsampling import build_upsampler, operators
 
@@ -56,7 +56,7 @@ def photograph(height, width):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_tiles_give_what_the_whole_image_gives(row):
-    """Up to rounding, everywhere: margins cover what is local, and the rest is gathered from all tiles."""
+    """Up to rounding, everywhere: margins cover local layers, and global sums come from all tiles."""
     model = narrow(f"experiment=table2/{row}").double()
     x = torch.randn(1, 4, 304, 272, dtype=torch.float64) + torch.linspace(-1, 1, 272, dtype=torch.float64)
     with torch.inference_mode():
@@ -169,6 +169,11 @@ def test_an_encoder_with_a_layer_of_unknown_reach_is_refused(layer):
     model.encoder.layer3.append(layer)
     with pytest.raises(ValueError, match=rf"a layer {type(layer).__name__}, and how far .* is not known"):
         tiled(model, torch.zeros(1, 4, 128, 128), 128)
+
+
+@pytest.mark.parametrize(("kernel_size", "dilation"), [((1, 7), 1), ((7, 1), 1), (3, (1, 3))])
+def test_a_convolution_reads_as_far_as_its_longer_side(kernel_size, dilation):
+    assert radius(nn.Conv2d(1, 1, kernel_size, dilation=dilation)) == 3
 
 
 def test_the_trimap_alone_needs_no_tiles_and_small_pictures_have_none():

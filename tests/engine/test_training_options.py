@@ -1,4 +1,4 @@
-"""Options of a training step: what they leave as it is, what they change, what they refuse."""
+"""Options of a training step: what they preserve, change and refuse."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from a2u.config import compose
-from a2u.engine.fit import lay_out_as_parameters
+from a2u.engine.fit import match_parameter_layout
 from a2u.engine.identity import identity
 from a2u.engine.prepare import check, prepare
 from a2u.errors import ConfigError
@@ -131,7 +131,7 @@ def test_a_resume_in_another_memory_layout_steps_as_adam_does(last):
         resumed.copy_(first)
     after = torch.optim.Adam([resumed], lr=0.1, fused=True)
     after.load_state_dict(before.state_dict())
-    lay_out_as_parameters(after)
+    match_parameter_layout(after)
     for weight, optimizer in ((plain, expected), (resumed, after)):
         step(weight, optimizer, grads[1])
     torch.testing.assert_close(resumed, plain, rtol=1e-5, atol=1e-6)

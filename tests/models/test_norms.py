@@ -1,4 +1,4 @@
-"""Norms of our own, held against PyTorch's in double precision: what they give, every gradient, running statistics."""
+"""Our norms against PyTorch's in double precision: outputs, every gradient, running statistics."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The model in the package: where it lies, and where it comes from."""
+"""The model in the package: its file and its provenance."""
 
 import re
 from pathlib import Path

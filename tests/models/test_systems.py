@@ -104,6 +104,7 @@ def test_indexnet_mattings_encoder_takes_torchvisions_mobilenet(tmp_path):
     torch.testing.assert_close(block(y)[..., 1:-1, 1:-1], theirs(y)[..., 1:-1, 1:-1])
 
 
+@pytest.mark.slow  # half a gigabyte of weights
 def test_dims_encoder_takes_torchvisions_vgg(tmp_path):
     with torch.device("meta"):
         whole = torchvision.models.vgg16_bn(weights=None)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from a2u.reproduce.curves import draw_curves, falls_of_the_rate, mean_curves
+from a2u.reproduce.curves import draw_curves, mean_curves, rate_drops
 from a2u.reproduce.published import listed
 from a2u.reproduce.render import Group
 
@@ -92,8 +92,8 @@ def test_a_row_without_results_or_with_a_seed_without_a_curve_has_no_points():
 
 
 def test_the_rate_falls_at_the_milestones_before_the_end_of_the_multistep_schedule_alone():
-    assert falls_of_the_rate([result([1] * 6), result([2] * 6, 1)]) == [800, 1120, 1360]
-    assert falls_of_the_rate([result([1] * 6, schedule="one_cycle")]) == []
+    assert rate_drops([result([1] * 6), result([2] * 6, 1)]) == [800, 1120, 1360]
+    assert rate_drops([result([1] * 6, schedule="one_cycle")]) == []
 
 
 def test_lines_run_through_the_points_of_the_curves(draw):

@@ -241,7 +241,7 @@ def test_an_archive_to_submit(tmp_path, photographs, capsys):
         (["photographs={}/seven", "test=study_test"], ConfigError, "are those of test=alphamatting, not of test=study"),
         (["test=alphamating"], ConfigError, "no dataset 'alphamating'.* Did you mean 'alphamatting'"),
         (["test=alphamatting"], DataError, "root"),
-        (["test.trimap=Trimap2"], ConfigError, "sets an option of no test set: give test=NAME"),
+        (["test.trimap=Trimap2"], ConfigError, "sets an option, but no test set is given: add test=NAME"),
         (["test=study_test", "test.sed=3"], ConfigError, "unknown configuration key .*sed"),
         (
             ["table=table6", "rows=[gca]"],

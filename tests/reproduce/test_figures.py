@@ -465,11 +465,11 @@ def test_a_row_that_failed_leaves_its_column_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(columns_module, "QUALITATIVE", FEW[:2])
     outputs = tmp_path / "outputs"
     assert figures(*given(outputs, f"images=[{NAMES[0]}]", "dataset.limit_test=2")) == 1
-    told = capsys.readouterr()
-    assert "Figure 6 was left out: it shows the photographs of alphamatting.com; give photographs=DIR." in told.out
-    assert "FAILED bilinear seed 0: the disk fell out" in told.err
-    assert "FAILED Figure 5: none of its rows is done." in told.err
-    assert "2 of 5 runs are not done" in told.err
+    captured = capsys.readouterr()
+    assert "Figure 6 was left out: it shows the photographs of alphamatting.com; give photographs=DIR." in captured.out
+    assert "FAILED bilinear seed 0: the disk fell out" in captured.err
+    assert "FAILED Figure 5: none of its rows is done." in captured.err
+    assert "2 of 5 runs are not done" in captured.err
     folder = outputs / "figures" / "synthetic" / "smoke"
     assert {path.name for path in folder.glob("*.png")} == {"fig1.png", "fig4.png", "fig7.png"}
     assert "bilinear" not in (folder / "fig1.txt").read_text()
@@ -644,4 +644,4 @@ def test_names_of_training_foregrounds_are_told(photos, outputs, tmp_path, monke
     monkeypatch.setattr(make, "seen_in_training", lambda _, names: seen(["GT01", "GT05"], names))
     arguments = given(outputs, "figures=[6]", f"photographs='{photos}'", "systems=[nearest]")
     assert figures(*arguments, f"folder='{tmp_path}'") == 0
-    assert "2 of 7 test images bear the name of a foreground" in (tmp_path / "fig6.txt").read_text()
+    assert "2 of 7 test images are named like a foreground" in (tmp_path / "fig6.txt").read_text()

@@ -40,7 +40,7 @@ def smoke(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inline(smoke, tmp_path_factory):
-    """The table that one process makes of ROWS."""
+    """Return the table of ROWS made by one process."""
     printed = StringIO()
     with redirect_stdout(printed):
         assert make_table(*command_line(smoke(tmp_path_factory.mktemp("inline"), "launcher=inline", ROWS))) == 0
@@ -49,7 +49,7 @@ def inline(smoke, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ray_cluster():
-    """Address of a Ray cluster of two nodes with a core each."""
+    """Start a Ray cluster of two nodes with a core each; return its address."""
     # Sockets need short paths.
     with tempfile.TemporaryDirectory(prefix="ray") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", folder)
@@ -69,7 +69,7 @@ def ray_cluster():
 
 @pytest.fixture(params=["submitit_local", pytest.param("ray", marks=pytest.mark.slow)])
 def launcher(request):
-    """How rows are launched, in words of the command line, and the program that each of them is run by."""
+    """Return a launcher's overrides, and the program that runs each row."""
     words = [f"launcher={request.param}"]
     if request.param == "submitit_local":
         pytest.importorskip("submitit")
@@ -80,12 +80,12 @@ def launcher(request):
 
 @pytest.fixture
 def start(smoke, tmp_path):
-    """Starts scripts/table.py, which tells into told.txt; what works on tmp_path afterwards is killed."""
+    """Start scripts/table.py, with its errors in stderr.txt; kill afterwards what still runs in tmp_path."""
 
     def started(*further):
         command = [sys.executable, str(ROOT / "scripts" / "table.py"), *smoke(tmp_path / "outputs", *further)]
-        with (tmp_path / "told.txt").open("ab") as told:
-            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True)
+        with (tmp_path / "stderr.txt").open("ab") as printed:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=printed, text=True)
 
     yield started
     for process in processes(tmp_path):
@@ -93,7 +93,7 @@ def start(smoke, tmp_path):
 
 
 def processes(folder):
-    """Ids of those whose command line names `folder`, or who print to a file in it."""
+    """Return the ids of processes whose command line names `folder`, or whose output is a file in it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -126,9 +126,9 @@ def test_every_launcher_makes_the_table_that_one_process_makes(tmp_path, monkeyp
     words, worker = launcher
     arguments = smoke("outputs", ROWS, *words)
     assert make_table(*command_line(arguments)) == 0
-    told = capsys.readouterr()
-    assert told.out == inline
-    assert all(f"finished  {row} seed 0" in told.err for row in results(tmp_path))
+    printed = capsys.readouterr()
+    assert printed.out == inline
+    assert all(f"finished  {row} seed 0" in printed.err for row in results(tmp_path))
     assert {each["provenance"]["command"][0] for each in finished(tmp_path / "outputs").values()} == {worker}
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     assert make_table(*command_line(arguments)) == 0
@@ -141,11 +141,11 @@ def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(t
     obstacle.parent.mkdir(parents=True)
     obstacle.touch()  # where a folder has to be
     assert make_table(*command_line(arguments)) == 1
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     log = obstacle.parent / "log.txt"
     for word in ("FAILED    trimap_only", "FAILED trimap_only"):  # at once, and at the end
-        assert f"{word} seed 0: FileExistsError: " in told
-    assert f"(whole log: {log})" in told
+        assert f"{word} seed 0: FileExistsError: " in printed
+    assert f"(whole log: {log})" in printed
     assert log.read_text().startswith("Traceback")
     assert results(tmp_path).keys() == {"nearest"}
 
@@ -154,7 +154,7 @@ def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(t
 def test_two_runners_at_once_make_one_table_of_rows_that_were_trained_once(tmp_path, smoke, start, capsys):
     runners = [start("launcher=inline", "table=table4") for _ in range(2)]
     printed = [runner.communicate()[0] for runner in runners]
-    assert 0 in [runner.returncode for runner in runners], (tmp_path / "told.txt").read_text()
+    assert 0 in [runner.returncode for runner in runners], (tmp_path / "stderr.txt").read_text()
     outputs = tmp_path / "outputs"
     files = {row: [path.name for path in (outputs / "table4").rglob(f"{row}/**/events*")] for row in results(outputs)}
     assert len(files) == 5
@@ -180,10 +180,10 @@ def test_a_row_that_another_runner_finishes_meanwhile_has_not_failed(tmp_path, s
     for force in ("false", "true"):
         arguments = smoke(tmp_path, "launcher=inline", "rows=[nearest,bilinear]", f"runtime.force={force}")
         assert make_table(*command_line(arguments)) == 0
-        told = capsys.readouterr().err
-        assert "FAILED    nearest seed 0: another process is running" in told
-        assert "FAILED nearest" not in told
-        assert "finished  bilinear" in told
+        printed = capsys.readouterr().err
+        assert "FAILED    nearest seed 0: another process is running" in printed
+        assert "FAILED nearest" not in printed
+        assert "finished  bilinear" in printed
 
 
 def test_a_runner_that_is_terminated_stops_its_rows_and_says_how_to_go_on(tmp_path, smoke, start):
@@ -192,9 +192,11 @@ def test_a_runner_that_is_terminated_stops_its_rows_and_says_how_to_go_on(tmp_pa
     until((folder / "progress.json").exists)
     runner.terminate()
     assert runner.wait() == 1
-    assert (tmp_path / "told.txt").read_text().endswith("stopped; the same command goes on from the last checkpoint\n")
+    assert (
+        (tmp_path / "stderr.txt").read_text().endswith("stopped; the same command resumes from the last checkpoint\n")
+    )
     assert not processes(tmp_path)
-    assert "stopped; the same command goes on" in (folder / "log.txt").read_text()
+    assert "stopped; the same command resumes" in (folder / "log.txt").read_text()
 
 
 @pytest.mark.slow
@@ -212,11 +214,11 @@ def test_a_row_whose_runner_was_killed_goes_on_and_is_not_run_twice(tmp_path, sm
     assert processes(tmp_path) == row
     os.kill(row[0], signal.SIGTERM)
     until(lambda: not processes(tmp_path))
-    assert "stopped; the same command goes on" in (folder / "log.txt").read_text()
+    assert "stopped; the same command resumes" in (folder / "log.txt").read_text()
 
 
 def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, smoke, monkeypatch, capsys):
-    """SLURM's own commands are played by two scripts: one takes what it is sent, and refuses."""
+    """Two scripts replace SLURM's commands: one records the job, and refuses it."""
     pytest.importorskip("submitit")
     for name, does in {"srun": "", "sbatch": f"cp $1 {tmp_path}/sent; echo no such partition >&2; exit 1"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")

@@ -1,4 +1,4 @@
-"""The page of make report: it says what the results say, and people can use it with pointer, keyboard and phone."""
+"""The page of make report: its numbers are the results', and it works with pointer, keyboard and phone."""
 
 import html
 import json
@@ -164,7 +164,7 @@ def test_without_pictures_a_sentence_says_what_makes_them(tmp_path, monkeypatch)
     shutil.copytree(RESULTS / "table3", tmp_path / "table3")
     monkeypatch.setattr(make, "RESULTS", tmp_path)
     text = make_page(ReportConfig(outputs=str(tmp_path))).read_text()
-    assert "Results carry no pictures. <code>make figures</code>" in text
+    assert "Results have no pictures. <code>make figures</code>" in text
 
 
 # What it is made of
@@ -198,7 +198,7 @@ def test_files_that_are_no_results_or_of_no_table_are_passed_over(tmp_path):
 
 
 def test_a_row_of_own_runs_shows_the_seeds_of_its_own_configuration_alone(tmp_path):
-    """As `make table4 SEEDS=2`, once more with ARGS, and with a row of one's own leave them; one row ran in Table 2."""
+    """Runs of `make table4 SEEDS=2`, again with ARGS, and with a user's row; one row ran in Table 2."""
 
     def ran(place, sad, *overrides, **changed):
         return put(tmp_path, place, *overrides, metrics={"sad": sad, "mse": 0.1, "grad": 1.0, "conn": 1.0}, **changed)
@@ -229,7 +229,7 @@ def test_nothing_to_report_is_a_sentence(tmp_path):
         make_page(nothing)
     place = "table4/synthetic/smoke/trimap_only/seed0-01234567/result"
     put(tmp_path, place, "experiment=table4/trimap_only", "dataset.limit_test=1")
-    with pytest.raises(ReportError, match=r"; 1 of other configurations are there, which no table shows: run one"):
+    with pytest.raises(ReportError, match=r"; 1 of other configurations are left out: run one"):
         make_page(nothing)
 
 

@@ -1,4 +1,4 @@
-"""The time left that a runner of rows says."""
+"""The estimated time left while rows run."""
 
 import pytest
 

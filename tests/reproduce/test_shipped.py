@@ -1,4 +1,4 @@
-"""The model in the package beside classic systems: measured, shown, and published from a clean tree alone."""
+"""The model in the package next to classic systems: measured, shown, published from a clean tree only."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Tables: rows that are missing run, finished ones do not, failures are told, real processes work."""
+"""Tables: missing rows run, finished ones do not, failures are reported, processes work."""
 
 import json
 import os
@@ -125,8 +125,8 @@ def test_a_failed_row_is_told_and_does_not_stop_the_others(tmp_path, capsys, mon
     monkeypatch.setattr(launch, "run", fails)
     rows = "rows=[trimap_only,nearest,bilinear]"
     assert make(outputs, rows) == 1
-    told = capsys.readouterr()
-    assert "FAILED nearest seed 0: the disk fell out" in told.err
+    captured = capsys.readouterr()
+    assert "FAILED nearest seed 0: the disk fell out" in captured.err
     untouched = results(outputs)
     assert {path.parents[1].name for path in untouched} == {"trimap_only", "bilinear"}
     monkeypatch.setattr(launch, "run", whole)
@@ -142,9 +142,9 @@ def test_a_forced_row_that_fails_is_told_and_not_done(tmp_path, capsys):
     details.unlink()
     details.mkdir()
     assert make(outputs, "rows=[trimap_only]", "runtime.force=true") == 1
-    told = capsys.readouterr().err
-    assert "FAILED trimap_only seed 0: IsADirectoryError" in told
-    assert "1 of 1 runs are not done" in told
+    captured = capsys.readouterr().err
+    assert "FAILED trimap_only seed 0: IsADirectoryError" in captured
+    assert "1 of 1 runs are not done" in captured
     details.rmdir()
     assert make(outputs, "rows=[trimap_only]") == 0
 
@@ -257,7 +257,7 @@ def test_differences_stand_beside_a_whole_table_of_several_seeds(tmp_path, capsy
 
 @pytest.mark.parametrize("table", ["table1", "table2"])
 def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, table):
-    """What pairs them. That it gives shared parts the same initial values, tests/models hold."""
+    """This pairs rows over seeds. tests/models check that shared parts have the same initial values."""
     rows = {"table1": ["conv_nearest", "maxpool_a2u"], "table2": ["nearest", "a2u_dynamic_cs_d"]}[table]
     given = [f"table={table}", *arguments(tmp_path / "outputs", f"rows=[{','.join(rows)}]", "seeds=2")[1:]]
     given = [word for word in given if table != "table1" or "dataset.cache" not in word]
@@ -271,8 +271,9 @@ def test_one_seed_gives_two_rows_the_same_samples_in_the_same_order(tmp_path, ta
     assert not torch.equal(first, again)
 
 
+@pytest.mark.slow
 def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repaired(tmp_path):
-    """What `make table4` runs: every row in a process of its own, two at a time; the second call runs the rest.
+    """As `make table4`: every row in its own process, two at a time; the second call runs the rest.
 
     The cores are shared out between two then too.
     """
@@ -299,7 +300,7 @@ def test_a_whole_table_through_real_processes_whose_third_row_fails_and_is_repai
     said = f"{rows[2]} seed 0: {obstacle / 'tensorboard'} cannot be used"
     for word in ("FAILED    ", "FAILED "):  # at once, and at the end
         assert f"\n{word}{said}" in first.stderr
-    assert "1 of 5 runs are not done; the same command goes on with them." in first.stderr
+    assert "1 of 5 runs are not done; the same command runs them." in first.stderr
     others = results(outputs)
     assert {path.parents[1].name for path in others} == set(rows) - {rows[2]}
 
@@ -373,6 +374,7 @@ NEW_ROWS = {
 }  # that no earlier table has
 
 
+@pytest.mark.slow
 def test_the_matting_tables_share_their_rows(tmp_path, monkeypatch):
     """A row that stands in several tables is one run: the same hash."""
     monkeypatch.setattr(rows_module, "check", lambda cfg: None)  # which others look at, and takes seconds
@@ -395,9 +397,9 @@ def test_every_row_of_whole_matting_tables_runs_once(tmp_path, capsys, tables):
     runs = {}
     for table in tables:
         assert make(outputs, f"table={table}") == 0
-        told = capsys.readouterr().out
-        assert printed[table] in told
-        assert all(f"\n{row} " in told for row in rows_of(table))
+        captured = capsys.readouterr().out
+        assert printed[table] in captured
+        assert all(f"\n{row} " in captured for row in rows_of(table))
         found = results(outputs)
         assert runs.items() <= found.items()
         assert len(found) - len(runs) == NEW_ROWS[table]

@@ -1,4 +1,4 @@
-"""Configurations that compose but cannot be, and overrides that are none: one line that names the key."""
+"""Impossible configurations and malformed overrides: one line that names the key."""
 
 from functools import cache
 
@@ -68,7 +68,7 @@ def test_a_limit_that_leaves_nothing(limit):
 
 
 def test_milestones():
-    """Those beyond the last epoch never come, as Sec. 6.3 has it on Distinctions-646; one before the first cannot."""
+    """Those beyond the last epoch have no effect (Sec. 6.3 on Distinctions-646); one before the first is refused."""
     check(compose(["scale=smoke", "trainer.milestones=[3, 1000]"]))
     said = out_of_range("trainer.milestones", [5, 0])
     assert said == "trainer.milestones must be epochs, each at least 1; got [5, 0]."
@@ -99,14 +99,14 @@ def test_no_threads(tmp_path):
 
 @pytest.mark.parametrize("override", ["~trainer.lr", "~upsampler"])
 def test_a_key_taken_away(override):
-    assert f"{override} would take a key away" in refused(override)
+    assert f"{override} would remove a key" in refused(override)
 
 
 @pytest.mark.parametrize(("group", "name"), [("model", "dim"), ("upsampler", "carafe"), ("dataset", "adobe")])
 def test_a_name_without_what_goes_with_it(group, name):
     """model.name=dim would build Deep Image Matting from the options of another network."""
     words = refused(f"{group}.name={name}")
-    assert f"{group}.name={name} would rename what was chosen: choose another with {group}=" in words
+    assert f"{group}.name={name} would only change a name: choose another with {group}=" in words
     assert name in words
 
 

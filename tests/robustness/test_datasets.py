@@ -1,4 +1,4 @@
-"""Folders and their files: used as they are, or a sentence that names the folder or file."""
+"""Folders and their files: used unchanged, or a sentence that names the folder or file."""
 
 import shutil
 

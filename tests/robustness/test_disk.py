@@ -1,4 +1,4 @@
-"""Disks that are full, places that cannot be written, readers that go away: one sentence, and nothing half written."""
+"""Full disks, folders without permissions, closed pipes: one sentence, and nothing half written."""
 
 import errno
 import os
@@ -25,19 +25,19 @@ pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Li
 
 
 def raise_full(*_, **__):
-    """As the system says it of a file that is open: without its name."""
+    """Raise the system's error for an open file: without its name."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    """Metrics of the run that the disk does not let be."""
+    """Return the metrics of the run when the disk has space."""
     return run(smoke(tmp_path_factory.mktemp("whole"), *SHORT))["metrics"]
 
 
 @pytest.fixture
 def says(capsys):
-    """What a script would say of work that fails, and exit with."""
+    """Return message and exit status of a script whose work fails."""
 
     def run_as_script(work):
         with pytest.raises(SystemExit) as stopped, user_errors():
@@ -65,7 +65,7 @@ class Fills:
 
 @pytest.mark.parametrize("file", ["last.pt", "best.pt", "metrics.csv", "predictions", "result.json"])
 def test_a_disk_that_fills_in_a_run(tmp_path, monkeypatch, says, expected, file):
-    """Whatever is written: no result, and with room the same command gives what it always gives."""
+    """No result; with free space the same command gives the same metrics as without the failure."""
     cfg = smoke(tmp_path, *SHORT, "runtime.save_predictions=true")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", Fills(file))

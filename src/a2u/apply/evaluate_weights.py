@@ -13,10 +13,10 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from a2u.apply.systems import System, load_system, weights_mark
+from a2u.apply.systems import System, load_system, weights_hash
 from a2u.data.types import DatasetConfig
 from a2u.engine import distributed
-from a2u.engine.identity import dataset_identity, finished
+from a2u.engine.identity import dataset_identity, finished, short
 from a2u.engine.prepare import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.provenance import commit, provenance
 from a2u.engine.settings import EvaluationConfig, RuntimeConfig
@@ -31,7 +31,7 @@ from a2u.settings import field, plain, schema, validate
 class EvaluateConfig:
     """configs/evaluate.yaml: evaluate a system on a dataset."""
 
-    system: System = field(System.checkpoint)
+    system: System = field(System.checkpoint, "closed_form, knn, trimap_only: without weights")
     weights: str | None = field(
         None, "a last.pt or best.pt of ours, one exported, or a released .pth or .safetensors file"
     )
@@ -43,7 +43,7 @@ class EvaluateConfig:
 def evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     """Evaluate `cfg.system` with `cfg.weights` on `cfg.dataset`.
 
-    Writes runtime.outputs/evaluate/<dataset>/<name>-<mark of weights, dataset and metrics>/ with result.json,
+    Writes runtime.outputs/evaluate/<dataset>/<name>-<hash of weights, dataset and metrics>/ with result.json,
     for mattes metrics.csv (one line an image), and the predictions where runtime.save_predictions. Warns where a
     training foreground and a test image share a name.
 
@@ -72,8 +72,8 @@ def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     if cfg.runtime.channels_last:
         channels_last(system.model)
     system.model.to(device)
-    mark = _mark(cfg, system.mark)
-    folder = _folder(cfg) / f"{system.name}-{mark[:8]}"
+    hash = _hash(cfg, system.weights_hash)
+    folder = _folder(cfg) / f"{system.name}-{short(hash)}"
     predictions = folder / "predictions" if cfg.runtime.save_predictions else None
     hidden = None if cfg.runtime.progress and distributed.is_rank_zero() else True  # None: where stderr is no terminal
     with tqdm(total=task.test_images, unit="image", disable=hidden, dynamic_ncols=True) as bar:
@@ -88,14 +88,14 @@ def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     result = {
         "name": system.name,
         "weights": cfg.weights,
-        "weights_sha256": system.mark if cfg.weights else None,
+        "weights_sha256": system.weights_hash if cfg.weights else None,
         "trained": system.description,
         "dataset": cfg.dataset.name,
         "params": count_parameters(system.model),
         "metrics": metrics,
         "images": task.per_image(),
         **task.extra_fields(),
-        "hash": mark,
+        "hash": hash,
         "config": plain(cfg),
         "provenance": provenance(
             code,
@@ -122,7 +122,7 @@ def evaluated(cfg: DictConfig, among: dict[str, dict[str, Any]] | None = None) -
     Raises OSError as reading the weights does.
     """
     found = evaluations(cfg) if among is None else among
-    return found.get(_mark(cfg, weights_mark(cfg.system, cfg.weights)))
+    return found.get(_hash(cfg, weights_hash(cfg.system, cfg.weights)))
 
 
 def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -130,8 +130,8 @@ def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     return finished(_folder(cfg), files="*/result.json")
 
 
-def _mark(cfg: DictConfig, weights: str) -> str:
-    """Return the SHA-256 of everything that determines an evaluation's numbers; weights: their own mark."""
+def _hash(cfg: DictConfig, weights: str) -> str:
+    """Return the SHA-256 of everything that determines an evaluation's numbers; weights: their own hash."""
     how = json.dumps([dataset_identity(plain(cfg.dataset)), plain(cfg.metrics)], sort_keys=True)
     return hashlib.sha256((weights + how).encode()).hexdigest()
 

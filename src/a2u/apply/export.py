@@ -9,7 +9,7 @@ from omegaconf import MISSING
 from torch import nn
 
 from a2u.apply.systems import load_network
-from a2u.engine.checkpoint import load_checkpoint, mark_of, task_of, trained_config
+from a2u.engine.checkpoint import load_checkpoint, trained_config
 from a2u.engine.identity import read_result
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
@@ -46,23 +46,22 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
     checkpoint = load_checkpoint(weights)
     trained = trained_config(weights, checkpoint)
     model = load_network(weights, trained, checkpoint)
-    mark, step = mark_of(weights, checkpoint), checkpoint["step"]
-    result = _result(weights, mark)
+    hash, step = checkpoint["hash"], checkpoint["step"]
+    result = _result(weights, hash)
     about = {
-        "task": task_of(trained),
-        **{key: trained[key] for key in ("table", "row", "scale", "seed")},
+        **{key: trained[key] for key in ("task", "table", "row", "scale", "seed")},
         "dataset": trained.dataset.name,
         "steps": step,
         "params": count_parameters(model),
         "metrics": _metrics(result, step) if result else None,
-        "hash": mark,
+        "hash": hash,
         "config": plain(trained),
         "train_names": checkpoint["train_names"],
         "provenance": {
             **{key: value for key, value in (result["provenance"] if result else {}).items() if key != "steps"},
             "wall_seconds": round(checkpoint["wall_seconds"], 1),
             "commits": checkpoint["commits"],
-            "devices": checkpoint.get("devices", []),
+            "devices": checkpoint["devices"],
         },
     }
     try:
@@ -71,10 +70,10 @@ def export(weights: Path, to: Path) -> dict[str, Any]:
         raise ConfigError(f"to={to} cannot be written: {error.strerror or error}.") from error
 
 
-def _result(weights: Path, mark: str) -> dict[str, Any] | None:
+def _result(weights: Path, hash: str) -> dict[str, Any] | None:
     """Return the finished result of a checkpoint's run, where the checkpoint is still in the run's folder."""
     result = read_result(weights.with_name("result.json"))
-    return result if result and result["hash"] == mark else None
+    return result if result and result["hash"] == hash else None
 
 
 def _metrics(result: dict[str, Any], step: int) -> dict[str, float] | None:

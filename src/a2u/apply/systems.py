@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from a2u.engine.checkpoint import CheckpointError, load_checkpoint, task_of, trained_config
+from a2u.engine.checkpoint import CheckpointError, load_checkpoint, trained_config
 from a2u.errors import ConfigError
 from a2u.files import sha256
 from a2u.models.build import build_trained
@@ -42,7 +42,9 @@ class Loaded:
     name: str  # of the row, or of the released configuration
     task: str
     description: dict[str, Any]  # for the result
-    mark: str  # SHA-256 of the weights (exported ones without their metadata); the system's name where there are none
+    weights_hash: (
+        str  # SHA-256 of the weights (exported ones without their metadata); the system's name where there are none
+    )
     train_names: Sequence[str] = ()  # of the foregrounds it was trained on, if known
 
 
@@ -65,17 +67,17 @@ def load_system(system: System, weights: str | None) -> Loaded:
     if weights is not None:
         raise ConfigError(f"system={system.name} has no weights: leave out weights={weights}.")
     model = networks()[system.name]().eval()
-    return Loaded(model, system.name, "matting", {"system": system.name}, mark=system.name)
+    return Loaded(model, system.name, "matting", {"system": system.name}, weights_hash=system.name)
 
 
-def weights_mark(system: System, weights: str | None) -> str:
-    """Return the mark that `load_system` gives, without building the network. Raises OSError or WeightsError."""
+def weights_hash(system: System, weights: str | None) -> str:
+    """Return the `Loaded.weights_hash` of a system without building its network. Raises OSError or WeightsError."""
     if weights is None:
         return system.name
     path = Path(weights)
     exported = system is System.checkpoint and path.suffix == ".safetensors"
-    mark: str = read_manifest(path)["sha256"] if exported else sha256(path)
-    return mark
+    hash: str = read_manifest(path)["sha256"] if exported else sha256(path)
+    return hash
 
 
 def load_network(path: Path, trained: DictConfig, checkpoint: dict[str, Any]) -> nn.Module:
@@ -99,10 +101,9 @@ def _checkpoint(path: Path) -> Loaded:
     checkpoint = load_checkpoint(path)
     trained = trained_config(path, checkpoint)
     model = load_network(path, trained, checkpoint)
-    task = task_of(trained)
-    description = {"task": task, "steps": checkpoint["step"], "dataset": trained.dataset.name}
+    description = {"task": trained.task, "steps": checkpoint["step"], "dataset": trained.dataset.name}
     description |= {key: trained[key] for key in ("table", "row", "scale", "seed")}
-    return Loaded(model, trained.row, task, description, sha256(path), checkpoint["train_names"])
+    return Loaded(model, trained.row, trained.task, description, sha256(path), checkpoint["train_names"])
 
 
 def _exported(path: Path) -> Loaded:

@@ -14,8 +14,15 @@ from a2u.models.weights.files import WeightsError, read_content
 from a2u.settings import plain
 
 FORMAT = 1
-PARTS = {"format": int, "config": str, "train_names": list, "model": dict, "step": int}  # that every checkpoint has
-OF_A_RUN = {"table", "row", "scale", "seed", "model", "upsampler", "dataset", "trainer"}  # in its configuration
+PARTS = {
+    "format": int,
+    "config": str,
+    "hash": str,
+    "train_names": list,
+    "model": dict,
+    "step": int,
+}  # that every checkpoint has
+OF_A_RUN = {"task", "table", "row", "scale", "seed", "model", "upsampler", "dataset", "trainer"}  # in its configuration
 log = logging.getLogger(__name__)
 
 
@@ -35,12 +42,12 @@ def save_checkpoint(
         torch.save(state, file)
 
 
-def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
+def latest_checkpoint(places: Places, hash: str) -> dict[str, Any] | None:
     """Read the checkpoint that a run resumes from: the last, or, with a warning, the one before if that is damaged.
 
     The damaged one is renamed, or the next save would keep it instead of the intact one. Returns None if the run has
     no checkpoint. Raises CheckpointError if there are some and none is intact, or one is not of the run whose
-    `identity` is `mark`.
+    `identity` is `hash`.
     """
     damage: CheckpointError | None = None
     for path in (places.last, places.earlier):
@@ -54,26 +61,26 @@ def latest_checkpoint(places: Places, mark: str) -> dict[str, Any] | None:
         if damage:
             places.last.replace(places.damaged)
             log.warning(
-                "%s It is kept as %s. The run goes on from the one before, %s, step %d.",
+                "%s It is kept as %s. The run resumes from the one before, %s, step %d.",
                 damage,
                 places.damaged.name,
                 path,
                 state["step"],
             )
-        if mark_of(path, state) != mark:
+        if state["hash"] != hash:
             raise CheckpointError(
-                f"{path} is the checkpoint of another run, with another configuration; take it away, and this one "
-                "starts afresh."
+                f"{path} is the checkpoint of another run, with another configuration; remove it, and this one "
+                "starts again."
             )
         return state
     if damage:
-        raise CheckpointError(f"{damage} There is no whole one; {afresh(places)}.")
+        raise CheckpointError(f"{damage} There is no intact one; {start_again(places)}.")
     return None
 
 
-def afresh(places: Places) -> str:
+def start_again(places: Places) -> str:
     """Return advice about checkpoints that no run can resume from."""
-    return f"take {places.last.name} and {places.earlier.name} away, and the run starts afresh"
+    return f"remove {places.last.name} and {places.earlier.name}, and the run starts again"
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -94,14 +101,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def mark_of(path: Path, checkpoint: dict[str, Any]) -> str:
-    """Return the identity of a checkpoint's run, as it was where that ran.
-
-    Raises CheckpointError as trained_config does.
-    """
-    return checkpoint.get("hash") or identity(trained_config(path, checkpoint))  # older ones do not say
-
-
 def trained_config(path: Path, checkpoint: dict[str, Any]) -> DictConfig:
     """Return the configuration of a checkpoint's run. Raises CheckpointError, which names `path`, if there is none."""
     try:
@@ -112,8 +111,3 @@ def trained_config(path: Path, checkpoint: dict[str, Any]) -> DictConfig:
     if missing:
         raise CheckpointError(f"{path} holds no configuration of a run: {', '.join(sorted(missing))} are missing.")
     return OmegaConf.create(config)
-
-
-def task_of(trained: DictConfig) -> str:
-    """Return the task of a run; old checkpoints of matting do not say."""
-    return trained.get("task", "matting")

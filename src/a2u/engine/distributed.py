@@ -62,8 +62,8 @@ def process_group(device: torch.device) -> Iterator[None]:
         if not _is_of_a_lost_process(error):
             raise
         raise LostProcessError(
-            f"process {rank()} of {count()} has lost another one of its job, which failed or was killed (its own "
-            "message says why); the same command goes on from the last checkpoint."
+            f"process {rank()} of {count()} has lost another process of its job, which failed or was killed (its own "
+            "message says why); the same command resumes from the last checkpoint."
         ) from error
     finally:
         dist.destroy_process_group()

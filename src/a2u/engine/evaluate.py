@@ -1,12 +1,14 @@
 """Evaluate mattes at full resolution (Sec. 6.3: 8-bit alphas, metrics over the unknown region)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
 from a2u.data.files.images import write_png
 from a2u.data.types import Composite, Composites
@@ -52,7 +54,7 @@ def predict(
 
 
 def predict_unit(model: MattingNetwork, image: np.ndarray, trimap: np.ndarray, tile: int | None = None) -> np.ndarray:
-    """Do the same without rounding: (H, W) float32 in 0..1; the image may also be float32 in 0..1."""
+    """Return the alpha as `predict` does, not rounded: (H, W) float32 in 0..1; the image may be so, too."""
     alpha = FITS[model.fit](model, image, trimap, tile)
     if not np.isfinite(alpha).all():
         raise PredictionError("the network's prediction holds NaN or infinite values; its weights cannot be used.")
@@ -92,6 +94,18 @@ def _run(model: MattingNetwork, x: torch.Tensor, tile: int | None) -> np.ndarray
         return alpha[0, 0].float().cpu().numpy()
 
 
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode; afterwards every part has its own mode again, since some may be frozen."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def evaluate(
     model: MattingNetwork,
     test: Composites,
@@ -118,8 +132,6 @@ def evaluate(
         tile: as for `predict`.
     """
     metrics = MattingMetrics(PROGRAMS[cfg.program.name])
-    modes = {module: module.training for module in model.modules()}  # some may be frozen: restore each, not the whole
-    model.eval()
 
     def predicted(case: Composite) -> tuple[Composite, np.ndarray]:
         try:
@@ -135,7 +147,7 @@ def evaluate(
         return case, prediction, values
 
     share, found = distributed.share_of(len(test)), []
-    with mapping(threads) as each:
+    with evaluation_mode(model), mapping(threads) as each:
         cases = each(test.__getitem__, share)
         for done, (case, prediction, values) in enumerate(each(measured, map(predicted, cases)), start=1):
             found.append((case.name, values))
@@ -144,8 +156,6 @@ def evaluate(
     for part in distributed.gathered(found):
         for name, values in part:
             metrics.add(name, values)
-    for module, mode in modes.items():
-        module.training = mode
     return metrics
 
 
@@ -157,6 +167,6 @@ def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]
         return []
     names = ", ".join(shared[:20]) + (f" and {len(shared) - 20} more" if len(shared) > 20 else "")
     return [
-        f"{len(shared)} of {len(test_names)} test images bear the name of a foreground this network was trained on "
+        f"{len(shared)} of {len(test_names)} test images are named like a foreground that this network was trained on "
         f"({names}): these numbers say nothing about unseen images."
     ]

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 from a2u.engine import distributed
-from a2u.engine.checkpoint import CheckpointError, afresh, save_checkpoint
+from a2u.engine.checkpoint import CheckpointError, save_checkpoint, start_again
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
 from a2u.engine.prepare import Run
@@ -72,14 +72,16 @@ def fit(
         step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
-        raise CheckpointError(f"{places.last} is not a checkpoint of this run ({reason}); {afresh(places)}.") from error
+        raise CheckpointError(
+            f"{places.last} is not a checkpoint of this run ({reason}); {start_again(places)}."
+        ) from error
     head, dirty = run.code
     trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe writes it
     trained.devices.append(device_name(run.device))
     started, earlier = time.monotonic(), trained.wall_seconds
     saved = started
 
-    def save(path: Path, before: Path | None = None, **further: Any) -> None:
+    def save(path: Path, before: Path | None = None, **extra: Any) -> None:
         trained.wall_seconds = earlier + time.monotonic() - started
         if not distributed.is_rank_zero():
             return
@@ -96,7 +98,7 @@ def fit(
             wall_seconds=trained.wall_seconds,
             commits=trained.commits,
             devices=trained.devices,
-            **further,
+            **extra,
         )
 
     task.training_mode(cfg, model)
@@ -193,7 +195,7 @@ def _scalars(loss: float, norm: float, optimizer: Optimizer, rate: float) -> dic
     }
 
 
-def lay_out_as_parameters(optimizer: Optimizer) -> None:
+def match_parameter_layout(optimizer: Optimizer) -> None:
     """Give Adam's moments the layout of the parameters: the fused Adam reads memory in order, whatever the strides."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
@@ -207,8 +209,8 @@ def _restore(
     """Restore the state of a checkpoint; return the number of steps done."""
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])
-    lay_out_as_parameters(optimizer)
+    match_parameter_layout(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])
-    trained.commits, trained.devices = checkpoint["commits"], checkpoint.get("devices", [])  # not in old ones
+    trained.commits, trained.devices = checkpoint["commits"], checkpoint["devices"]
     trained.scores, trained.wall_seconds = checkpoint["scores"], checkpoint["wall_seconds"]
     return checkpoint["step"]

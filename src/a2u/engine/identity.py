@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,18 +55,27 @@ def _counted(values: dict[str, Any], kinds: Sequence[type]) -> dict[str, Any]:
     return counted
 
 
+def short(hash: str) -> str:
+    """Return the first digits of a hash, by which folders are named."""
+    return hash[:8]
+
+
+LAYOUT = "{table}/{dataset}/{scale}/{row}/seed{seed}-{hash}"  # folder of a run, under runtime.outputs
+RUNS = re.sub(r"{\w+}", "*", LAYOUT) + "/result.json"  # pattern of their results
+
+
 @dataclass(frozen=True)
 class Places:
     """Files of one run, all in one folder under runtime.outputs."""
 
-    folder: Path  # <table>/<dataset>/<scale>/<row>/seed<k>-<first digits of the hash>
+    folder: Path
 
     @classmethod
     def of(cls, cfg: DictConfig) -> "Places":
-        variant = f"{cfg.upsampler.name}-{identity(cfg, seed=False)[:8]}"  # variants do not overwrite each other
+        variant = f"{cfg.upsampler.name}-{short(identity(cfg, seed=False))}"  # variants do not overwrite each other
         row = cfg.row if cfg.row != "custom" else variant
-        of_row = Path(cfg.runtime.outputs) / cfg.table / cfg.dataset.name / cfg.scale / row
-        return cls(of_row / f"seed{cfg.seed}-{identity(cfg)[:8]}")
+        names = {"table": cfg.table, "dataset": cfg.dataset.name, "scale": cfg.scale, "row": row, "seed": cfg.seed}
+        return cls(Path(cfg.runtime.outputs, LAYOUT.format(**names, hash=short(identity(cfg)))))
 
     @property
     def result(self) -> Path:
@@ -112,9 +122,6 @@ class Places:
         return self.folder / "progress.json"
 
 
-RUNS = "*/*/*/*/seed*-*/result.json"  # what Places.of names, under runtime.outputs
-
-
 def finished(outputs: Path, hashes: Collection[str] | None = None, files: str = RUNS) -> dict[str, dict[str, Any]]:
     """Return every finished result under `outputs`, by hash; the latest of several. Damaged files are skipped.
 
@@ -123,15 +130,15 @@ def finished(outputs: Path, hashes: Collection[str] | None = None, files: str = 
         hashes: of the runs asked for, whose files alone are read; None: all.
         files: a pattern of paths. The name of each one's folder ends in the first digits of its hash.
     """
-    marks = None if hashes is None else {mark[:8] for mark in hashes}
+    wanted = None if hashes is None else {short(hash) for hash in hashes}
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(outputs.glob(files)):
-        result = read_result(path) if marks is None or path.parent.name.rpartition("-")[2] in marks else None
+        result = read_result(path) if wanted is None or path.parent.name.rpartition("-")[2] in wanted else None
         if result is None:
             continue
-        mark, started = result["hash"], result["provenance"]["started"]
-        if mark not in found or started > found[mark]["provenance"]["started"]:
-            found[mark] = result
+        hash, started = result["hash"], result["provenance"]["started"]
+        if hash not in found or started > found[hash]["provenance"]["started"]:
+            found[hash] = result
     return found
 
 
@@ -143,6 +150,6 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        logging.getLogger(__name__).warning("%s is not a result and is passed over (%r)", path, error)
+        logging.getLogger(__name__).warning("%s is not a result and is ignored (%r)", path, error)
         return None
     return result | {"path": str(path)}

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle
 
 from a2u.data.types import Composite
-from a2u.engine.evaluate import predict
+from a2u.engine.evaluate import evaluation_mode, predict
 from a2u.models.networks.base import MattingNetwork
-from a2u.models.networks.resnet34_unet import MattingUNet
-from a2u.upsampling import Upsampler
 
 BETWEEN = 4  # pixels between tiles
 SIDE = 192  # pixels at most of the part of an image whose kernels are drawn
@@ -32,13 +30,14 @@ def last_upsampling(model: MattingNetwork, case: Composite) -> Upsampling:
 
     All are at the size to which prediction pads the image, right and bottom.
     """
-    assert isinstance(model, MattingUNet)
+    operator = model.last_operator()
+    assert operator is not None
     seen: list[Upsampling] = []
 
     def note(operator: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
         seen.append(Upsampling(given[0], given[1], output))
 
-    handle = model.upsamplers[-1].register_forward_hook(note)
+    handle = operator.register_forward_hook(note)
     try:
         predict(model, case.image, case.trimap)
     finally:
@@ -48,10 +47,8 @@ def last_upsampling(model: MattingNetwork, case: Composite) -> Upsampling:
 
 def up_kernels(model: MattingNetwork, case: Composite) -> np.ndarray | None:
     """Return the kernels of the last decoder stage, (k*k, H, W) float32, window positions row by row; None if none."""
-    assert isinstance(model, MattingUNet)
-    operator = model.upsamplers[-1]
-    assert isinstance(operator, Upsampler)
-    if not operator.has_kernels:
+    operator = model.last_operator()
+    if operator is None or not operator.has_kernels:
         return None
     seen = last_upsampling(model, case)
     with torch.inference_mode():
@@ -66,12 +63,8 @@ def kernel_picture(model: MattingNetwork, case: Composite) -> Tensor | None:
     Tile (r, c) of k x k shows the weight of row r and column c of the window, for the upper left of the four outputs
     of every input position, from 0 (dark blue) to twice the mean of a window whose weights sum to 1 (yellow).
     """
-    if not isinstance(model, MattingUNet):
-        return None
-    training = {module: module.training for module in model.modules()}
-    maps = up_kernels(model.eval(), _middle(case))
-    for module, mode in training.items():
-        module.training = mode
+    with evaluation_mode(model):
+        maps = up_kernels(model, _middle(case))
     if maps is None:
         return None
     tiles = [in_colours(values[::2, ::2], 0, 2 / len(maps)) for values in maps]

@@ -119,9 +119,9 @@ class RunLog(QuietLog):
         self._bar.close()
         self.board.close()
 
-    def _write(self, phase: str, step: int, **further: float) -> None:
+    def _write(self, phase: str, step: int, **extra: float) -> None:
         self._written = time.monotonic()
-        self._progress.write_text(json.dumps({"phase": phase, "step": step, "steps": self._steps, **further}))
+        self._progress.write_text(json.dumps({"phase": phase, "step": step, "steps": self._steps, **extra}))
 
     def _cut_history(self, step: int) -> None:
         """Drop lines that a killed run wrote after its last checkpoint."""

@@ -6,8 +6,9 @@ import cv2
 import torch
 
 NO_MORE = ("can't allocate memory", "not enough memory")  # of PyTorch's allocator for CPUs, by system
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's numbers of what may be set, malloc.h
-LARGEST, LARGEST_BEFORE = 2**30, 2**25  # bytes; older releases of glibc refuse more than the second as MMAP_THRESHOLD
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # parameters of glibc's mallopt, from malloc.h
+KEPT = 2**30  # bytes
+MOST_BEFORE = 2**25  # bytes; the largest MMAP_THRESHOLD that older releases of glibc take
 
 
 def keep_freed_memory() -> None:
@@ -20,8 +21,8 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    if mallopt(MMAP_THRESHOLD, LARGEST) or mallopt(MMAP_THRESHOLD, LARGEST_BEFORE):
-        mallopt(TRIM_THRESHOLD, LARGEST)
+    if mallopt(MMAP_THRESHOLD, KEPT) or mallopt(MMAP_THRESHOLD, MOST_BEFORE):
+        mallopt(TRIM_THRESHOLD, KEPT)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -44,7 +44,7 @@ def prepare(cfg: DictConfig) -> Run:
     Raises:
         ConfigError, DataError: something cannot be used.
     """
-    code, mark = commit(), identity(cfg)
+    code, hash = commit(), identity(cfg)
     _check_values(cfg)
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
@@ -58,7 +58,7 @@ def prepare(cfg: DictConfig) -> Run:
     task.prepare_training(cfg, model)
     if cfg.runtime.channels_last:
         channels_last(model)
-    return Run(cfg, mark, Places.of(cfg), code, device, model.to(device), task)
+    return Run(cfg, hash, Places.of(cfg), code, device, model.to(device), task)
 
 
 def check(cfg: DictConfig) -> None:
@@ -109,9 +109,9 @@ def _check_shared(cfg: DictConfig) -> None:
     """Refuse what the synchronised batch norms of several processes cannot do. Raises ConfigError."""
     distributed.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
     if cfg.runtime.recompute:
-        raise ConfigError("runtime.recompute=true has no meaning for several processes: leave it out.")
+        raise ConfigError("runtime.recompute=true does not work with several processes: leave it out.")
     if plain(cfg.model).get("norm") == "inplace_abn":
-        raise ConfigError("model.norm=inplace_abn knows its own process alone: set model.norm=batch.")
+        raise ConfigError("model.norm=inplace_abn cannot be synchronised over processes: set model.norm=batch.")
 
 
 def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
@@ -125,7 +125,7 @@ def check_parts(cfg: DictConfig, task: str, asker: str) -> None:
             name = OmegaConf.select(cfg, f"{key}.name")
             what = f"{key}={getattr(name, 'name', name)}" if name else f"{key} as composed"
             owner = next((name for name, other in TASKS.items() if issubclass(found, other.parts[key])), "another task")
-            raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {TASKS[task].goes_with}.")
+            raise ConfigError(f"{what} is for {owner}, but {asker} is for {task}: choose {TASKS[task].goes_with()}.")
 
 
 def check_tile(tile: int | None, model: nn.Module) -> None:

@@ -72,7 +72,7 @@ def available_cores() -> int:
 
 
 def provenance(
-    code: tuple[str, bool], started: str, wall_seconds: float, data_sha256: str, **further: Any
+    code: tuple[str, bool], started: str, wall_seconds: float, data_sha256: str, **extra: Any
 ) -> dict[str, Any]:
     """Return everything a reader needs to trust or repeat a number.
 
@@ -87,7 +87,7 @@ def provenance(
         "wall_seconds": round(wall_seconds, 1),
         "data_sha256": data_sha256,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        **further,
+        **extra,
     }
 
 

@@ -35,28 +35,28 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         A2UError: the configuration or the data cannot be used, another process is running the same, or training
             diverged; the message says why.
     """
-    outputs, mark = Path(cfg.runtime.outputs), identity(cfg)
+    outputs, hash = Path(cfg.runtime.outputs), identity(cfg)
     with distributed.process_group(choose_device(cfg.runtime.device)):
-        done = None if cfg.runtime.force else from_rank_zero(lambda: finished(outputs, [mark]).get(mark))
+        done = None if cfg.runtime.force else from_rank_zero(lambda: finished(outputs, [hash]).get(hash))
         if done:
             return done
-        this = prepare(cfg)
-        with naming(this.places.folder), ExitStack() as stack:
-            lock = locked(this.places.folder / "lock", f"{cfg.table}/{cfg.row} seed {cfg.seed}")
+        prepared = prepare(cfg)
+        with naming(prepared.places.folder), ExitStack() as stack:
+            lock = locked(prepared.places.folder / "lock", f"{cfg.table}/{cfg.row} seed {cfg.seed}")
             from_rank_zero(lambda: stack.enter_context(lock))
-            from_rank_zero(lambda: sweep(this.places.folder))
-            meanwhile = None if cfg.runtime.force else from_rank_zero(lambda: read_result(this.places.result))
-            return meanwhile or _run(this)
+            from_rank_zero(lambda: sweep(prepared.places.folder))
+            meanwhile = None if cfg.runtime.force else from_rank_zero(lambda: read_result(prepared.places.result))
+            return meanwhile or _run(prepared)
 
 
-def _run(this: Run) -> dict[str, Any]:
+def _run(prepared: Run) -> dict[str, Any]:
     started, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
     keep_freed_memory()
-    cfg, places, task = this.cfg, this.places, this.task
+    cfg, places, task = prepared.cfg, prepared.places, prepared.task
     steps = cfg.trainer.epochs * task.steps_per_epoch
     if cfg.runtime.force:
         from_rank_zero(lambda: _put_aside(places))
-    checkpoint = from_rank_zero(lambda: latest_checkpoint(places, this.hash))
+    checkpoint = from_rank_zero(lambda: latest_checkpoint(places, prepared.hash))
     done, size = checkpoint["step"] if checkpoint else 0, cfg.trainer.batch_size
     log = (
         RunLog(places, steps, done, size, cfg.runtime.progress) if distributed.is_rank_zero() else QuietLog(done, size)
@@ -64,9 +64,9 @@ def _run(this: Run) -> dict[str, Any]:
     trained = Trained()
     try:
         log.settings(_settings(cfg))
-        tester = _Tester(this, log, checkpoint["scores"] if checkpoint else [])
+        tester = _Tester(prepared, log, checkpoint["scores"] if checkpoint else [])
         if steps:
-            trained = fit(this, checkpoint, log, tester)
+            trained = fit(prepared, checkpoint, log, tester)
         if tester.last is None:  # nothing to train, or killed between the last epoch and the result
             tester(steps)
         log.finished()
@@ -74,7 +74,7 @@ def _run(this: Run) -> dict[str, Any]:
         log.close()
     assert tester.last is not None
     wall_seconds = trained.wall_seconds or time.monotonic() - clock
-    result = _result(this, trained, tester.last, started, wall_seconds)
+    result = _result(prepared, trained, tester.last, started, wall_seconds)
     from_rank_zero(lambda: write_json(places.result, result))
     return result
 
@@ -90,24 +90,24 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _result(
-    this: Run, trained: Trained, metrics: dict[str, float], started: str, wall_seconds: float
+    prepared: Run, trained: Trained, metrics: dict[str, float], started: str, wall_seconds: float
 ) -> dict[str, Any]:
-    cfg, task = this.cfg, this.task
+    cfg, task = prepared.cfg, prepared.task
     # The authors keep the best epoch on the test set; here that is a separate column, never the result.
     best = task.best(trained.scores) if len(trained.scores) > 1 else None
-    commit, dirty = this.code
+    commit, dirty = prepared.code
     return {
         "table": cfg.table,
-        "row": this.places.folder.parent.name,
+        "row": prepared.places.folder.parent.name,
         "dataset": cfg.dataset.name,
         "scale": cfg.scale,
         "seed": cfg.seed,
-        "params": count_parameters(this.model),
+        "params": count_parameters(prepared.model),
         "metrics": metrics,
         "best": best,
         "curve": trained.scores,
         **task.extra_fields(),
-        "hash": this.hash,
+        "hash": prepared.hash,
         "config": plain(cfg),
         "provenance": provenance(
             (commit, dirty or not set(trained.commits) <= {commit}),
@@ -116,11 +116,11 @@ def _result(
             task.checksum(),
             commits=trained.commits,
             devices=trained.devices,
-            device=str(this.device),
+            device=str(prepared.device),
             threads=torch.get_num_threads(),
             processes=distributed.count(),
             channels_last=cfg.runtime.channels_last,
-            tf32=this.device.type == "cuda" and torch.backends.cudnn.allow_tf32,
+            tf32=prepared.device.type == "cuda" and torch.backends.cudnn.allow_tf32,
             samples_per_second=round(trained.samples_per_second, 2),
             steps=cfg.trainer.epochs * task.steps_per_epoch,
             train_images=task.train_images,
@@ -136,8 +136,8 @@ class _Tester:
     task measures image by image.
     """
 
-    def __init__(self, this: Run, log: QuietLog, scores: list[dict[str, float]]) -> None:
-        self.run, self.log = this, log
+    def __init__(self, prepared: Run, log: QuietLog, scores: list[dict[str, float]]) -> None:
+        self.prepared, self.log = prepared, log
         self.scores = list(scores)
         self.last: dict[str, float] | None = None
 
@@ -147,9 +147,9 @@ class _Tester:
             if picture is not None:
                 self.log.strip(step, *picture)
 
-        task, folder = self.run.task, self.run.places.folder
-        predictions = folder / "predictions" if self.run.cfg.runtime.save_predictions else None
-        self.last = task.evaluate(self.run.model, predictions, seen)
+        task, folder = self.prepared.task, self.prepared.places.folder
+        predictions = folder / "predictions" if self.prepared.cfg.runtime.save_predictions else None
+        self.last = task.evaluate(self.prepared.model, predictions, seen)
         self.scores.append(self.last)
         if distributed.is_rank_zero():
             task.write_details(folder / "metrics.csv")
@@ -162,8 +162,8 @@ class _Tester:
 def _put_aside(places: Places) -> None:
     """Move a finished result and its checkpoints to `replaced`, for a forced run.
 
-    The result is moved last: while it is there, the next forced run starts here again; without it, a killed run
-    resumes from the checkpoints it finds, which must not be those of the earlier run.
+    The checkpoints move first. If the process is killed in between, the result is still there, and the next forced run
+    moves the rest. Were the result moved first, that run would resume from the checkpoints of the run it replaces.
     """
     if read_result(places.result) is None:
         return

@@ -84,7 +84,7 @@ class ReconstructionTrainerConfig(TrainerConfig):
     def check(self) -> None:
         super().check()
         if self.momentum >= 1:
-            raise ConfigError(f"trainer.momentum must be below 1, or steps grow for ever; got {self.momentum}.")
+            raise ConfigError(f"trainer.momentum must be below 1, or steps grow without bound; got {self.momentum}.")
 
 
 class MetricProgram(Enum):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from a2u.models.networks import networks
 from a2u.models.networks.base import Network
+from a2u.models.operators import DEFAULT_OPERATOR
 from a2u.models.weights.files import differences
 from a2u.settings import plain
 
@@ -34,7 +35,7 @@ def build_model(cfg: DictConfig) -> nn.Module:
     network: Callable[..., nn.Module] = known[name]
     if takes_operator(known[name]):
         return network(upsampler, operator, **options)
-    if upsampler != "nearest":  # the default, which need not be taken back
+    if upsampler != DEFAULT_OPERATOR:
         raise ValueError(
             f"model={name} has no place for an upsampling operator, so upsampler={upsampler} would have no effect: "
             f"leave it out, or choose model={' or '.join(each for each in known if takes_operator(known[each]))}."

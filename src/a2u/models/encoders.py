@@ -104,12 +104,7 @@ class ResNet34(Encoder):
         return self.stem, nn.Sequential(self.pool, self.layer1), self.layer2, self.layer3
 
     def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
-        if self.reduces:
-            return self._forward_reduced(x, operators)
-        half = self.stem(x)
-        quarter = self.layer1(self.pool(half))
-        eighth = self.layer2(quarter)
-        return [half, quarter, eighth, self.layer3(eighth)], [None] * 4
+        return self._forward_reduced(x, operators) if self.reduces else super().forward(x, operators)
 
     def _forward_reduced(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
         to_eighth, to_quarter, to_half, to_full = operators  # named by the resolution they upsample to

@@ -8,6 +8,8 @@ import torch
 from a2u.upsampling import Upsampler, build_upsampler
 from a2u.upsampling.initialise import Scheme, initialise
 
+DEFAULT_OPERATOR = "nearest"  # of a configuration (configs/train.yaml), so a network may ignore it without a word
+
 
 def build_operators(
     upsampler: str, options: dict[str, Any] | None, channels: Sequence[int], initial_values: Scheme = "xavier"

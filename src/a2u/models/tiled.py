@@ -258,7 +258,7 @@ def radius(module: nn.Module) -> int:
     pixels = 0
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
-            pixels += part.kernel_size[0] // 2 * part.dilation[0]
+            pixels += max(size // 2 * dilation for size, dilation in zip(part.kernel_size, part.dilation, strict=True))
         elif isinstance(part, nn.MaxPool2d):
             pixels += int(part.kernel_size) // 2  # type: ignore[arg-type]
     return pixels

@@ -16,7 +16,7 @@ from a2u.reproduce.settings import RayConfig, SubmititConfig
 
 
 @dataclass(frozen=True)
-class _There:
+class _RemoteCall:
     """A call that runs elsewhere, with relative paths starting at `folder`."""
 
     work: Work
@@ -68,7 +68,7 @@ class SubmititExecutor(RowExecutor):
         )
 
     def submit(self, work: Work, cfg: DictConfig, log: Path) -> "Future[str | None]":  # type: ignore[override]
-        there, ended = _There(work, Path.cwd()), Future[str | None]()
+        there, ended = _RemoteCall(work, Path.cwd()), Future[str | None]()
         ended.set_running_or_notify_cancel()
 
         def wait() -> None:
@@ -99,11 +99,11 @@ class RayExecutor(RowExecutor):
             signal.signal(signal.SIGTERM, handler)  # which Ray has taken
         self._cancel = ray.cancel
         of_row = {key: getattr(settings, key) for key in ("num_cpus", "num_gpus", "memory", "max_retries")}
-        self._task: Any = ray.remote(max_calls=1, **of_row)(_There.__call__)  # a process per row
+        self._task: Any = ray.remote(max_calls=1, **of_row)(_RemoteCall.__call__)  # a process per row
         self._sent: list[tuple[Any, Future[str | None]]] = []
 
     def submit(self, work: Work, cfg: DictConfig, log: Path) -> "Future[str | None]":  # type: ignore[override]
-        sent = self._task.remote(_There(work, Path.cwd()), cfg, log)
+        sent = self._task.remote(_RemoteCall(work, Path.cwd()), cfg, log)
         ended: Future[str | None] = sent.future()
         self._sent.append((sent, ended))
         return ended

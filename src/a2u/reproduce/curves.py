@@ -73,7 +73,7 @@ def mean_curves(results: Results, metric: str) -> dict[str, Curve]:
     return curves
 
 
-def falls_of_the_rate(runs: Sequence[dict[str, Any]]) -> list[int]:
+def rate_drops(runs: Sequence[dict[str, Any]]) -> list[int]:
     """Return the steps after which the learning rate of one of these runs drops, ascending, before its last step."""
     falls = set()
     for run in runs:
@@ -96,7 +96,7 @@ def _draw(axes: "Axes", metric: str, results: Results, means: dict[str, Curve]) 
         for run in runs if len(runs) > 1 else []:
             axes.plot(*mean_curves({row: [run]}, metric)[row], color=look["color"], linewidth=0.7, alpha=0.35)
         axes.plot(*means[row], **look, linewidth=1.4, markersize=4, clip_on=False, gid=row, label=row)
-    falls = falls_of_the_rate([run for row in means for run in results[row]])
+    falls = rate_drops([run for row in means for run in results[row]])
     for step in falls:
         axes.axvline(step, color="#666666", linestyle=":", linewidth=0.8, zorder=1)
     axes.grid(color="#e6e6e6", linewidth=0.6)

@@ -20,7 +20,7 @@ from a2u.engine.checkpoint import CheckpointError
 from a2u.engine.provenance import available_cores
 from a2u.errors import A2UError, ConfigError
 from a2u.reproduce.executors import InlineExecutor, ProcessExecutor
-from a2u.reproduce.launch import as_ended, fill_caches
+from a2u.reproduce.launch import as_completed, fill_caches
 from a2u.reproduce.rows import RowRun
 from a2u.reproduce.settings import TableConfig
 
@@ -63,7 +63,7 @@ def test_set(settings: TableConfig) -> TestSet | None:
     if not given:
         return None
     if not names:
-        raise ConfigError(f"{given[0]} sets an option of no test set: give test=NAME, a dataset, too.")
+        raise ConfigError(f"{given[0]} sets an option, but no test set is given: add test=NAME, a dataset.")
     dataset = compose([f"dataset{word.removeprefix('test')}" for word in given], "evaluate").dataset
     options = dict(word.removeprefix("test.").split("=", 1) for word in given if word.startswith("test."))
     kind = "_".join([dataset.name, *(value for key, value in options.items() if key not in PLACES)])
@@ -124,7 +124,7 @@ def evaluate_missing(asked: Mapping[str, DictConfig], at_once: int = 1) -> tuple
         def submit(title: str) -> Future[str | None]:
             return executor.submit(evaluate_weights, missing[title], _log(missing[title], title))
 
-        for title, future in as_ended(list(missing), at_once, submit, lambda running: bar.refresh()):
+        for title, future in as_completed(list(missing), at_once, submit, lambda running: bar.refresh()):
             reason = future.result()
             bar.update()
             tqdm.write(f"evaluated {title}" if reason is None else f"FAILED    {title}: {reason}", file=sys.stderr)
@@ -172,7 +172,7 @@ def without_folders(value: Any) -> Any:
     return f"{found[1] or ''}{Path(found[2]).name}" if found else value
 
 
-def evaluations_asked(
+def requested_evaluations(
     runs: Sequence[RowRun], test: TestSet, done: Mapping[str, Result]
 ) -> tuple[dict[str, DictConfig], dict[str, str]]:
     """Return the evaluations of the runs that are finished, by title, and why others cannot be, by title."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from a2u.cli.main import GOES_ON, user_errors
+from a2u.cli.main import RESUMES, user_errors
 from a2u.errors import A2UError
 
 FORKS = get_context("forkserver")
@@ -33,11 +33,11 @@ def work_here(work: Work, cfg: DictConfig, log: Path) -> str | None:
     except A2UError as error:
         return str(error)
     except Exception as error:  # a bug, which may not affect other rows
-        return unforeseen(error, log)
+        return log_bug(error, log)
     return None
 
 
-def unforeseen(error: Exception, log: Path) -> str:
+def log_bug(error: Exception, log: Path) -> str:
     """Add an error and its traceback to a row's log; return it in one line, with the path of the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
@@ -115,7 +115,7 @@ def _work_to_log(work: Work, cfg: DictConfig, log: Path) -> None:
     with log.open("ab") as file:  # another process of the same row may be writing, too
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    with user_errors(GOES_ON):
+    with user_errors(RESUMES):
         work(cfg)
 
 

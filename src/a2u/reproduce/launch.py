@@ -19,17 +19,17 @@ from a2u.engine.provenance import available_cores
 from a2u.engine.run import run
 from a2u.errors import ConfigError
 from a2u.reproduce.cluster import RayExecutor, SubmititExecutor
-from a2u.reproduce.executors import InlineExecutor, ProcessExecutor, RowExecutor, unforeseen
+from a2u.reproduce.executors import InlineExecutor, ProcessExecutor, RowExecutor, log_bug
 from a2u.reproduce.progress import Progress
 from a2u.reproduce.rows import RowRun
 from a2u.reproduce.settings import Launcher, LauncherConfig, RayConfig, RowsConfig, SubmititConfig
 
 Failures = dict[str, str]  # title of a row -> why it failed
-Done = dict[str, dict[str, Any]]  # hash -> finished result
+Finished = dict[str, dict[str, Any]]  # hash -> finished result
 Item = TypeVar("Item")
 
 
-def run_missing(runs: Sequence[RowRun], settings: RowsConfig) -> tuple[Done, Failures]:
+def run_missing(runs: Sequence[RowRun], settings: RowsConfig) -> tuple[Finished, Failures]:
     """Run the rows that are not done; return every finished result by hash, and why rows failed, by title.
 
     Args:
@@ -41,7 +41,7 @@ def run_missing(runs: Sequence[RowRun], settings: RowsConfig) -> tuple[Done, Fai
     """
     if distributed.started_by_torchrun():
         raise ConfigError(
-            f"torchrun has started this {os.environ['WORLD_SIZE']} times, and rows have processes of their own: run it "
+            f"torchrun has started this {os.environ['WORLD_SIZE']} times, but every row starts its own process: run it "
             "without torchrun. torchrun scripts/train.py runs one row in several processes."
         )
     asked = {run.hash: run for run in runs}
@@ -68,7 +68,7 @@ def _launch(
     rows: Sequence[RowRun],
     executor: RowExecutor,
     at_once: int,
-    done: Done,
+    done: Finished,
 ) -> Failures:
     """Run `rows`, slowest first, and put their results into `done`; one that fails does not stop the others."""
     outputs = Path(rows[0].cfg.runtime.outputs).absolute()
@@ -80,7 +80,7 @@ def _launch(
             return executor.submit(run, row.cfg, row.places.log)
 
         # Later rows of a table are slower.
-        for row, future in as_ended(rows[::-1], at_once, submit, progress.show):
+        for row, future in as_completed(rows[::-1], at_once, submit, progress.show):
             reason = _why_failed(row, future)
             result = finished(outputs, [row.hash]).get(row.hash) if reason is None else None
             if result is not None:
@@ -88,7 +88,7 @@ def _launch(
                 progress.finished(row, result)
                 continue
             failures[row] = reason or (
-                f"it ended well, and its result is not under {outputs}: is that a folder all machines share?"
+                f"it ended, but its result is not under {outputs}: is that a folder all machines share?"
             )
             progress.failed(row, failures[row])
     for row in list(failures):
@@ -101,7 +101,7 @@ def _launch(
     return {row.title: reason for row, reason in failures.items()}
 
 
-def as_ended(
+def as_completed(
     tasks: Sequence[Item],
     at_once: int,
     submit: Callable[[Item], "Future[str | None]"],
@@ -148,7 +148,7 @@ def _why_failed(row: RowRun, future: "Future[str | None]") -> str | None:
     try:
         return future.result()
     except Exception as error:  # of a launcher: many types from two packages
-        return unforeseen(error, row.places.log)
+        return log_bug(error, row.places.log)
 
 
 def fill_caches(dataset: DictConfig) -> None:
@@ -167,5 +167,5 @@ def report_failures(failures: Failures, absent: int, total: int) -> int:
     for title, reason in failures.items():
         print(f"FAILED {title}: {reason}", file=sys.stderr)
     if absent:
-        print(f"{absent} of {total} runs are not done; the same command goes on with them.", file=sys.stderr)
+        print(f"{absent} of {total} runs are not done; the same command runs them.", file=sys.stderr)
     return 1 if failures or absent else 0

@@ -166,7 +166,7 @@ def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
     threads = ", ".join(sorted({f"{origin['device']}, threads: {origin['threads']}" for origin in origins}))
     texts = [
         f"The model in the package ({trained['row']}, scale {trained['scale']}, trained on {trained['dataset']} for "
-        f"{trained['steps']:,} steps) beside pymatting's closed-form and KNN matting, on {origins[0]['test_images']} "
+        f"{trained['steps']:,} steps) next to pymatting's closed-form and KNN matting, on {origins[0]['test_images']} "
         "photographs of alphamatting.com with true alpha (Trimap1).",
         "SAD, Grad and Conn are divided by 1,000; s/image is the wall time of an evaluation, reading and measuring "
         f"included, divided by its images ({threads}).",

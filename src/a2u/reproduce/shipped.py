@@ -51,9 +51,7 @@ def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
         _refuse_others(settings, overrides)
         _refuse_dirty_model(weights)
     if not settings.photographs:
-        raise ConfigError(
-            "photographs= (PHOTOS= of make) names no folder: give that of alphamatting.com's photographs."
-        )
+        raise ConfigError("photographs= (make: PHOTOS=) is missing: give the folder of alphamatting.com's photographs.")
     root = quoted(str(photographs_folder(settings.photographs)))
     given = ["dataset=alphamatting", f"dataset.root={root}", *overrides]
     asked = {row: compose([f"system={row}", *given], "evaluate") for row in SHIPPED if row != "a2u"}

@@ -18,14 +18,14 @@ from a2u.reproduce.evaluations import (
     TestSet,
     evaluate_missing,
     evaluation_record,
-    evaluations_asked,
     measured_already,
+    requested_evaluations,
     test_set,
     title_of,
     weights_of,
     without_folders,
 )
-from a2u.reproduce.launch import Done, Failures, at_once_here, report_failures, run_missing
+from a2u.reproduce.launch import Failures, Finished, at_once_here, report_failures, run_missing
 from a2u.reproduce.pages import RESULTS, make_pages, write, write_or_remove
 from a2u.reproduce.published import lines_of, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table
@@ -107,9 +107,9 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     request = parse_request(settings, overrides)
     needed = request.learners if request.test else request.runs
     done, failures = run_missing(needed, settings) if needed else ({}, {})
-    measured: Done = {}
+    measured: Finished = {}
     if request.test:
-        asked, impossible = evaluations_asked(request.runs, request.test, done)
+        asked, impossible = requested_evaluations(request.runs, request.test, done)
         measured, failed = evaluate_missing(asked, _at_once(settings))
         failures |= impossible | failed
     archives, failed = _archives(request, done)
@@ -134,7 +134,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     return report_failures(failures, len(request.runs) - sum(map(len, results.values())), len(request.runs))
 
 
-def _archives(request: Request, done: Done) -> tuple[list[Path], Failures]:
+def _archives(request: Request, done: Finished) -> tuple[list[Path], Failures]:
     """Make the archives to submit, one per trained row; return them, and why others could not be made."""
     made, failures = list[Path](), Failures()
     for run in request.learners:
@@ -151,7 +151,7 @@ def _at_once(settings: TableConfig) -> int:
     return 1 if settings.launcher.name is Launcher.inline else at_once_here(settings.jobs)
 
 
-def by_row(request: Request, done: Done, measured: Done) -> Results:
+def by_row(request: Request, done: Finished, measured: Finished) -> Results:
     """Finished results of each row, one per seed; none of a row not done, nor of the quoted rows of a whole table.
 
     measured: evaluations by title, where the request is for a test set.
@@ -207,7 +207,7 @@ def _to_publish(request: Request) -> dict[RowRun, dict[str, Any]]:
     if not request.test:
         return {run: _training_record(done[run.hash], run) for run in request.runs if run.hash in done}
     refuse_unfit({run.title: done[run.hash] for run in request.learners if run.hash in done}, one_test_set=False)
-    measured = measured_already(evaluations_asked(request.runs, request.test, done)[0])
+    measured = measured_already(requested_evaluations(request.runs, request.test, done)[0])
     return {
         run: without_folders(evaluation_record(run, request.test, measured[title], done))
         for run in request.runs

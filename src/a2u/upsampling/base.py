@@ -1,9 +1,13 @@
 """The contract that every upsampling operator keeps and every network relies on."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar
 
 from torch import Tensor, nn
+from torch.fx import Proxy
+from torch.nn.functional import pad
+
+from a2u.upsampling.initialise import initialise
 
 Named = TypeVar("Named", bound=nn.Module)
 
@@ -43,8 +47,26 @@ class Upsampler(nn.Module):
         self.ratio = ratio
         self.paired = paired
 
-    def forward(self, x: Tensor, guide: Any = None) -> Tensor:
-        """Upsample x (N, C, h, w) to (N, C, r*h, r*w). Raises ValueError where x or guide does not fit."""
+    def forward(self, x: Tensor, guide: Any = None, size: Sequence[int] | None = None) -> Tensor:
+        """Upsample a map.
+
+        Args:
+            x: (N, C, h, w).
+            guide: (N, C, r*h, r*w), or what `downsample` returned; None where the operator reads none.
+            size: height and width of the result, less than r smaller than r*h and r*w, where x was downsampled from
+                sides that r does not divide. The guide has that size, too; its last row and column are repeated.
+
+        Returns:
+            (N, C, r*h, r*w), or (N, C, *size).
+
+        Raises:
+            ValueError: x, guide or size does not fit; the message names both sides.
+        """
+        if isinstance(x, Proxy):  # of torch.fx.symbolic_trace, which keeps layers as calls
+            arguments = (x, guide) if size is None else (x, guide, size)
+            return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), arguments, {})
+        if size is not None:
+            return self._of_size(x, guide, *size)
         if x.dim() != 4 or x.shape[1] != self.channels:
             raise ValueError(f"{self.name} upsamples (N, {self.channels}, h, w); got {tuple(x.shape)}.")
         if self.reads_guide and not self.paired:
@@ -56,6 +78,36 @@ class Upsampler(nn.Module):
         if self.paired and guide is None:
             raise ValueError(f"{self.name} is paired: pass the guide that its downsample() returned.")
         return self.upsample(x, guide)
+
+    def _of_size(self, x: Tensor, guide: Any, height: int, width: int) -> Tensor:
+        below, right = self.ratio * x.shape[-2] - height, self.ratio * x.shape[-1] - width
+        if not (0 <= below < self.ratio and 0 <= right < self.ratio):
+            raise ValueError(f"{self.name}: {tuple(x.shape)} is no map whose upsampling has the size {height, width}.")
+        if self.reads_guide and not self.paired:
+            guide = pad(guide, [0, right, 0, below], mode="replicate")
+        return self(x, guide)[..., :height, :width]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Let `to(memory_format=torch.channels_last)` see kernels of five dimensions, which has four, as four."""
+
+        def as_maps(tensor: Tensor) -> Tensor:
+            if tensor.dim() != 5:
+                return fn(tensor)
+            return fn(tensor.flatten(0, 1)).unflatten(0, tensor.shape[:2])
+
+        return super()._apply(as_maps, recurse)  # type: ignore[no-untyped-call]
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters again as the constructor does: what is built on the meta device has none yet."""
+        for part in self.modules():
+            reset = getattr(part, "reset_parameters", None)
+            if part is not self and reset is not None:
+                reset()
+        self.draw_parameters()
+
+    def draw_parameters(self) -> None:
+        """Set the initial values that are not those of PyTorch's layers."""
+        initialise(self)
 
     def collect_statistics(self, feature: Tensor) -> None:
         """Run every `GroupNorm` of global_layers.py on what it would normalise for this guide (N, C, r*h, r*w).

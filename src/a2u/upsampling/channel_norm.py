@@ -8,5 +8,5 @@ class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of every pixel: (N, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.layer_norm(x.movedim(1, -1), self.normalized_shape, self.weight, self.bias, self.eps)
-        return y.movedim(-1, 1)
+        y = F.layer_norm(x.movedim(1, 3), self.normalized_shape, self.weight, self.bias, self.eps)
+        return y.movedim(3, 1)

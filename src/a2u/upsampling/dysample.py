@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import draw_convolutions
+from a2u.upsampling.ops.geometry import pixel_shuffle
 from a2u.upsampling.ops.sampling import sample
 
 
@@ -60,19 +60,24 @@ class DySample(Upsampler):
         shuffled = ratio**2 if style == "pl" else 1
         outputs = 2 * groups * ratio**2 // shuffled
         self.offset = nn.Conv2d(channels // shuffled, outputs, kernel_size=1)
-        draw_convolutions(self.offset, partial(nn.init.normal_, std=0.001))
         self.scope = None
+        self.draw_parameters()
         if dynamic_scope:
             self.scope = nn.Conv2d(channels // shuffled, outputs, kernel_size=1, bias=False)
             nn.init.zeros_(self.scope.weight)
 
+    def draw_parameters(self) -> None:
+        draw_convolutions(self.offset, partial(nn.init.normal_, std=0.001))
+        if self.scope is not None:
+            nn.init.zeros_(self.scope.weight)
+
     def positions(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Where each output position samples x: columns and rows in pixels of x, (N, g, r*h, r*w) each."""
-        z = F.pixel_shuffle(x, self.ratio) if self.style == "pl" else x
+        z = pixel_shuffle(x, self.ratio) if self.style == "pl" else x
         scope = 0.25 if self.scope is None else 0.5 * self.scope(z).sigmoid()
         offset = self.offset(z) * scope
         if self.style == "lp":
-            offset = F.pixel_shuffle(offset, self.ratio)
+            offset = pixel_shuffle(offset, self.ratio)
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32)).unflatten(1, (2, self.groups))
         rows, columns = (
             (torch.arange(side, dtype=offset.dtype, device=x.device) + 0.5) / self.ratio - 0.5

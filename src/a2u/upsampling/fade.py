@@ -57,6 +57,9 @@ class Fade(Upsampler):
         self.compress = nn.Conv2d(channels, compressed, kernel_size=1, bias=False)
         self.encode = nn.Conv2d(compressed, taps, kernel_size=3, padding=1, groups=taps if lite else 1)
         self.gate = nn.Conv2d(channels, 1, kernel_size=1) if gated else None
+        self.draw_parameters()
+
+    def draw_parameters(self) -> None:
         draw_convolutions(self, nn.init.xavier_uniform_)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:

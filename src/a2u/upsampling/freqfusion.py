@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, pixel_shuffle
+from torch.nn.functional import pad
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
+from a2u.upsampling.ops.geometry import pixel_shuffle
 from a2u.upsampling.ops.reflection import reassemble_up_reflected
 from a2u.upsampling.ops.sampling import sample
 
@@ -85,6 +86,9 @@ class FreqFusion(Upsampler):
         self.low_pass = nn.Conv2d(compressed_channels, LOW**2, kernel_size=3, padding=1)
         self.high_pass = nn.Conv2d(compressed_channels, HIGH**2, kernel_size=3, padding=1)
         self.resampler = Resampler(compressed_channels) if resample else None
+        self.draw_parameters()
+
+    def draw_parameters(self) -> None:
         draw_convolutions(self, nn.init.xavier_uniform_)
         for part in (self.low_pass, self.high_pass):
             draw_convolutions(part, lambda weight: nn.init.normal_(weight, std=0.001))
@@ -141,7 +145,7 @@ class Resampler(nn.Module):
 
 def normalised(logits: Tensor) -> Tensor:
     """Softmax over the k*k taps (dim 1), times a Hamming window, divided by the sum."""
-    size = round(logits.shape[1] ** 0.5)
+    size = math.isqrt(int(logits.shape[1]))
     kernel = logits.softmax(dim=1)
     angle = torch.arange(size, dtype=kernel.dtype, device=kernel.device) * (2 * math.pi / (size - 1))
     line = 0.54 - 0.46 * angle.cos()  # torch.hamming_window, which could not be exported

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from a2u.upsampling.ops.composite import tracing, watched
+
 Area = tuple[slice, slice]  # rows and columns
 
 
@@ -75,10 +77,10 @@ class Average(GlobalLayer):
     def forward(self, x: Tensor) -> Tensor:
         if self.total is not None:
             return self.total.to(x.dtype)
-        if torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or tracing():  # whose ONNX knows areas of one size alone
             rows, columns = (_areas(self.size, length).to(x) for length in x.shape[-2:])
             return rows @ (x @ columns.T)
-        if x.is_cuda and x.dtype != torch.float16 and not torch.compiler.is_compiling():  # where a sum may overflow
+        if x.is_cuda and x.dtype != torch.float16 and not watched(x):  # where a sum may overflow
             return average_by_products(x, self.size)  # PyTorch's took three quarters of a forward pass
         return F.adaptive_avg_pool2d(x, self.size)
 
@@ -128,7 +130,7 @@ def _counts(count: int, length: int, device: torch.device) -> Tensor:
 def _areas(count: int, length: int) -> Tensor:
     """Return the weight of each position of a line in the average of each of `count` areas, which may overlap by 1."""
     number = torch.arange(count)[:, None]
-    start, stop = number * length // count, -(-(number + 1) * length // count)
+    start, stop = number * length // count, ((number + 1) * length + count - 1) // count
     position = torch.arange(length)
     return ((position >= start) & (position < stop)).double() / (stop - start)
 

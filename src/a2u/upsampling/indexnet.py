@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import initialise
+from a2u.upsampling.ops.geometry import pixel_shuffle
 
 
 class IndexNet(Upsampler):
@@ -109,4 +110,4 @@ class IndexNet(Upsampler):
 
 def spread(blocks: Tensor) -> Tensor:
     """(N, C, 4, h, w) -> (N, C, 2h, 2w): sub-position 2*row + column goes to its place in the 2x2 block."""
-    return F.pixel_shuffle(blocks.flatten(1, 2), 2)
+    return pixel_shuffle(blocks.flatten(1, 2), 2)

@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from a2u.upsampling.base import Upsampler
-
 LEAKY_SLOPE = 0.01  # of every leaky ReLU in the paper's networks
 _GAIN = nn.init.calculate_gain("leaky_relu", LEAKY_SLOPE)
 
@@ -41,6 +39,9 @@ def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], Any]) -> None:
 class FreeKernel(nn.Module):
     """A part whose free parameters are drawn as a convolution's are, though it is none."""
 
+    def reset_parameters(self) -> None:
+        initialise(self)
+
     def draw(self, draw: Callable[[Tensor], Tensor]) -> None:
         """Fill the parameters by `draw`, which takes (out, in, h, w)."""
         raise TypeError(f"{type(self).__name__} does not define draw().")
@@ -55,7 +56,7 @@ def initialise(module: nn.Module, scheme: Scheme = "xavier") -> None:
         module: an operator, a network, or a part of one.
         scheme: "xavier": `xavier_`, biases 0. "pytorch": weights and biases as PyTorch's layers start.
     """
-    if isinstance(module, Upsampler) and module.keeps_initial_values:
+    if getattr(module, "keeps_initial_values", False):
         return
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         if scheme == "pytorch":

@@ -55,6 +55,10 @@ class JBU(Upsampler):
         self.project = _two_convolutions(channels, key_channels)
         self.correct = _two_convolutions(channels + self.window**2, self.window**2)
 
+    def draw_parameters(self) -> None:
+        nn.init.zeros_(self.temperature)
+        nn.init.ones_(self.sigma)
+
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         enlarged = interpolate(x, size=guide.shape[-2:], mode="bicubic", align_corners=False)
         return reassemble_up_reflected(enlarged, self.weights(guide).unsqueeze(2), self.window, ratio=1)

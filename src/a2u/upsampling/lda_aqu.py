@@ -87,9 +87,9 @@ class LDAAQU(Upsampler):
         self.position_bias = None
         if relative_position_bias:
             self.position_bias = nn.Parameter(torch.empty(1, heads, 1, taps, hidden // heads))
-        self._initialise()
+        self.draw_parameters()
 
-    def _initialise(self) -> None:
+    def draw_parameters(self) -> None:
         draw_convolutions(self, nn.init.xavier_uniform_)
         last = self.offset[-1]
         assert isinstance(last, nn.Conv2d)

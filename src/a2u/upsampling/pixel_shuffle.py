@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import initialise
+from a2u.upsampling.ops.geometry import pixel_shuffle
 
 
 class PixelShuffle(Upsampler):
@@ -22,4 +22,4 @@ class PixelShuffle(Upsampler):
         initialise(self)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return F.pixel_shuffle(self.conv(x), self.ratio)  # (N, r*r*C, h, w) -> (N, C, r*h, r*w)
+        return pixel_shuffle(self.conv(x), self.ratio)  # (N, r*r*C, h, w) -> (N, C, r*h, r*w)

@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad, pixel_shuffle
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
-from a2u.upsampling.ops.geometry import by_sub_position
+from a2u.upsampling.ops.geometry import by_sub_position, pixel_shuffle
 
 WINDOW = 3  # points to a side, a pixel of the small map apart
 WIDTH = 128  # of what scores are made from
@@ -62,6 +62,9 @@ class ReSFU(Upsampler):
         self.key = nn.Conv2d(channels, embedding, kernel_size=1)
         self.semantic = PairedDifference(embedding, ratio)
         self.detail = PairedDifference(embedding, ratio)
+        self.draw_parameters()
+
+    def draw_parameters(self) -> None:
         draw_convolutions(self, lambda weight: nn.init.normal_(weight, std=0.02))
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
@@ -97,6 +100,10 @@ class PairedDifference(nn.Module):
             GroupNorm(8, WIDTH),
             nn.Conv2d(WIDTH, WINDOW**2, kernel_size=1),
         )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.bias)
         if not self.weight.is_meta:
             nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 

@@ -89,7 +89,11 @@ class SAPA(Upsampler):
             self.query_guide = embed(channels)
             self.query_x = self.key if shared_embedding else embed(channels)
             self.gate = nn.Conv2d(channels, 1, kernel_size=1)
-        draw_convolutions(self, partial(nn.init.trunc_normal_ if norm == "layer" else nn.init.normal_, std=0.02))
+        self.draw = nn.init.trunc_normal_ if norm == "layer" else nn.init.normal_
+        self.draw_parameters()
+
+    def draw_parameters(self) -> None:
+        draw_convolutions(self, partial(self.draw, std=0.02))
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         return reassemble_up(x, self.kernel(x, guide), self.kernel_size, ratio=self.ratio)

@@ -12,6 +12,7 @@ from a2u.upsampling.base import Upsampler
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops.attention import attend
+from a2u.upsampling.ops.geometry import pixel_shuffle
 
 
 class SAPAD(Upsampler):
@@ -66,13 +67,16 @@ class SAPAD(Upsampler):
         self.key = nn.Conv2d(channels, groups * embedding, kernel_size=1)
         sub_positions = ratio**2 if high_offset else 1
         self.offset = nn.Conv2d(channels, 2 * groups * points * sub_positions, kernel_size=1)
+        self.draw_parameters()
+
+    def draw_parameters(self) -> None:
         draw_convolutions(self, partial(nn.init.normal_, std=0.02))
 
     def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Columns and rows of every output position's points, in pixels of the normalised x: (N, g, P, r*h, r*w)."""
         offset = self.offset(x)
         if self.high_offset:
-            offset = F.pixel_shuffle(offset, self.ratio)
+            offset = pixel_shuffle(offset, self.ratio)
         else:
             offset = F.interpolate(offset, scale_factor=self.ratio, mode="nearest")
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32))

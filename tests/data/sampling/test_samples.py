@@ -203,13 +203,9 @@ def test_keys_of_an_epoch():
 
 
 def test_resuming_takes_up_where_a_run_stopped():
-    sampler = EpochSampler(10, epoch=1)
-    whole = list(sampler)
-    sampler.start = 6
-    assert list(sampler) == whole[6:]
-    assert len(sampler) == 4
-    sampler.epoch, sampler.start = 2, 0
-    assert list(sampler) == [(2, index) for index in range(10)]
+    rest = EpochSampler(10, epoch=1, start=6)
+    assert list(rest) == list(EpochSampler(10, epoch=1))[6:]
+    assert len(rest) == 4
 
 
 def test_processes_share_each_batch():
@@ -226,7 +222,7 @@ def test_shares_must_be_equal():
     with pytest.raises(ValueError, match="10 samples per epoch cannot be shared equally by 4"):
         EpochSampler(10, processes=4)
     with pytest.raises(ValueError, match="cannot start at sample 3 with 2 processes"):
-        list(EpochSampler(10, start=3, processes=2))
+        EpochSampler(10, start=3, processes=2)
 
 
 # The network's input

@@ -24,7 +24,7 @@ from a2u.reproduce.published import rows_of
 
 @pytest.fixture(autouse=True)
 def pictures(monkeypatch):
-    """Random pictures in the place of every dataset."""
+    """Replace every dataset by random pictures."""
     monkeypatch.setattr(reconstruction_module, "build_data", lambda cfg: random_pictures())
 
 
@@ -163,7 +163,7 @@ class Scaled(torch.nn.Module):
 
 
 class Killed(BaseException):
-    """Stands for a SIGKILL: nothing catches it."""
+    """Simulate a SIGKILL: nothing catches it."""
 
 
 @pytest.mark.parametrize("killed_after", [2, 6])

@@ -74,29 +74,30 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
 class EpochSampler(Sampler[tuple[int, int]]):
     """The keys (epoch, index) of one epoch, from `start` on.
 
-    Set `epoch` and `start` before each pass: a data loader with persistent workers keeps its sampler. Each rank takes
-    every `processes`-th index, so that their batches together are the batch of a single process.
+    Each rank takes every `processes`-th index, so that their batches together are the batch of a single process.
+
+    Args:
+        length: samples per epoch, over all processes.
+        epoch: of the keys.
+        start: first index to yield, over all processes.
+        rank: number of this process.
+        processes: number of processes.
+
+    Raises:
+        ValueError: the processes would not get equally many samples.
     """
 
     def __init__(self, length: int, epoch: int = 0, start: int = 0, rank: int = 0, processes: int = 1) -> None:
         if length % processes:
             raise ValueError(f"{length} samples per epoch cannot be shared equally by {processes} processes")
-        self.length = length
-        self.epoch = epoch
-        self.start = start  # first index of the epoch to yield, over all processes
-        self.rank = rank
-        self.processes = processes
+        if start % processes:
+            raise ValueError(
+                f"an epoch cannot start at sample {start} with {processes} processes: they would not get equally many"
+            )
+        self._epoch, self._indices = epoch, range(start + rank, length, processes)
 
     def __len__(self) -> int:
-        return len(self._indices())
+        return len(self._indices)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter([(self.epoch, index) for index in self._indices()])
-
-    def _indices(self) -> range:
-        if self.start % self.processes:
-            raise ValueError(
-                f"an epoch cannot start at sample {self.start} with {self.processes} processes: "
-                "they would not get equally many"
-            )
-        return range(self.start + self.rank, self.length, self.processes)
+        return iter([(self._epoch, index) for index in self._indices])

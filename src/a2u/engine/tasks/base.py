@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from a2u.metrics import HIGHER_IS_BETTER
+from a2u.settings import SCHEMAS
 
 Picture = tuple[str, Tensor]  # a name, and (3, H, W) in 0..1
 Seen = Callable[[int, int, Picture | None], None]  # (images evaluated, images, a picture of the latest)
@@ -30,7 +31,7 @@ class Task(ABC):
     """
 
     parts: ClassVar[dict[str, type]]  # configuration nodes of this task, and their dataclasses
-    goes_with: ClassVar[str]  # the choices of those parts, for messages
+    measured_by: ClassVar[str]  # the choices of `metrics`, for messages
     best_by: ClassVar[str]  # the metric that selects the best epoch
 
     steps_per_epoch: int = 0  # 0: nothing is trained
@@ -41,6 +42,13 @@ class Task(ABC):
 
     @abstractmethod
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None: ...
+
+    @classmethod
+    def goes_with(cls) -> str:
+        """Return the choices of this task's dataset and metrics, for messages."""
+        kinds = {name.removeprefix("dataset/"): kind for name, kind in SCHEMAS.items() if name.startswith("dataset/")}
+        *names, last = sorted(name for name, kind in kinds.items() if issubclass(kind, cls.parts["dataset"]))
+        return f"dataset={', '.join(names)} or {last} and metrics={cls.measured_by}"
 
     @staticmethod
     @abstractmethod
@@ -95,11 +103,11 @@ class Task(ABC):
         return []
 
     def write_details(self, path: Path) -> None:
-        """Write the same as CSV; no file if the task has none."""
+        """Write the latest evaluation image by image as CSV; write nothing if the task does not have that."""
         return
 
     def extra_fields(self) -> dict[str, Any]:
-        """Return further fields of a result: images without metrics, warnings about the numbers."""
+        """Return more fields of a result: images without metrics, warnings about the numbers."""
         return {"undefined": [], "warnings": []}
 
     @abstractmethod

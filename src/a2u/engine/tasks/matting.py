@@ -29,7 +29,6 @@ from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
 from a2u.models.networks.base import MattingModelConfig, MattingNetwork
-from a2u.models.networks.classic import ClassicMatting
 from a2u.models.weights.encoder_weights import load_encoder_weights
 from a2u.network_input import UNKNOWN
 
@@ -47,9 +46,7 @@ class Matting(Task):
         "trainer": MattingTrainerConfig,
         "metrics": MattingEvaluationConfig,
     }
-    reduced = False  # the network runs in bfloat16
-    laplacian = False  # trained with the Laplacian loss
-    goes_with = "dataset=synthetic, adobe, distinctions646 or alphamatting and metrics=matlab or released_python"
+    measured_by = "matlab or released_python"
     best_by = "sad"  # the authors keep the epoch with the lowest SAD
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
@@ -72,8 +69,7 @@ class Matting(Task):
     @staticmethod
     def check(cfg: DictConfig, model: nn.Module) -> None:
         assert isinstance(model, MattingNetwork)
-        if isinstance(model, ClassicMatting):
-            model.solver()  # says so where its package is not installed
+        model.check_packages()
         if cfg.sample.crop % model.multiple:
             raise ConfigError(
                 f"sample.crop must be a multiple of {model.multiple}, by which the network divides; "
@@ -114,6 +110,8 @@ class Matting(Task):
             return  # nothing to train
         sample_config = OmegaConf.to_object(cfg.sample)
         assert isinstance(sample_config, SampleConfig)
+        self.reduced = cfg.trainer.precision is Precision.bfloat16  # the network runs in it
+        self.laplacian = cfg.trainer.loss is Loss.laplacian
         load_encoder_weights(model, cfg.model.encoder_weights)
         self.samples = TrainingSamples(
             self.data, sample_config, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size
@@ -166,8 +164,6 @@ class Matting(Task):
 
     def step(self, cfg: DictConfig, model: nn.Module) -> Callable[[Any], Tensor]:
         """Compute a step in trainer.accumulate parts and trainer.precision; weights and loss stay float32."""
-        self.reduced = cfg.trainer.precision is Precision.bfloat16
-        self.laplacian = cfg.trainer.loss is Loss.laplacian
 
         def backward(batch: dict[str, Any]) -> Tensor:
             model.zero_grad(set_to_none=True)

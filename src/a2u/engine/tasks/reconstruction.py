@@ -15,6 +15,7 @@ from a2u.data.sampling.settings import NoSamplingConfig
 from a2u.data.sources.digits import DigitsConfig, PictureData
 from a2u.engine import distributed
 from a2u.engine.cuda_graph import CapturedStep
+from a2u.engine.evaluate import evaluation_mode
 from a2u.engine.settings import ImageEvaluationConfig, ReconstructionTrainerConfig
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError
@@ -35,7 +36,7 @@ class Reconstruction(Task):
         "trainer": ReconstructionTrainerConfig,
         "metrics": ImageEvaluationConfig,
     }
-    goes_with = "dataset=mnist5k, mnist or fashion_mnist and metrics=image"
+    measured_by = "image"
     best_by = "psnr"
 
     def __init__(self, dataset: DictConfig, metrics: DictConfig, device: torch.device, threads: int = 1) -> None:
@@ -85,13 +86,11 @@ class Reconstruction(Task):
         return super().step(cfg, model)
 
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
-        metrics, training = ImageMetrics(), model.training
-        model.eval()
-        starts, found = range(0, len(self.test), EVALUATION_BATCH), []
+        metrics, starts, found = ImageMetrics(), range(0, len(self.test), EVALUATION_BATCH), []
         for batch in distributed.share_of(len(starts)):  # each rank its own batches
             start = starts[batch]
             pictures = unit(self.test[start : start + EVALUATION_BATCH])
-            with torch.inference_mode():
+            with evaluation_mode(model), torch.inference_mode():
                 reconstructed = model(pictures)
             if self.how.clamp:
                 reconstructed = reconstructed.clamp(0, 1)
@@ -101,7 +100,6 @@ class Reconstruction(Task):
                 for index, picture in enumerate(reconstructed, start):
                     values = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8)
                     write_png(predictions / f"{index:05d}.png", values.cpu().numpy())
-        model.train(training)
         for part in distributed.gathered(found):
             for sums in part:
                 metrics.add(sums)

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from a2u.settings import field
+from a2u.upsampling.base import Upsampler
 
 MOST_WIDTH = 16  # in units of the network as published
 
@@ -55,6 +56,13 @@ class MattingNetwork(Network):
     # Why the network cannot be computed in tiles; None: it can, since it is a MattingUNet (see a2u.models.tiled), or it
     # has no parameters and takes an image of any size whole.
     indivisible: str | None = "its computation is not laid out for that"
+
+    def check_packages(self) -> None:
+        """Raise A2UError if a package that the network needs is not installed."""
+
+    def last_operator(self) -> Upsampler | None:
+        """Return the operator of the last decoder stage, whose kernels are drawn; None if there is none to draw."""
+        return None
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless x is a batch this network takes."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from a2u.models.aspp import ASPP
 from a2u.models.layers import ConvNorm, Norm
 from a2u.models.networks.base import MattingNetwork, scaled
-from a2u.models.operators import build_operators
+from a2u.models.operators import DEFAULT_OPERATOR, build_operators
 from a2u.network_input import IMAGENET_MEAN, IMAGENET_STD
 from a2u.upsampling import Upsampler
 
@@ -50,7 +50,7 @@ class ContextAware(MattingNetwork):
 
     def __init__(
         self,
-        upsampler: str = "nearest",
+        upsampler: str = DEFAULT_OPERATOR,
         options: dict[str, Any] | None = None,
         upsampler_slot: bool = False,
         colour: bool = False,
@@ -59,7 +59,7 @@ class ContextAware(MattingNetwork):
         aspp: bool = True,
     ) -> None:
         super().__init__()
-        if upsampler != "nearest" and not upsampler_slot:  # nearest: the default, which need not be taken back
+        if upsampler != DEFAULT_OPERATOR and not upsampler_slot:
             raise ValueError(
                 f"model={self.name} enlarges bilinearly, as released, so upsampler={upsampler} would have no effect: "
                 "leave it out, or set model.upsampler_slot=true."

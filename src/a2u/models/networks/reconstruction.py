@@ -6,7 +6,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from a2u.models.networks.base import ModelConfig, Network
-from a2u.models.operators import build_operators
+from a2u.models.operators import DEFAULT_OPERATOR, build_operators
 from a2u.upsampling import Upsampler
 from a2u.upsampling.initialise import Scheme, initialise
 
@@ -43,7 +43,7 @@ class ReconstructionNet(Network):
 
     def __init__(
         self,
-        upsampler: str = "nearest",
+        upsampler: str = DEFAULT_OPERATOR,
         options: dict[str, Any] | None = None,
         downsampling: Literal["max_pool", "conv"] = "max_pool",
         last_activation: bool = True,

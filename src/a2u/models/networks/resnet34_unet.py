@@ -10,7 +10,8 @@ from a2u.models.decoder import DecoderStage, Prediction
 from a2u.models.encoders import build_encoder
 from a2u.models.layers import NORMS, ConvNorm
 from a2u.models.networks.base import MattingNetwork, scaled
-from a2u.models.operators import build_operators
+from a2u.models.operators import DEFAULT_OPERATOR, build_operators
+from a2u.upsampling.base import Upsampler
 from a2u.upsampling.initialise import initialise
 
 
@@ -46,7 +47,7 @@ class MattingUNet(MattingNetwork):
 
     def __init__(
         self,
-        upsampler: str = "nearest",
+        upsampler: str = DEFAULT_OPERATOR,
         options: dict[str, Any] | None = None,
         encoder: str = "resnet34",
         downsampling: Literal["strided", "max_pool"] = "strided",
@@ -90,6 +91,11 @@ class MattingUNet(MattingNetwork):
         self.prediction = Prediction(c32, make_norm)
         initialise(self)
         self.upsamplers = nn.ModuleList(operators)
+
+    def last_operator(self) -> Upsampler:
+        operator = self.upsamplers[-1]
+        assert isinstance(operator, Upsampler)
+        return operator
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)

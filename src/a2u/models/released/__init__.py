@@ -26,7 +26,7 @@ def plain_names(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class System:
+class ReleasedSystem:
     """How weights of a released program are loaded into a network of ours."""
 
     network: Callable[[Mapping[str, Tensor]], MattingNetwork]  # the one that these tensors fit, by names and shapes
@@ -38,12 +38,12 @@ class System:
 
 
 SYSTEMS = {
-    "a2u": System(a2u.network, a2u.sources, a2u.adjust, a2u.variant),
-    "indexnet_matting": System(indexnet_matting.network, indexnet_matting.sources),
-    "gca": System(gca.network, gca.sources),
-    "gca_baseline": System(gca.network_without_attention, gca.sources),
-    "dim": System(dim.network, dim.sources),
-    "context_aware": System(context_aware.network, context_aware.sources, prepare=context_aware.prepare),
+    "a2u": ReleasedSystem(a2u.network, a2u.sources, a2u.adjust, a2u.variant),
+    "indexnet_matting": ReleasedSystem(indexnet_matting.network, indexnet_matting.sources),
+    "gca": ReleasedSystem(gca.network, gca.sources),
+    "gca_baseline": ReleasedSystem(gca.network_without_attention, gca.sources),
+    "dim": ReleasedSystem(dim.network, dim.sources),
+    "context_aware": ReleasedSystem(context_aware.network, context_aware.sources, prepare=context_aware.prepare),
 }
 
 

@@ -1,6 +1,6 @@
 """The authors' A2U network: ours with other names, an encoder kernel of 6, paired downsampling, normalised U and V.
 
-U and V are shared over channels ("adobe") or not ("adobe_unshare"); the two are told apart by their shapes.
+U and V are shared over channels ("adobe") or not ("adobe_unshare"); their shapes distinguish them.
 """
 
 from collections.abc import Mapping

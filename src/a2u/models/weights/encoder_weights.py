@@ -25,7 +25,7 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
             torchvision's names.
 
     Raises:
-        ConfigError: the file is missing, cannot be downloaded or does not fit, or there is none for this network.
+        ConfigError: the file is missing, cannot be downloaded or does not fit, or this network has none.
     """
     if source == "none":
         return

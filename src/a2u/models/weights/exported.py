@@ -9,7 +9,7 @@ hash, config                              of the run: identity, and resolved con
 train_names                               training foregrounds, to warn where a test image is one of them
 provenance                                commits, devices, wall_seconds; with a result also data, versions and machine
 
-Older exports have the manifest beside them, in a .json file of the same name; they are read too.
+Older exports have the manifest next to them, in a .json file of the same name; they are read too.
 """
 
 import hashlib

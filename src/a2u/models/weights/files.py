@@ -20,7 +20,7 @@ from torch import Tensor
 from a2u.errors import A2UError
 from a2u.models.weights.tensorflow_checkpoint import INDEX, read_tensorflow_checkpoint
 
-# A loss or an epoch stored beside the weights is often a NumPy number; as data these are harmless.
+# A loss or an epoch stored with the weights is often a NumPy number; as data these are harmless.
 _SCALARS: list[Any] = [np.dtype, *{type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")}]
 _SCALARS += [(np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
 

@@ -83,7 +83,7 @@ def make_page(settings: ReportConfig) -> Path:
     is_own = settings.source is ReportSource.outputs
     found, left_out = own(outputs) if is_own else (committed(RESULTS), [])
     if not found:
-        others = f"; {len(left_out)} of other configurations are there, which no table shows" if left_out else ""
+        others = f"; {len(left_out)} of other configurations are left out" if left_out else ""
         raise ReportError(
             f"no finished result of a table was found under {outputs if is_own else RESULTS}{others}: run one first, "
             "such as `make table2`, or name another folder with outputs=DIR."

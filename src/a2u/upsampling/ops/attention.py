@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from a2u.upsampling.ops.composite import recording
 from a2u.upsampling.ops.sampling import sample
 
 
@@ -50,7 +51,7 @@ def attend(
 
 def _recomputed(function: Callable[[int], Tensor], point: int) -> Tensor:
     """`function(point)`, which is computed again for gradients in place of keeping what they need."""
-    if torch.compiler.is_exporting():
+    if torch.compiler.is_exporting() or recording():
         return function(point)
     y: Tensor = checkpoint(function, point, use_reentrant=False, preserve_rng_state=False)
     return y

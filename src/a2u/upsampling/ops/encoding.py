@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from a2u.upsampling.ops import onnx_backend, triton_support
+from a2u.upsampling.ops import composite, onnx_backend, triton_support
 
 
 def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
@@ -28,6 +28,8 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     batch, outputs, shared, size, _ = kernels.shape
     if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
         return onnx_backend.encode(x, kernels, stride)
+    if composite.tracing() and batch != 1:
+        return composite.encode(x, kernels, stride)
     if batch == 0:  # a convolution needs a kernel, even for no samples
         kernels, batch = kernels.sum(dim=0, keepdim=True), 1
     kernels = kernels.repeat_interleave(c // shared, dim=2)  # (N or 1, outputs, C, e, e)
@@ -66,8 +68,9 @@ def encode_pair(x: Tensor, u: Tensor, v: Tensor, stride: int) -> tuple[Tensor, T
 
 def by_triton(x: Tensor) -> bool:
     """Return whether Triton kernels encode `x`; otherwise a grouped convolution of PyTorch does."""
-    compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    return not compiling and triton_support.suits(x) and triton_support.checked("triton_encoding") is not None
+    return (
+        triton_support.suits(x) and not composite.watched(x) and triton_support.checked("triton_encoding") is not None
+    )
 
 
 class _Encode(torch.autograd.Function):

@@ -14,6 +14,7 @@ its layout in memory, and of x's type.
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -43,3 +44,11 @@ def by_sub_position(maps: Tensor, ratio: int) -> Tensor:
     """Gather r x r blocks: (N, C, r*h, r*w) -> (N, C, r*r, h, w). As a pixel unshuffle, which fails for N = 0."""
     blocks = maps.unflatten(3, (-1, ratio)).unflatten(2, (-1, ratio))  # (N, C, h, r, w, r)
     return blocks.permute(0, 1, 3, 5, 2, 4).flatten(2, 3)
+
+
+def pixel_shuffle(x: Tensor, ratio: int) -> Tensor:
+    """PyTorch's, whose gradient has the wrong shape for N = 0: (N, C*r*r, h, w) -> (N, C, r*h, r*w)."""
+    if x.shape[0] == 0:
+        n, channels, h, w = x.shape
+        return x.reshape(n, channels // ratio**2, ratio * h, ratio * w)
+    return F.pixel_shuffle(x, ratio)

@@ -52,7 +52,7 @@ def backward(
         height, width = x.shape[2:]
         rows = grad_windows.transpose(-1, -2).flatten(-2)  # (N, G, C/G, H, W), with the border
         inner = rows[..., padding : padding + height, padding : padding + width]
-        grad_x = inner.to(x.dtype).reshape(x.shape)
+        grad_x = inner.to(x.dtype).reshape(x.shape).contiguous()
     if grad_weights is not None:
         sub_positions = (geometry.up, geometry.up)
         grad_kernel = grad_weights.unflatten(3, sub_positions).permute(0, 1, 2, 5, 3, 6, 4).flatten(1, 2)

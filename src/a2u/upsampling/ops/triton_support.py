@@ -7,6 +7,7 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 
 @cache
@@ -14,8 +15,9 @@ def checked(name: str) -> ModuleType | None:
     """Return a module with Triton kernels once its `check()` has passed on this machine; else None, with a warning."""
     try:
         module = importlib.import_module(f"a2u.upsampling.ops.{name}")
-        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-            module.check()  # the first map may come in the midst of a step in bfloat16
+        # the first map may come in the midst of a step in bfloat16, or be a fake one
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False), _disable_current_modes():
+            module.check()
     except Exception as error:  # no Triton, no compiler for its launcher, a GPU it does not know: many types
         why = f"{type(error).__name__}: {error}"
         warnings.warn(f"a2u.upsampling.ops.{name} runs without its Triton kernels, and slower: {why}", stacklevel=2)
