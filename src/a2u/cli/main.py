@@ -1,4 +1,4 @@
-"""Shared by the scripts: compose with Hydra, and print an error that the user can fix as one sentence."""
+"""Compose a script's configuration with Hydra, and print an error that the user can fix as one sentence."""
 
 import errno
 import os
@@ -68,7 +68,7 @@ def _stop(message: str) -> NoReturn:
 
 
 def print_help(about: str | None, config_name: str) -> bool:
-    """Whether the command line asked for help, which then is printed; `about` is the script's docstring."""
+    """Print help if the command line asks for it; return whether it does. `about` is the script's docstring."""
     if not {"-h", "--help"} & set(sys.argv):
         return False
     with user_errors():
