@@ -33,8 +33,8 @@ RESUMES = "stopped; the same command resumes from the last checkpoint"
 def user_errors(stopped: str = STOPPED) -> Iterator[None]:
     """Print an error that the user can fix as one sentence on stderr, and exit with status 2.
 
-    These are A2UErrors and errors of files (OSError); any other is a bug and keeps its traceback. A closed pipe of
-    went away, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
+    These are A2UErrors and errors of files (OSError); any other is a bug and keeps its traceback. A reader that
+    closes the pipe, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
 
     stopped: what is said then.
     """
