@@ -197,11 +197,12 @@ def as_typed(argument: str, keys: Collection[str]) -> str:
 
 
 def quoted(value: str) -> str:
-    """Quote a value so that Hydra takes it literally, except references: ${...} stays one.
+    """Quote a value so that Hydra takes it literally.
 
-    >>> print(quoted("it's"))
-    'it\\'s'
+    >>> print(quoted("it's"), quoted("${x}"))
+    'it\\'s' '\\${x}'
     """
+    value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # a reference, unless OmegaConf finds a backslash before it
     # Backslashes are ordinary letters to Hydra, unless a quote follows.
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,15 @@ from a2u.errors import A2UError
 def user_path(text: str | os.PathLike[str]) -> Path:
     """Expand ~ and ~name in a path, if there is such a home folder."""
     return Path(os.path.expanduser(text))
+
+
+def check_regular(path: Path) -> None:
+    """Raise OSError, which names the path, unless it is a regular file: reading a pipe could wait for ever."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device", str(path))
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -1,6 +1,7 @@
 """Mattes of photographs: the right pixels in every file, or a sentence."""
 
 import errno
+import os
 import signal
 import sys
 
@@ -11,8 +12,9 @@ import torch
 from helpers.matting_folders import noise, save
 from helpers.runs import exported_untrained
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from PIL import ExifTags, Image, ImageOps
 
 from a2u.apply.cutout import estimate_foreground, on_background, read_background
@@ -385,12 +387,35 @@ def test_weights_that_give_nan_are_reported(matting, tmp_path, weights, monkeypa
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" \\'\"(),=#~*[]{}$"), min_size=1))
+@example("${x}")
+@example("\\${x}")
+@example("\\\\${")
 def test_names_of_files_are_taken_as_they_are_typed(typed):
-    """By Hydra's own parser; quoted values stay as they are."""
+    """By Hydra's own parser and OmegaConf; quoted values stay as they are."""
     name = f"./{typed}"
-    assert OverridesParser.create().parse_override(as_typed(f"image={name}", ["image"])).value() == name
+    parsed = OverridesParser.create().parse_override(as_typed(f"image={name}", ["image"])).value()
+    assert OmegaConf.create({"image": parsed}).image == name
     assert as_typed(f"image='{typed}", ["image"]) == f"image='{typed}"
     assert as_typed(f"erode={typed}", ["image"]) == f"erode={typed}"
+
+
+def test_what_is_no_picture_in_a_folder_does_not_stop_the_others(matting, tmp_path):
+    """A pipe, and a link to itself."""
+    for name in "abc":
+        photograph(tmp_path / "photos", name=name)
+    for name, make in {"a": os.mkfifo, "b": lambda path: path.symlink_to(path.name)}.items():
+        path = tmp_path / "photos" / f"{name}.png"
+        path.unlink()
+        make(path)
+    words = [f"image={tmp_path / 'photos'}", f"trimap={tmp_path / 'photos' / 'trimaps'}", "cutout=false"]
+    with pytest.raises(A2UError, match=r"(?s)2 of 3 .*a: .*a\.png cannot be read: it is a pipe.*b: .*Too many levels"):
+        matting(*words)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["c_alpha.png"]
+
+
+def test_a_photograph_with_a_reference_in_its_name(matting, tmp_path):
+    words = photograph(tmp_path, name="${folder}")
+    assert (matting(*words, "cutout=false") / "${folder}_alpha.png").is_file()
 
 
 def test_trimaps_of_other_values_on_request(matting, tmp_path, caplog):

@@ -117,3 +117,15 @@ def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_
     assert stopped.value.code == (
         "stopped; the same command resumes from the last checkpoint" if goes_on else "stopped"
     )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_characters_that_cannot_be_printed_are_replaced(encoding):
+    code = "from a2u.cli.main import user_errors\nfrom a2u.errors import A2UError\nwith user_errors():\n"
+    code += "    print('3.5 \\u00b1 0.2 \\u2014 \\u4e2d')\n    raise A2UError('no \\u4e2d')"
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert ended.returncode == 2
+    assert ended.stdout.startswith(b"3.5 ")
+    assert ended.stdout.endswith(b" ?\n")
+    assert ended.stderr == b"error: no ?\n"

@@ -1,5 +1,6 @@
 """Image files as users have them: the right pixels, or a sentence that names the file."""
 
+import os
 import shutil
 import struct
 import zlib
@@ -16,6 +17,7 @@ from PIL import ExifTags, Image
 
 from a2u.config import compose
 from a2u.data.composition1k.rule import read_picture
+from a2u.data.files.folders import read_names
 from a2u.data.files.images import read_colour, read_grey, read_header, read_trimap
 from a2u.engine.evaluate import predict
 from a2u.errors import DataError
@@ -192,3 +194,21 @@ def test_a_jpeg_trimap(adobe_root, builders):
     shutil.move(path, path.with_suffix(".jpg"))
     with pytest.raises(DataError, match=r"trimaps holds no image \(\.png\); it holds t_0\.jpg"):
         builders[path]()
+
+
+def test_a_pipe_among_pictures(builders):
+    """Refused instead of waited for; datasets."""
+    for path, build in builders.items():
+        content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(DataError, match=rf"{path.name} cannot be read: it is a pipe, a socket or a device"):
+            build()
+        path.unlink()
+        path.write_bytes(content)
+
+
+def test_a_list_that_is_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "list.txt")
+    with pytest.raises(DataError, match=r"list\.txt cannot be read: .* it is a pipe"):
+        read_names(tmp_path / "list.txt")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 
 import numpy as np
@@ -133,12 +134,12 @@ def _given(cfg: DictConfig) -> dict[str, str]:
 
 def _refuse_overwriting(cfg: DictConfig, photographs: Mapping[str, Files], folder: Path) -> None:
     """Raise ConfigError if an input file would be overwritten."""
-    read = {path.resolve() for files in photographs.values() for path in files.values()}
-    read |= {user_path(text).resolve() for text in (cfg.background, cfg.weights) if text is not None}
+    read = {realpath(path) for files in photographs.values() for path in files.values()}
+    read |= {realpath(user_path(text)) for text in (cfg.background, cfg.weights) if text is not None}
     for name in photographs:
         for kind in KINDS:
             path = _place(folder / name, kind)
-            if path.resolve() in read:
+            if realpath(path) in read:
                 raise ConfigError(f"{path} is an input and would be overwritten: give another folder=FOLDER.")
 
 

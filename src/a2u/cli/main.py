@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import NoReturn
 
 import hydra
@@ -38,6 +39,9 @@ def user_errors(stopped: str = STOPPED) -> Iterator[None]:
 
     stopped: what is said then.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where an encoding lacks a character, such as the ± of a table
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield

@@ -271,3 +271,24 @@ def test_cielab_colours_are_refused(tmp_path):
     for read in (read_colour, read_srgb, read_header):
         with pytest.raises(DataError, match=r"a\.tif has CIELAB colours; convert it to RGB"):
             read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_cut_short_with_its_end_mark_put_back_is_refused(tmp_path, options, mode):
+    """The decoder fills it with grey. A picture that ends in that grey is read."""
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise(90, 70, 3)).convert(mode).save(path, **options)
+    data = path.read_bytes()
+    read_colour(path)
+    for share in (0.5, 0.9):
+        path.write_bytes(data[: int(share * len(data))].rstrip(b"\xff") + b"\xff\xd9")
+        with pytest.raises(DataError, match=r"a\.jpg is damaged"):
+            read_colour(path)
+    for grey in (127, 128):
+        pixels = noise(90, 70, 3)
+        pixels[40:] = grey
+        Image.fromarray(pixels).convert(mode).save(path, **options)
+        read_colour(path)
+        path.write_bytes(path.read_bytes() + b"further data \xff\xd9")
+        read_colour(path)

@@ -1,8 +1,10 @@
 """Closed-form and KNN matting behind the networks' interface."""
 
 import builtins
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +101,25 @@ def test_pymatting_does_not_change_the_threads_of_pytorch():
         "print(torch.get_num_threads())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def test_numba_without_a_place_for_its_cache_gets_a_temporary_one(tmp_path):
+    """As in a read-only container: Numba's own locators, of which none can write."""
+    (tmp_path / "pymatting.py").write_text("import numba\n\n@numba.njit(cache=True)\ndef f(x):\n    return x\n")
+    code = """
+import pathlib
+from numba.core import caching
+caching.InTreeCacheLocator.ensure_cache_path = lambda self: pathlib.Path("/dev/null/x").mkdir()
+caching.UserWideCacheLocator.ensure_cache_path = lambda self: pathlib.Path("/dev/null/x").mkdir()
+from a2u.models.networks.classic import pymatting_for
+print(pymatting_for("a test").f.__name__)
+import numba
+print(numba.config.CACHE_DIR)
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    name, folder = ended.stdout.split()
+    assert name == "f"
+    assert "a2u-numba-" in folder
+    assert not Path(folder).exists()  # removed at the end

@@ -13,7 +13,7 @@ from a2u.data.files.disk_cache import DiskCache
 from a2u.data.files.images import SUFFIXES, Header, read_colour, read_grey, read_header, read_trimap
 from a2u.data.types import Composite, DatasetConfig, Layer
 from a2u.errors import DataError
-from a2u.files import sha256, user_path
+from a2u.files import check_regular, sha256, user_path
 
 File = TypeVar("File")
 LONGEST_ASPECT = 100  # of a foreground, longer side to shorter
@@ -191,6 +191,7 @@ def read_names(path: Path, repeats: bool = False) -> list[str]:
         DataError: the file cannot be read, holds no name, or, unless `repeats`, one twice.
     """
     try:
+        check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list {path} cannot be read: {error}") from error

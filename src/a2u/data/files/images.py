@@ -15,10 +15,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
 
 from a2u.data.sampling.trimaps import TrimapValues
 from a2u.errors import DataError
-from a2u.files import replacing
+from a2u.files import check_regular, replacing
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,7 @@ def opened(path: Path, header_only: bool = False) -> Iterator[Image.Image]:
         DataError: the file is missing, damaged, not an image, far too large, or has more than 8 bits a channel.
     """
     try:
+        check_regular(path)
         if not header_only:
             with Image.open(path, formats=FORMATS) as image:
                 image.verify()  # Pillow decodes a PNG without looking at its checksums; no image can be used after this
@@ -158,6 +160,8 @@ def opened(path: Path, header_only: bool = False) -> Iterator[Image.Image]:
             if image.mode == "LAB":
                 raise DataError(f"{path} has CIELAB colours; convert it to RGB")
             yield image
+            if isinstance(image, JpegImageFile) and not header_only:
+                _refuse_filled_jpeg(path, image)
     except (DataError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -166,6 +170,31 @@ def opened(path: Path, header_only: bool = False) -> Iterator[Image.Image]:
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
         raise DataError(_not_readable(path)) from error
+
+
+def _refuse_filled_jpeg(path: Path, image: JpegImageFile) -> None:
+    """Raise DataError for a JPEG whose data end early, before a valid end mark: the decoder fills the rest with grey.
+
+    Where its last pixel is that grey, or scans refine it step by step, further data are put before the end mark. The
+    decoder ignores them if the picture is complete.
+    """
+    last = image.getpixel((image.width - 1, image.height - 1))
+    bands = last if isinstance(last, tuple) else (last,)
+    if "progressive" not in image.info and not {127, 128}.issuperset(bands):
+        return
+    data = path.read_bytes()
+    end = _end_of_jpeg(data)
+    with Image.open(BytesIO(data[:end] + bytes(range(1, 255)) + data[end:]), formats=["JPEG"]) as longer:
+        if longer.tobytes() != image.tobytes():
+            raise DataError(f"{path} is damaged: its data end before the picture does; copy or download it again")
+
+
+def _end_of_jpeg(data: bytes) -> int:
+    """Return where the end mark of a JPEG's first picture is."""
+    position = 2  # segments: FF, kind, length of two bytes, content
+    while data[position + 1] != 0xDA:  # start of scan; after it FF D9 occurs only as the end mark
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return data.index(b"\xff\xd9", position)
 
 
 def _refuse_more_than_8_bits(path: Path, image: Image.Image) -> None:

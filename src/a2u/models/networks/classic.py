@@ -1,6 +1,9 @@
 """Classic systems of Tables 5 and 7: closed-form and KNN matting, solved by the package pymatting."""
 
+import atexit
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
@@ -84,8 +87,24 @@ def pymatting_for(what: str) -> Any:
     """Import pymatting. Raises A2UError, saying that `what` needs it, if it is not installed."""
     threads = torch.get_num_threads()
     try:
-        import pymatting
+        pymatting = _import_pymatting()
     except ImportError as error:
         raise A2UError(f'{what} needs the package pymatting; install it with `pip install -e ".[classic]"`.') from error
     torch.set_num_threads(threads)  # the import sets as many as there are cores, for the whole process
+    return pymatting
+
+
+def _import_pymatting() -> Any:
+    """Import pymatting; where Numba can write its cache nowhere, as in a read-only container, to a temporary folder."""
+    try:
+        import pymatting
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        import numba
+
+        config: Any = numba.config
+        config.CACHE_DIR = tempfile.mkdtemp(prefix="a2u-numba-")
+        atexit.register(shutil.rmtree, config.CACHE_DIR, ignore_errors=True)
+        import pymatting
     return pymatting

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from a2u.upsampling.ops.composite import recording
+
 FEW = 8  # channels
 
 
@@ -17,8 +19,8 @@ class BatchNorm(nn.BatchNorm2d):
     """nn.BatchNorm2d, the same to rounding."""
 
     def forward(self, x: Tensor) -> Tensor:
-        last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-        narrow = self.training and last and x.shape[1] < FEW and x.device.type == "cpu"
+        narrow = self.training and x.shape[1] < FEW and x.device.type == "cpu" and not recording()
+        narrow = narrow and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         mean, variance, momentum, batches = self.running_mean, self.running_var, self.momentum, self.num_batches_tracked
         if not (narrow and self.affine and x.dtype == self.weight.dtype):
             return super().forward(x)
