@@ -1,4 +1,4 @@
-"""Shared by the scripts: compose with Hydra, and print an error that the user can fix as one sentence."""
+"""Compose a script's configuration with Hydra, and print an error that the user can fix as one sentence."""
 
 import errno
 import os
@@ -34,8 +34,8 @@ RESUMES = "stopped; the same command resumes from the last checkpoint"
 def user_errors(stopped: str = STOPPED) -> Iterator[None]:
     """Print an error that the user can fix as one sentence on stderr, and exit with status 2.
 
-    These are A2UErrors and errors of files (OSError); any other is a bug and keeps its traceback. A closed pipe of
-    went away, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
+    These are A2UErrors and errors of files (OSError); any other is a bug and keeps its traceback. A reader that
+    closes the pipe, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
 
     stopped: what is said then.
     """
@@ -72,7 +72,7 @@ def _stop(message: str) -> NoReturn:
 
 
 def print_help(about: str | None, config_name: str) -> bool:
-    """Whether the command line asked for help, which then is printed; `about` is the script's docstring."""
+    """Print help if the command line asks for it; return whether it does. `about` is the script's docstring."""
     if not {"-h", "--help"} & set(sys.argv):
         return False
     with user_errors():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
+from a2u.data.sampling.samples import Stream
 from a2u.engine import distributed
 from a2u.engine.checkpoint import CheckpointError, save_checkpoint, start_again
 from a2u.engine.identity import Places
@@ -22,8 +23,6 @@ from a2u.engine.prepare import Run
 from a2u.engine.provenance import device_name
 from a2u.engine.settings import Schedule
 from a2u.errors import A2UError
-
-DRAWS_OF_STEPS = 2  # an independent random stream, next to those of a2u.data.sampling.samples
 
 
 class DivergedError(A2UError, ArithmeticError):
@@ -154,7 +153,7 @@ def step_seed(seed: int, step: int) -> int:
 
     Ranks have different seeds.
     """
-    key = np.random.SeedSequence(seed, spawn_key=(DRAWS_OF_STEPS, step, distributed.rank()))
+    key = np.random.SeedSequence(seed, spawn_key=(Stream.STEP, step, distributed.rank()))
     return int(key.generate_state(1, np.uint64)[0])
 
 

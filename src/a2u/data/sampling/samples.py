@@ -1,6 +1,7 @@
 """Training samples for PyTorch: stateless, so that workers, processes and resuming do not change them."""
 
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 
 import numpy as np
 import torch
@@ -11,7 +12,13 @@ from a2u.data.sampling.transforms import make_sample
 from a2u.data.types import MattingData
 from a2u.errors import DataError
 
-_SAMPLE, _ORDER = 0, 1  # independent random streams of one seed
+
+class Stream(IntEnum):
+    """Independent random streams of one seed, by what is drawn from each."""
+
+    SAMPLE = 0
+    ORDER = 1  # of the foregrounds
+    STEP = 2  # of training: dropout
 
 
 class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
@@ -46,7 +53,7 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor | str]:
         epoch, index = key
-        rng = self._generator(_SAMPLE, epoch, index)
+        rng = self._generator(Stream.SAMPLE, epoch, index)
         layers = len(self._layers)
         first = self._foreground(epoch, index)
         layer, second = self._layers[first], None
@@ -62,11 +69,11 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
         round_, position = divmod(index, len(self._layers))
         # Drawn once per round, not per sample.
         if self._order is None or self._order[0] != (epoch, round_):
-            rng = self._generator(_ORDER, epoch, round_)
+            rng = self._generator(Stream.ORDER, epoch, round_)
             self._order = (epoch, round_), rng.permutation(len(self._layers))
         return int(self._order[1][position])
 
-    def _generator(self, stream: int, epoch: int, number: int) -> np.random.Generator:
+    def _generator(self, stream: Stream, epoch: int, number: int) -> np.random.Generator:
         key = np.random.SeedSequence(self._seed, spawn_key=(stream, epoch, number))
         return np.random.Generator(np.random.Philox(key))
 

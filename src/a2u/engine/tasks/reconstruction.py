@@ -49,7 +49,7 @@ class Reconstruction(Task):
 
     @staticmethod
     def check(cfg: DictConfig, model: nn.Module) -> None:
-        """Nothing beyond what its settings check."""
+        """Refuse nothing: the settings check themselves."""
 
     def prepare_training(self, cfg: DictConfig, model: nn.Module) -> None:
         self.steps_per_epoch = len(self.train) // cfg.trainer.batch_size
