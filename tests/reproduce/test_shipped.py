@@ -87,7 +87,7 @@ def test_a_model_trained_with_uncommitted_changes_is_not_published(tmp_path, mon
 @pytest.mark.parametrize(
     ("further", "error", "words"),
     [
-        (["photographs=''"], ConfigError, "PHOTOS= of make"),
+        (["photographs=''"], ConfigError, r"\(make: PHOTOS=\) is missing"),
         (["photographs=p", "publish=true", "weights=w"], PublishError, "only the model in the package.*weights=w"),
         (["photographs=p", "publish=true", "dataset.limit_test=2"], PublishError, "leave out dataset.limit_test=2"),
     ],
