@@ -119,7 +119,9 @@ def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cp1252", "latin-1"))]
+)
 def test_characters_that_cannot_be_printed_are_replaced(encoding):
     code = "from a2u.cli.main import user_errors\nfrom a2u.errors import A2UError\nwith user_errors():\n"
     code += "    print('3.5 \\u00b1 0.2 \\u2014 \\u4e2d')\n    raise A2UError('no \\u4e2d')"

@@ -263,7 +263,7 @@ def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, photo
     for path in (tmp_path / "seven").rglob("troll.png"):
         path.unlink()
     with pytest.raises(error, match=words) as refused:
-        make(outputs, *(word.format(tmp_path) for word in further))
+        make(outputs, "rows=[trimap_only]", *(word.format(tmp_path) for word in further))
     assert "\n" not in str(refused.value)
     assert not outputs.exists()
 

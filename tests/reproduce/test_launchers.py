@@ -67,7 +67,7 @@ def ray_cluster():
         cluster.shutdown()
 
 
-@pytest.fixture(params=["submitit_local", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) for name in WORKERS])
 def launcher(request):
     """Return a launcher's overrides, and the program that runs each row."""
     words = [f"launcher={request.param}"]

@@ -190,15 +190,16 @@ def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
 )
 def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, further, error, words):
     outputs = tmp_path / "outputs"
+    few = [] if any(word.startswith("table=") for word in further) else ["rows=[nearest]"]
     with pytest.raises(error, match=words):
-        make(outputs, *further)
+        make(outputs, *few, *further)
     assert not outputs.exists()
 
 
 def test_a_wrong_folder_ends_in_a_sentence_before_anything_is_written(tmp_path):
     given = ["table=table2", "scale=smoke", f"runtime.outputs='{tmp_path / 'outputs'}'", "dataset=adobe"]
     with pytest.raises(DataError, match="nowhere"):
-        make_table(*command_line([*given, "dataset.root=/nowhere"]))
+        make_table(*command_line([*given, "dataset.root=/nowhere", "rows=[nearest]"]))
     assert not (tmp_path / "outputs").exists()
 
 
@@ -343,6 +344,7 @@ def test_rows_are_forked_from_a_process_that_has_not_looked_for_a_gpu():
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_a_row_killed_from_outside_is_reported_with_its_signal(tmp_path):
     outputs = tmp_path / "outputs"
     kill = tmp_path / "sitecustomize.py"  # the training process kills itself at its first step

@@ -267,11 +267,11 @@ def test_a_checkpoint_with_other_tensors_is_neither_evaluated_nor_gone_on_from(c
     [
         ("{", "holds no configuration of a run"),
         ("[]", "holds no configuration of a run"),
-        ('{"row": "a"}', "holds no configuration of a run: dataset, model, scale, seed, table, trainer, upsampler are"),
+        ('{"row": "a"}', "no configuration of a run: dataset, model, scale, seed, table, task, trainer, upsampler are"),
     ],
 )
 def test_a_checkpoint_without_a_configuration_is_refused(tmp_path, config, words):
-    state = {"format": FORMAT, "config": config, "train_names": [], "model": {}, "step": 1}
+    state = {"format": FORMAT, "config": config, "hash": "", "train_names": [], "model": {}, "step": 1}
     torch.save(state, tmp_path / "last.pt")
     with pytest.raises(CheckpointError, match=words):
         load_system(System.checkpoint, str(tmp_path / "last.pt"))
