@@ -63,7 +63,7 @@ test test-all $(GROUPS): need-test need-digits need-figures need-classic need-su
 test-all test-onnx test-slow: need-onnx
 test-all test-slow: need-ray
 test-all test-browser: need-browser
-lint format: need-dev
+lint format: need-dev need-figures
 
 
 help: ## this list
