@@ -51,7 +51,7 @@ def installed(*words):
         ("table2 LAUNCHER=submitit_local", {"experiments", "figures", "submitit"}),
         ("demo", {"experiments", "classic"}),
         ("tensorboard", {"experiments"}),
-        ("lint", {"experiments", "dev"}),
+        ("lint", {"experiments", "dev", "figures"}),
     ],
 )
 def test_a_target_installs_what_it_uses(command, extras):
