@@ -25,11 +25,6 @@ from a2u.upsampling import operators, option_names
 EXPERIMENTS = options_of("experiment")
 
 
-# A row of every network, to be composed at every scale.
-NETWORKS = ["table1/conv_nearest", "table2/nearest", "table2/trimap_only"]
-NETWORKS += [f"table5/{system}" for system in ("closed_form", "context_aware", "dim", "gca", "indexnet_matting", "knn")]
-
-
 def test_there_is_a_config_for_every_row_of_a_table():
     assert {f"{table}/{row}" for table in published() for row in rows_of(table)} == set(EXPERIMENTS)
     quoted = {table: quoted_rows(table) for table in published()}
@@ -51,36 +46,36 @@ def test_a_row_of_a_table_is_one_file(tmp_path, monkeypatch):
     assert (runs[1].cfg.row, runs[1].hash) == ("mine", runs[0].hash)
 
 
-@pytest.mark.parametrize("experiment", NETWORKS)
-def test_the_paper_s_parameters_are_the_same_at_every_scale(experiment):
-    with torch.device("meta"):
-        paper = count_parameters(make_model(compose([f"experiment={experiment}", "scale=paper"])))
-    scales = [scale for scale in options_of("scale") if experiment != NETWORKS[0] or "study" not in scale]
-    for scale in scales:
-        assert paper_parameters(compose([f"experiment={experiment}", f"scale={scale}"])) == paper
-
-
 def test_there_is_a_config_for_every_operator():
     ours = {name for name, operator in operators().items() if operator.__module__.startswith("a2u.")}
     assert ours == set(options_of("upsampler"))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+ELSEWHERE = ("table1/", "table2/", "successors/")  # tests/models/networks, with the parameters of every row
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if not name.startswith(ELSEWHERE)])
 def test_every_experiment_composes_and_builds(experiment):
     cfg = compose([f"experiment={experiment}"])
     check(cfg)
     assert f"{cfg.table}/{cfg.row}" == experiment
 
 
-@pytest.mark.parametrize("scale", options_of("scale"))
-def test_every_network_composes_and_builds_at_every_scale(scale):
-    found = set()
-    for experiment in NETWORKS[1:] if "study" in scale else NETWORKS:
-        cfg = compose([f"experiment={experiment}", f"scale={scale}"])
+@pytest.mark.parametrize("network", options_of("model"))
+def test_every_network_can_be_built_at_every_scale_and_has_the_same_parameters_in_the_paper(network):
+    reconstructs = network == "reconstruction"
+    parameters = {}
+    for scale in options_of("scale"):
+        if reconstructs and "study" in scale:
+            continue
+        cfg = compose(["task=reconstruction" if reconstructs else f"model={network}", f"scale={scale}"])
         check(cfg)
-        assert cfg.scale == scale
-        found.add(plain(cfg)["model"]["name"])
-    assert found == {name for name in options_of("model") if name != "reconstruction" or "study" not in scale}
+        assert (cfg.model.name, cfg.scale) == (network, scale)
+        parameters[scale] = paper_parameters(cfg)
+        if scale == "paper":
+            with torch.device("meta"):
+                assert count_parameters(make_model(cfg)) == parameters[scale]
+    assert len(set(parameters.values())) == 1
 
 
 def test_every_experiment_opens_with_row_numbers_cost_and_command():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.runs import smoke
+from helpers.runs import generated, smoke
 
 from a2u.apply.evaluate_weights import evaluate_weights
 from a2u.config import compose
@@ -26,7 +26,7 @@ def evaluate(weights, outputs, *overrides):
 
 def test_the_same_test_set_gives_the_same_numbers(trained, tmp_path):
     result, weights = trained
-    again = evaluate(weights, tmp_path, "dataset.limit_test=2", f"dataset.cache='{tmp_path}'")
+    again = evaluate(weights, tmp_path, "dataset.limit_test=2", generated())
     assert again["metrics"] == result["metrics"]
     assert again["provenance"]["data_sha256"] == result["provenance"]["data_sha256"]
     assert again["warnings"] == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.reference_weights import reference_state
+from helpers.runs import generated
 from safetensors.torch import save_file
 
 from a2u.apply.evaluate_weights import evaluate_weights
@@ -75,7 +76,7 @@ def test_a_file_that_is_none_is_refused_in_a_sentence(tmp_path, content, words):
 
 
 def evaluate(outputs, *overrides):
-    here = [f"runtime.outputs='{outputs}'", "runtime.progress=false", f"dataset.cache='{outputs}'"]
+    here = [f"runtime.outputs='{outputs}'", "runtime.progress=false", generated()]
     return evaluate_weights(compose([*here, "dataset.limit_test=2", "dataset.test_size=64", *overrides], "evaluate"))
 
 

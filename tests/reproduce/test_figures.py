@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.runs import generated
 from PIL import Image
 from torch.nn.functional import pixel_shuffle
 
@@ -69,7 +70,7 @@ def given(outputs, *further):
         "launcher=inline",
         "scale=smoke",
         f"runtime.outputs='{outputs}'",
-        f"dataset.cache='{outputs.parent / 'cache'}'",
+        generated(),
         "dataset.test_size=64",
         "dataset.limit_test=8",
         "trainer.epochs=1",
