@@ -305,7 +305,7 @@ def test_a_forced_run_that_is_killed_goes_on_and_loses_nothing_that_was_finished
     earlier, weights = places.result.read_bytes(), places.last.read_bytes()
     run_killed(smoke(outputs, *FOUR_STEPS, "runtime.force=true"), monkeypatch, after, call)
     put_aside = call is not MOVE
-    assert places.result.exists() != put_aside  # no result stands beside the checkpoints of another training
+    assert places.result.exists() != put_aside  # no result lies next to the checkpoints of another training
     kept = places.replaced / "result.json" if put_aside else places.result
     assert kept.read_bytes() == earlier
     assert weights in [path.read_bytes() for path in (places.last, places.replaced / "last.pt") if path.exists()]

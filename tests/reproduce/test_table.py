@@ -225,7 +225,7 @@ def test_publishing_copies_finished_results_of_a_clean_tree(tmp_path, monkeypatc
     assert (tmp_path / "README.md").read_text() == f"before\n{marker}\n{table}<!-- end -->\nafter\n"
 
 
-def test_differences_stand_beside_a_whole_table_of_several_seeds(tmp_path, capsys, monkeypatch):
+def test_differences_stand_below_a_whole_table_of_several_seeds(tmp_path, capsys, monkeypatch):
     outputs = tmp_path / "outputs"
     monkeypatch.setattr(rows_module, "rows_of", lambda table: ["trimap_only", "nearest"])
     folder = outputs / "table2" / "synthetic" / "smoke"

@@ -128,7 +128,7 @@ def test_max_pooling_gives_operators_the_features_before_it():
     assert all(torch.equal(*pair) for pair in zip(guides, expected, strict=True))
 
 
-def test_max_pooling_beside_paired_downsampling_is_refused():
+def test_max_pooling_with_paired_downsampling_is_refused():
     with pytest.raises(ValueError, match=r"a2u downsamples by itself, so model\.downsampling=max_pool would have no"):
         MattingUNet("a2u", {"paired": True}, downsampling="max_pool")
 
