@@ -51,15 +51,14 @@ def test_a2u_has_fewer_parameters_than_the_depthwise_index_network():
 
 
 @pytest.mark.parametrize("upsampler", OPERATORS)
-@pytest.mark.parametrize("size", [(8, 8), (32, 40)])
-def test_every_operator_fits_the_network(upsampler, size):
+def test_every_operator_fits_the_network(upsampler):
     model = ReconstructionNet(upsampler)
-    x = torch.rand(2, 1, *size)
+    x = torch.rand(2, 1, 8, 24)  # at 1/8: 1 x 3
     y = model.train()(x)
     assert y.shape == x.shape
     y.square().mean().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
-    assert model.eval()(x[:1]).shape == (1, 1, *size)
+    assert model.eval()(x[:1]).shape == (1, 1, 8, 24)
 
 
 def test_the_layers_are_the_papers():

@@ -72,15 +72,14 @@ OPERATORS = sorted(name for name, operator in operators().items() if operator.__
 
 
 @pytest.mark.parametrize("upsampler", OPERATORS)
-@pytest.mark.parametrize("size", [(16, 16), (32, 80)])
-def test_every_operator_fits_the_network(upsampler, size):
+def test_every_operator_fits_the_network(upsampler):
     model = small(upsampler)
-    x = torch.randn(2, 4, *size)
+    x = torch.randn(2, 4, 16, 48)  # at 1/16: 1 x 3
     y = model.train()(x)
-    assert y.shape == (2, 1, *size)
+    assert y.shape == (2, 1, 16, 48)
     y.square().mean().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
-    assert model.eval()(x[:1]).shape == (1, 1, *size)
+    assert model.eval()(x[:1]).shape == (1, 1, 16, 48)
 
 
 def test_paired_downsampling_takes_the_place_of_strides_and_pool():
