@@ -24,7 +24,7 @@ from a2u.engine.provenance import available_cores
 from a2u.engine.settings import Loss, MattingEvaluationConfig, MattingTrainerConfig, Precision
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError, DataError
-from a2u.losses import laplacian_loss, matting_loss
+from a2u.losses import gradient_loss, laplacian_loss, matting_loss
 from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
@@ -112,6 +112,14 @@ class Matting(Task):
         assert isinstance(sample_config, SampleConfig)
         self.reduced = cfg.trainer.precision is Precision.bfloat16  # the network runs in it
         self.laplacian = cfg.trainer.loss is Loss.laplacian
+        self.terms = [  # added to the loss: weight, function
+            (weight, term)
+            for weight, term in (
+                (cfg.trainer.laplacian_weight, laplacian_loss),
+                (cfg.trainer.gradient_weight, gradient_loss),
+            )
+            if weight
+        ]
         load_encoder_weights(model, cfg.model.encoder_weights)
         self.samples = TrainingSamples(
             self.data, sample_config, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size
@@ -182,9 +190,14 @@ class Matting(Task):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
             prediction = model(batch["input"])
         prediction = prediction.float() if self.reduced else prediction
+        alpha, unknown = batch["alpha"], batch["unknown"]
         if self.laplacian:
-            return laplacian_loss(prediction, batch["alpha"], batch["unknown"])
-        return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
+            loss = laplacian_loss(prediction, alpha, unknown)
+        else:
+            loss = matting_loss(prediction, alpha, unknown, *(batch[key] for key in ("fg", "bg", "image")))
+        for weight, term in self.terms:
+            loss = loss + weight * term(prediction, alpha, unknown)
+        return loss
 
     def origin(self, batch: dict[str, Any]) -> str:
         return ", ".join(batch["origin"])
