@@ -72,6 +72,8 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
             setting += f", {blocks} blocks{'' if model['aspp'] else ', no pyramid pooling'}"
         is_papers = scale == "paper" and _is_papers(run["config"])
         paper = "not the setting of Sec. 6.3"
+    if run["config"].get("init_from") is not None:
+        setting, is_papers = f"{setting}, started from the weights {run['config']['init_from']}", False
     if scale == "smoke":
         return f"{setting}, to see that every part works; the numbers mean nothing"
     note = "evidence that every row runs and learns, not a ranking; " if scale == "lite" else ""
