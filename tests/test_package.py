@@ -148,7 +148,7 @@ def test_with_pytorch_alone_operators_work_and_the_rest_names_what_to_install(in
     assert shapes == [[2, 8, 10, 14]] * (1 + len(names))
     install = 'install it with `pip install "a2u[experiments]"`'
     assert [re.sub("package .*;", "package X;", line) for line in refused] == [
-        f"a2u.{name} needs the package X; {install}" for name in ("metrics", "models", "models", "data", "config")
+        f"a2u.{name} needs the package X; {install}" for name in ("metrics", "models", "models", "data", "data")
     ]
     assert re.fullmatch(
         rf"error: a2u predict needs the package \w+; {re.escape(install)}\.", ended.stderr.splitlines()[-1]

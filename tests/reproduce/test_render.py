@@ -236,3 +236,10 @@ def test_one_run_stands_beside_the_printed_row(reconstructions):
     assert "512 samples/s" in text
     custom = reconstructions["maxpool_a2u"][0] | {"table": "custom", "row": "custom"}
     assert "printed" not in one_result(custom)
+
+
+def test_controls_are_marked_as_not_in_the_paper():
+    found = results_table(LITE, {"nearest": [result(0, 4.0)], "blur": [result(0, 5.0)]})
+    assert [line["row"] for line in lines(found)] == ["nearest", "blur (control)"]
+    assert "controls are not in the paper" in found.caption
+    assert "control" not in caption(LITE, {"nearest": [result(0, 4.0)]})

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from a2u.config import compose
-from a2u.reproduce.published import about, is_printed_on, printed_on, quoted_rows, task_of
+from a2u.reproduce.published import about, controls, is_printed_on, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
     from a2u.reproduce.render import Group, Results
@@ -17,7 +17,12 @@ def caption(group: "Group", results: "Results") -> str:
     runs = [run for of_row in results.values() for run in of_row]
     return " ".join(
         filter(
-            None, [_setting(group, results, runs), _numbers(group, runs), warnings(results, quoted_rows(group.table))]
+            None,
+            [
+                _setting(group, results, runs),
+                _numbers(group, results, runs),
+                warnings(results, quoted_rows(group.table)),
+            ],
         )
     )
 
@@ -72,6 +77,8 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
             setting += f", {blocks} blocks{'' if model['aspp'] else ', no pyramid pooling'}"
         is_papers = scale == "paper" and _is_papers(run["config"])
         paper = "not the setting of Sec. 6.3"
+    if run["config"].get("init_from") is not None:
+        setting, is_papers = f"{setting}, started from the weights {run['config']['init_from']}", False
     if scale == "smoke":
         return f"{setting}, to see that every part works; the numbers mean nothing"
     note = "evidence that every row runs and learns, not a ranking; " if scale == "lite" else ""
@@ -88,7 +95,7 @@ def _is_papers(config: dict[str, Any]) -> bool:
     )
 
 
-def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
+def _numbers(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> str:
     """Explain the columns, the metric program, and the test set of the printed numbers."""
     if task_of(group.table) == "reconstruction":
         parts = ["PSNR in dB and RMSE (the paper's column MSE) are over all pixels"]
@@ -107,6 +114,7 @@ def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
     where = printed_on(group.table, group.measured_on) if shown else ""
     whose = about(group.table).get("printed_by", "the paper's")
     parts += [f"printed numbers are {whose} on {where}"] * bool(where)
+    parts += ["controls are not in the paper"] * any(results.get(row) for row in controls(group.table))
     return "; ".join(parts) + "."
 
 

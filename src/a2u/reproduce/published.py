@@ -44,6 +44,11 @@ def quoted_rows(table: str) -> list[str]:
     return [row for row in lines_of(table) if row not in run]
 
 
+def controls(table: str) -> list[str]:
+    """Return the rows of a table that are not in the paper and show what its operators do beyond a fixed filter."""
+    return list(about(table).get("controls", []))
+
+
 def stated(system: str) -> tuple[str, dict[str, float]]:
     """Return the stated metrics of a system's released weights on Composition-1k, and their source; empty if none.
 
