@@ -92,14 +92,24 @@ def listed(table: str) -> list[str]:
 
 
 def lines_of(table: str) -> list[str]:
-    """Return the lines of a table: those listed, then other rows that have a config."""
-    return [*listed(table), *(row for row in _configs(table) if row not in listed(table))]
+    """Return the lines of a table: those listed, then other rows that have a config and need not be named."""
+    further = [] if about(table).get("others_when_named") else _unlisted(table)
+    return [*listed(table), *further]
 
 
 def rows_of(table: str) -> list[str]:
     """Return the rows of a table that are run, in the order of its lines: the files of configs/experiment/<table>."""
     run = _configs(table)
     return [row for row in lines_of(table) if row in run]
+
+
+def named_rows(table: str) -> list[str]:
+    """Return the rows that have a config, too, but are run when they are named alone, since the paper lacks them."""
+    return _unlisted(table) if about(table).get("others_when_named") else []
+
+
+def _unlisted(table: str) -> list[str]:
+    return [row for row in _configs(table) if row not in listed(table)]
 
 
 def _configs(table: str) -> list[str]:
