@@ -31,6 +31,7 @@ from a2u.engine.settings import EvaluationConfig, RuntimeConfig, TrainerConfig
 from a2u.errors import ConfigError, did_you_mean
 from a2u.models.networks import networks
 from a2u.models.networks.base import ModelConfig, Network
+from a2u.models.weights.initial import initial_hash
 from a2u.settings import SCHEMAS, Key, field, schema
 from a2u.upsampling import Upsampler, operators
 
@@ -64,6 +65,13 @@ class Config:
     row: str = field("custom", identity=False)
     scale: str = field("custom")
     seed: int = field(0, least=0)
+    init_from: str | None = field(
+        None,
+        "weights to start from, all tensors that fit: a checkpoint, exported or released weights; auto: the model in "
+        "the package",
+        identity=False,  # the file's contents are
+    )
+    init_from_sha256: str | None = field(None, "of that file; null: of the file that is there", added_later=True)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     upsampler: UpsamplerConfig = dataclasses.field(default_factory=UpsamplerConfig)
     sample: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
@@ -80,6 +88,8 @@ class Config:
                     f"{key} names a folder of results, so it must not be empty, begin with a dot or hold a slash; got "
                     f"{name!r}."
                 )
+        if self.init_from is None and self.init_from_sha256 is not None:
+            raise ConfigError("init_from_sha256 is the hash of init_from's file: give init_from=FILE, too.")
 
 
 def constructor_schema(kind: type[Upsampler | Network], base: type, skip: Collection[str]) -> type:
@@ -157,7 +167,7 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
             cfg = hydra_compose(config_name, overrides=overrides)
         _refuse_unknown_keys(cfg)
         _refuse_wrong_references(cfg, overrides)
-        return cfg
+        return with_initial_hash(cfg)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
     finally:
@@ -206,6 +216,17 @@ def quoted(value: str) -> str:
     # Backslashes are ordinary letters to Hydra, unless a quote follows.
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
+
+
+def with_initial_hash(cfg: DictConfig) -> DictConfig:
+    """Fill in the hash of the weights that a run starts from, which is part of its identity.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    if cfg.get("init_from") is not None and cfg.init_from_sha256 is None:
+        cfg.init_from_sha256 = initial_hash(cfg.init_from)
+    return cfg
 
 
 def refuse_incomplete(cfg: DictConfig) -> None:

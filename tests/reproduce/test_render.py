@@ -230,7 +230,7 @@ def test_the_caption_of_table_1_says_what_was_reduced(reconstructions):
         assert part in words, words
     assert "SAD" not in words
     of_others = {"maxpool_fade": reconstructions["maxpool_a2u"]}
-    assert "rows without them are not in the paper" in caption(MNIST, of_others)
+    assert "rows without printed numbers are not in the paper" in caption(MNIST, of_others)
     assert "not in the paper" not in words
 
 
@@ -241,3 +241,10 @@ def test_one_run_stands_beside_the_printed_row(reconstructions):
     assert "512 samples/s" in text
     custom = reconstructions["maxpool_a2u"][0] | {"table": "custom", "row": "custom"}
     assert "printed" not in one_result(custom)
+
+
+def test_controls_are_marked_as_not_in_the_paper():
+    found = results_table(LITE, {"nearest": [result(0, 4.0)], "blur": [result(0, 5.0)]})
+    assert [line["row"] for line in lines(found)] == ["nearest", "blur (control)"]
+    assert "controls are not in the paper" in found.caption
+    assert "control" not in caption(LITE, {"nearest": [result(0, 4.0)]})

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from a2u.config import compose
-from a2u.reproduce.published import about, is_printed_on, named_rows, printed_on, quoted_rows, task_of
+from a2u.reproduce.published import about, controls, is_printed_on, named_rows, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
     from a2u.reproduce.render import Group, Results
@@ -69,6 +69,8 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
             setting += f", {blocks} blocks{'' if model['aspp'] else ', no pyramid pooling'}"
         is_papers = scale == "paper" and _is_papers(run["config"])
         paper = "not the setting of Sec. 6.3"
+    if run["config"].get("init_from") is not None:
+        setting, is_papers = f"{setting}, started from the weights {run['config']['init_from']}", False
     if scale == "smoke":
         return f"{setting}, to see that every part works; the numbers mean nothing"
     note = "evidence that every row runs and learns, not a ranking; " if scale == "lite" else ""
@@ -105,7 +107,10 @@ def _numbers(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> 
     where = printed_on(group.table, group.measured_on) if shown else ""
     whose = about(group.table).get("printed_by", "the paper's")
     parts += [f"printed numbers are {whose} on {where}"] * bool(where)
-    parts += ["rows without them are not in the paper"] * bool(results.keys() & named_rows(group.table))
+    if any(results.get(row) for row in named_rows(group.table)):
+        parts.append("rows without printed numbers are not in the paper")
+    elif any(results.get(row) for row in controls(group.table)):
+        parts.append("controls are not in the paper")
     return "; ".join(parts) + "."
 
 

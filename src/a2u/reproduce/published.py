@@ -44,6 +44,11 @@ def quoted_rows(table: str) -> list[str]:
     return [row for row in lines_of(table) if row not in run]
 
 
+def controls(table: str) -> list[str]:
+    """Return the rows of a table that are not in the paper and show what its operators do beyond a fixed filter."""
+    return list(about(table).get("controls", []))
+
+
 def stated(system: str) -> tuple[str, dict[str, float]]:
     """Return the stated metrics of a system's released weights on Composition-1k, and their source; empty if none.
 
@@ -93,8 +98,7 @@ def listed(table: str) -> list[str]:
 
 def lines_of(table: str) -> list[str]:
     """Return the lines of a table: those listed, then other rows that have a config and need not be named."""
-    further = [] if about(table).get("others_when_named") else _unlisted(table)
-    return [*listed(table), *further]
+    return [*listed(table), *(row for row in _unlisted(table) if row not in named_rows(table))]
 
 
 def rows_of(table: str) -> list[str]:
@@ -105,7 +109,8 @@ def rows_of(table: str) -> list[str]:
 
 def named_rows(table: str) -> list[str]:
     """Return the rows that have a config, too, but are run when they are named alone, since the paper lacks them."""
-    return _unlisted(table) if about(table).get("others_when_named") else []
+    named = about(table).get("others_when_named", False)
+    return [row for row in _unlisted(table) if named and row not in controls(table)]
 
 
 def _unlisted(table: str) -> list[str]:

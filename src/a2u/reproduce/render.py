@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, warnings
 from a2u.reproduce.published import (
+    controls,
     heading,
     is_printed_on,
     metrics_of,
@@ -86,7 +87,7 @@ def results_table(group: Group, results: Results) -> Table:
     for row, of_row in results.items():
         in_paper, source = printed(group.table, row, group.measured_on), record_id(group, row) if of_row else ""
         parameters = paper_scale(of_row) if is_matting else None
-        cells = [words(f"{row} (quoted)" if row in quoted_rows(group.table) else row)]
+        cells = [words(row_title(group.table, row))]
         cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
         if not elsewhere:
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
@@ -118,7 +119,7 @@ def short_table(group: Group, results: Results) -> Table:
     for row, of_row in results.items():
         own, learns = paper_scale(of_row), bool(of_row and of_row[0]["params"])
         extra = own - base if learns and own is not None and base is not None else None
-        cells = [words(row), number([run["metrics"][main] for run in of_row], digits)]
+        cells = [words(row_title(group.table, row)), number([run["metrics"][main] for run in of_row], digits)]
         lines.append([*cells, as_printed(printed(group.table, row, group.measured_on).get(main), main), count(extra)])
     return Table([*columns, Column("extra parameters")], lines, caption(group, results), group.title)
 
@@ -176,6 +177,13 @@ def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
         warnings({row: [{"row": row, **result}] for row, result in results.items()}),
     ]
     return Table([*columns, Column("params"), Column("s/image")], rows, " ".join(filter(None, texts)), "Shipped model")
+
+
+def row_title(table: str, row: str) -> str:
+    """Return a row's name, marked if its numbers are quoted, or if it is a control."""
+    if row in quoted_rows(table):
+        return f"{row} (quoted)"
+    return f"{row} (control)" if row in controls(table) else row
 
 
 def record_id(group: Group, row: str) -> str:

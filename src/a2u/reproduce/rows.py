@@ -122,8 +122,8 @@ def _of_table(table: str, overrides: Sequence[str]) -> list[str]:
 
 
 def _of_row(choice: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """Drop overrides of `model` if the row has nothing to train, as trimap_only."""
-    of_model = [override for override in overrides if override.startswith("model.")]
+    """Drop overrides of `model` and `init_from` if the row has nothing to train, as trimap_only."""
+    of_model = [override for override in overrides if override.startswith(("model.", "init_from"))]
     if not of_model or learns(compose(choice)):
         return list(overrides)
     return [override for override in overrides if override not in of_model]

@@ -113,6 +113,19 @@ def test_a_run_gives_a_whole_result(outputs):
     assert run(cfg) == result | {"path": str(Places.of(cfg).result)}  # not run again
 
 
+def test_a_run_starts_from_given_weights_and_says_what_it_takes(tmp_path, capsys):
+    first = small(tmp_path, "trainer.epochs=1")
+    run(first)
+    words = ["trainer.epochs=1", "trainer.lr=1e-30", "trainer.weight_decay=0"]  # which change no weight
+    second = small(tmp_path, *words, f"init_from='{Places.of(first).last}'")
+    run(second)
+    report = Places.of(second).start.read_text()
+    assert "tensors are taken, " in report
+    assert report in capsys.readouterr().err
+    started, given = (load_checkpoint(Places.of(cfg).last)["model"] for cfg in (second, first))
+    assert all(torch.equal(started[name], given[name]) for name in given if name.endswith("weight"))
+
+
 def test_the_metrics_are_those_of_the_saved_network(outputs):
     cfg = small(outputs, "experiment=table1/maxpool_indexnet_hin")
     result = run(cfg)
