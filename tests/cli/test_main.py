@@ -78,7 +78,7 @@ def test_a_scripts_help_has_its_examples_and_ends_well():
     command = [sys.executable, str(ROOT / "scripts" / "table.py"), "--help"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert ended.stdout.count("\n    python scripts/table.py ") == 4
+    assert ended.stdout.count("\n    python scripts/table.py ") == 5
     assert values(ended.stdout)["rows"][0] == "[]"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from a2u.config import compose
+from a2u.reproduce.changes import conclusion, without_content
 from a2u.reproduce.published import about, controls, is_printed_on, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _numbers(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> 
     where = printed_on(group.table, group.measured_on) if shown else ""
     whose = about(group.table).get("printed_by", "the paper's")
     parts += [f"printed numbers are {whose} on {where}"] * bool(where)
+    parts += filter(None, [conclusion(group.table, without_content(group.table, results))])
     parts += ["controls are not in the paper"] * any(results.get(row) for row in controls(group.table))
     return "; ".join(parts) + "."
 

@@ -194,7 +194,7 @@ class Matting(Task):
             seen(done, total, _strip(case, prediction) if done <= STRIPS and distributed.is_rank_zero() else None)
 
         assert isinstance(model, MattingNetwork)
-        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile)
+        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile, self.ablate)
         picture = kernel_picture(model, self.data.test[0]) if distributed.is_rank_zero() else None
         if picture is not None:
             seen(len(self.data.test), len(self.data.test), ("kernels/" + self.data.test[0].name, picture))
