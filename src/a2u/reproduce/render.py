@@ -26,6 +26,7 @@ from a2u.reproduce.published import (
 )
 from a2u.reproduce.rows import paper_parameters
 from a2u.reproduce.tables import DASH, Cell, Column, Table, count, number, words
+from a2u.upsampling import operators
 
 Results = dict[str, list[dict[str, Any]]]  # row -> its results, one per seed
 
@@ -74,6 +75,7 @@ def results_table(group: Group, results: Results) -> Table:
     columns += [] if elsewhere else [Column(TITLES[main], "best")]
     ablated = without_content(group.table, results)
     columns += [Column("content (%)", "without")] * bool(ablated)
+    columns += [] if is_matting else [Column("reads guide", is_number=False)]
     columns.append(Column("params"))
     if elsewhere:
         columns.append(Column("s/image"))
@@ -93,6 +95,7 @@ def results_table(group: Group, results: Results) -> Table:
         if not elsewhere:
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
         cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
+        cells += [] if is_matting else [reads_guide(of_row)]
         cells.append(count(of_row[0]["params"] if of_row else None))
         if elsewhere:
             cells.append(number(mean_of(map(seconds_per_image, of_row)), 2))
@@ -206,6 +209,12 @@ def paper_scale(runs: Sequence[dict[str, Any]]) -> int | None:
 def _parameters(config: str) -> int:
     """Return the same for a configuration in JSON, once for all tables: it takes building the network."""
     return paper_parameters(OmegaConf.create(json.loads(config)))
+
+
+def reads_guide(runs: Sequence[dict[str, Any]]) -> Cell:
+    """Return whether a row's operator reads the encoder's feature, or what its own downsampling returned."""
+    operator = operators().get(runs[0]["config"]["upsampler"]["name"]) if runs else None
+    return words(None if operator is None else "yes" if operator.reads_guide else "no")
 
 
 def speed(runs: Sequence[dict[str, Any]]) -> Cell:
