@@ -121,6 +121,15 @@ def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_
     )
 
 
+@pytest.mark.parametrize("script", ["predict", "table"])
+def test_an_interrupt_during_the_imports_is_one_word(tmp_path, script):
+    (tmp_path / "omegaconf.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
+    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "stopped\n")
+
+
 @pytest.mark.parametrize(
     "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cp1252", "latin-1"))]
 )
