@@ -11,7 +11,9 @@ from omegaconf import OmegaConf
 
 from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, warnings
+from a2u.reproduce.changes import without_content
 from a2u.reproduce.published import (
+    controls,
     heading,
     is_printed_on,
     metrics_of,
@@ -24,6 +26,7 @@ from a2u.reproduce.published import (
 )
 from a2u.reproduce.rows import paper_parameters
 from a2u.reproduce.tables import DASH, Cell, Column, Table, count, number, words
+from a2u.upsampling import operators
 
 Results = dict[str, list[dict[str, Any]]]  # row -> its results, one per seed
 
@@ -70,6 +73,9 @@ def results_table(group: Group, results: Results) -> Table:
     is_matting, compares = task_of(group.table) == "matting", is_printed_on(group.table, group.measured_on)
     columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
     columns += [] if elsewhere else [Column(TITLES[main], "best")]
+    ablated = without_content(group.table, results)
+    columns += [Column("content (%)", "without")] * bool(ablated)
+    columns += [] if is_matting else [Column("reads guide", is_number=False)]
     columns.append(Column("params"))
     if elsewhere:
         columns.append(Column("s/image"))
@@ -84,10 +90,12 @@ def results_table(group: Group, results: Results) -> Table:
     for row, of_row in results.items():
         in_paper, source = printed(group.table, row, group.measured_on), record_id(group, row) if of_row else ""
         parameters = paper_scale(of_row) if is_matting else None
-        cells = [words(f"{row} (quoted)" if row in quoted_rows(group.table) else row)]
+        cells = [words(row_title(group.table, row))]
         cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
         if not elsewhere:
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
+        cells += [] if is_matting else [reads_guide(of_row)]
         cells.append(count(of_row[0]["params"] if of_row else None))
         if elsewhere:
             cells.append(number(mean_of(map(seconds_per_image, of_row)), 2))
@@ -106,16 +114,19 @@ def results_table(group: Group, results: Results) -> Table:
 
 
 def short_table(group: Group, results: Results) -> Table:
-    """Return row, main metric here, printed, and parameters beyond the first trained row's at paper scale."""
+    """Return row, main metric here, without content, printed, and parameters beyond the first trained row's."""
     main = metrics_of(group.table)[0]
     digits = digits_for(run for of_row in results.values() for run in of_row)[main]
     base = next((paper_scale(of_row) for of_row in results.values() if of_row and of_row[0]["params"]), None)
-    columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here"), Column(f"printed {TITLES[main]}")]
+    columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here")]
+    ablated = without_content(group.table, results)
+    columns += [*[Column("without content (%)")] * bool(ablated), Column(f"printed {TITLES[main]}")]
     lines = []
     for row, of_row in results.items():
         own, learns = paper_scale(of_row), bool(of_row and of_row[0]["params"])
         extra = own - base if learns and own is not None and base is not None else None
-        cells = [words(row), number([run["metrics"][main] for run in of_row], digits)]
+        cells = [words(row_title(group.table, row)), number([run["metrics"][main] for run in of_row], digits)]
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
         lines.append([*cells, as_printed(printed(group.table, row, group.measured_on).get(main), main), count(extra)])
     return Table([*columns, Column("extra parameters")], lines, caption(group, results), group.title)
 
@@ -175,6 +186,13 @@ def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
     return Table([*columns, Column("params"), Column("s/image")], rows, " ".join(filter(None, texts)), "Shipped model")
 
 
+def row_title(table: str, row: str) -> str:
+    """Return a row's name, marked if its numbers are quoted, or if it is a control."""
+    if row in quoted_rows(table):
+        return f"{row} (quoted)"
+    return f"{row} (control)" if row in controls(table) else row
+
+
 def record_id(group: Group, row: str) -> str:
     """Return the id of a row's provenance on the HTML page."""
     return "-".join(filter(None, [*group, row]))
@@ -191,6 +209,12 @@ def paper_scale(runs: Sequence[dict[str, Any]]) -> int | None:
 def _parameters(config: str) -> int:
     """Return the same for a configuration in JSON, once for all tables: it takes building the network."""
     return paper_parameters(OmegaConf.create(json.loads(config)))
+
+
+def reads_guide(runs: Sequence[dict[str, Any]]) -> Cell:
+    """Return whether a row's operator reads the encoder's feature, or what its own downsampling returned."""
+    operator = operators().get(runs[0]["config"]["upsampler"]["name"]) if runs else None
+    return words(None if operator is None else "yes" if operator.reads_guide else "no")
 
 
 def speed(runs: Sequence[dict[str, Any]]) -> Cell:
