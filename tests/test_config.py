@@ -2,6 +2,7 @@
 
 import shutil
 from itertools import chain
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from a2u.engine.prepare import check, make_model
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
-from a2u.reproduce.published import published, quoted_rows, rows_of
+from a2u.reproduce.published import named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.rows import paper_parameters, row_runs
 from a2u.reproduce.settings import TableConfig
 from a2u.settings import SCHEMAS, plain
@@ -31,7 +32,8 @@ NETWORKS += [f"table5/{system}" for system in ("closed_form", "context_aware", "
 
 
 def test_there_is_a_config_for_every_row_of_a_table():
-    assert {f"{table}/{row}" for table in published() for row in rows_of(table)} == set(EXPERIMENTS)
+    with_config = {table: [*rows_of(table), *named_rows(table)] for table in published()}
+    assert {f"{table}/{row}" for table, rows in with_config.items() for row in rows} == set(EXPERIMENTS)
     quoted = {table: quoted_rows(table) for table in published()}
     assert {table: rows for table, rows in quoted.items() if rows} == {
         "table5": ["adamatting"],
@@ -129,6 +131,11 @@ def test_the_rows_of_table_1_differ_in_operator_and_downsampling_alone():
     for row in rows:
         row.pop("row"), row.pop("upsampler"), row["model"].pop("downsampling")
     assert all(row == rows[0] for row in rows)
+    for row in named_rows("table1"):
+        cfg = OmegaConf.load(CONFIG_DIR / "experiment" / "table1" / f"{row}.yaml")
+        assert cfg.pop("defaults") == [{"override /task": "reconstruction"}, {"override /upsampler": ANY}]
+        cfg.pop("upsampler", None)
+        assert cfg == {"table": "table1", "row": row}
 
 
 def test_paper_scale_is_the_papers_setting():

@@ -1,7 +1,9 @@
 """Errors the user can fix: one sentence each, saying what was found, where, and what to do."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class A2UError(Exception):
@@ -24,3 +26,19 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return the most similar of the `known` names as a question to append to a sentence; empty if none is similar."""
     alike = difflib.get_close_matches(given, list(known), n=1)
     return f" Did you mean {alike[0]!r}?" if alike else ""
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an extra: in a checkout, or of the installed package."""
+    in_checkout = (Path(__file__).parents[2] / "pyproject.toml").is_file()
+    return f'`pip install -e ".[{extra}]"`' if in_checkout else f'`pip install "a2u[{extra}]"`'
+
+
+@contextmanager
+def needs_experiments(what: str) -> Iterator[None]:
+    """Make the import of a missing package say that `what` needs it, and how to install it (ModuleNotFoundError)."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        sentence = f"{what} needs the package {error.name}; install it with {how_to_install('experiments')}"
+        raise ModuleNotFoundError(sentence, name=error.name) from error

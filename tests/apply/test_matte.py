@@ -154,9 +154,8 @@ try:
 except ImportError as error:
     print(error)
 """
-    assert (
-        run_python(code) == "a2u.matte needs the package omegaconf; install it with `pip install 'a2u[experiments]'`\n"
-    )
+    said = 'a2u.matte needs the package omegaconf; install it with `pip install -e ".[experiments]"`\n'
+    assert run_python(code) == said
     with pytest.raises(AttributeError, match="has no attribute 'mate'"):
         a2u.mate  # noqa: B018
 

@@ -16,7 +16,7 @@ WORK = {  # what each script calls once it has read its command line
     "predict": "a2u.apply.predict.predict_photographs",
     "measure": "a2u.apply.measure.measure",
     "export": "a2u.apply.export.export",
-    "report": "a2u.reproduce.html_report.make_page",
+    "report": "a2u.reproduce.html_report.make.make_page",
     "shipped": "a2u.reproduce.shipped.make",
     "pages": "a2u.reproduce.pages.make_pages",
     "bench": "scripts.bench.report.bench",

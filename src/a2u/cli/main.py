@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig
 
 from a2u.cli.help import help_text
-from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete, store_schemas
+from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete, store_schemas, with_initial_hash
 from a2u.errors import A2UError
 from a2u.files import FULL, reason
 
@@ -99,7 +99,7 @@ def main(
     def entry(cfg: DictConfig) -> None:
         with user_errors(stopped):
             refuse_incomplete(cfg)
-            work(cfg)
+            work(with_initial_hash(cfg))
 
     store_schemas()
     overrides = sys.argv[1:]

@@ -22,6 +22,8 @@ def commit() -> tuple[str, bool]:
     it the commit is "unknown" and counts as dirty.
     """
     try:
+        if not (REPOSITORY / "pyproject.toml").is_file():  # installed, maybe within another repository
+            raise FileNotFoundError
         head = _git("rev-parse", "HEAD")
         return head, bool(_git("status", "--porcelain", "--", *CODE))
     except (OSError, subprocess.CalledProcessError):

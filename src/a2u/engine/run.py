@@ -64,6 +64,8 @@ def _run(prepared: Run) -> dict[str, Any]:
     trained = Trained()
     try:
         log.settings(_settings(cfg))
+        if prepared.start is not None and checkpoint is None:
+            log.started_from(prepared.start.report)
         tester = _Tester(prepared, log, checkpoint["scores"] if checkpoint else [])
         if steps:
             trained = fit(prepared, checkpoint, log, tester)
@@ -81,7 +83,7 @@ def _run(prepared: Run) -> dict[str, Any]:
 
 def _settings(cfg: DictConfig) -> dict[str, Any]:
     """Return the settings that distinguish runs in a list: names, the operator's options, the main rates."""
-    names = {key: cfg[key] for key in ("table", "row", "scale", "seed")}
+    names = {key: cfg[key] for key in ("table", "row", "scale", "seed")} | {"init_from": str(cfg.init_from)}
     parts = {key: plain(cfg[key]) for key in ("dataset", "model", "upsampler", "trainer")}
     names |= {key: parts[key]["name"] for key in ("dataset", "model", "upsampler")}
     options = {f"upsampler.{key}": value for key, value in parts["upsampler"].items() if key != "name"}

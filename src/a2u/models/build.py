@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from a2u.models.networks import networks
 from a2u.models.networks.base import Network
 from a2u.models.operators import DEFAULT_OPERATOR
-from a2u.models.weights.files import differences
+from a2u.models.weights.files import differences, enumerated
 from a2u.settings import plain
 
 
@@ -60,7 +60,7 @@ def build_trained(cfg: DictConfig, tensors: Mapping[str, Tensor]) -> nn.Module:
             model = build_model(cfg)
         found = differences(tensors, {name: value.shape for name, value in model.state_dict().items()})
         if found:
-            raise ValueError(f"{found}.")
+            raise ValueError(f"{enumerated(found)}.")
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError, KeyError, AttributeError, OmegaConfBaseException) as error:
         raise ValueError(str(error)) from error

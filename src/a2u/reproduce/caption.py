@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from a2u.config import compose
-from a2u.reproduce.published import about, is_printed_on, printed_on, quoted_rows, task_of
+from a2u.reproduce.published import about, controls, is_printed_on, named_rows, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
     from a2u.reproduce.render import Group, Results
@@ -15,11 +15,8 @@ STEPS_OF_TABLE_1 = 60_000
 def caption(group: "Group", results: "Results") -> str:
     """Return at most three sentences for a table's results."""
     runs = [run for of_row in results.values() for run in of_row]
-    return " ".join(
-        filter(
-            None, [_setting(group, results, runs), _numbers(group, runs), warnings(results, quoted_rows(group.table))]
-        )
-    )
+    texts = [_setting(group, results, runs), _numbers(group, results, runs)]
+    return " ".join(filter(None, [*texts, warnings(results, quoted_rows(group.table))]))
 
 
 def _setting(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> str:
@@ -78,6 +75,8 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
             setting += f", {blocks} blocks{'' if model['aspp'] else ', no pyramid pooling'}"
         is_papers = scale == "paper" and _is_papers(run["config"])
         paper = "not the setting of Sec. 6.3"
+    if run["config"].get("init_from") is not None:
+        setting, is_papers = f"{setting}, started from the weights {run['config']['init_from']}", False
     if scale == "smoke":
         return f"{setting}, to see that every part works; the numbers mean nothing"
     if not paper:
@@ -101,10 +100,11 @@ def shows_best(group: "Group") -> bool:
     return not group.test and task_of(group.table) != "probe"
 
 
-def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
+def _numbers(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> str:
     """Explain the columns, the metric program, and the test set of the printed numbers."""
     if task_of(group.table) == "reconstruction":
         parts = ["PSNR in dB and RMSE (the paper's column MSE) are over all pixels"]
+        parts.append("only an operator that reads its guide sees more of the picture than the map at 1/8")
         parts += ["predictions are clamped to 0..1"] * any(run["config"]["metrics"].get("clamp") for run in runs)
     elif task_of(group.table) == "probe":
         parts = ["MAE, MSE and Grad (divided by 1,000) are over the pixels of 0 < alpha < 1"]
@@ -125,6 +125,10 @@ def _numbers(group: "Group", runs: list[dict[str, Any]]) -> str:
     where = printed_on(group.table, group.measured_on) if shown else ""
     whose = about(group.table).get("printed_by", "the paper's")
     parts += [f"printed numbers are {whose} on {where}"] * bool(where)
+    if any(results.get(row) for row in named_rows(group.table)):
+        parts.append("rows without printed numbers are not in the paper")
+    elif any(results.get(row) for row in controls(group.table)):
+        parts.append("controls are not in the paper")
     return "; ".join(parts) + "."
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from a2u.errors import how_to_install
 from a2u.files import replacing
 from a2u.reproduce.published import metrics_of
 from a2u.reproduce.render import TITLES, Group, Results
@@ -50,7 +51,7 @@ def draw_curves(group: Group, results: Results, path: Path) -> bool:
         from matplotlib import style
         from matplotlib.figure import Figure
     except ImportError:
-        log.warning('%s was not drawn: it needs Matplotlib; install it with `pip install -e ".[figures]"`.', path)
+        log.warning("%s was not drawn: it needs Matplotlib; install it with %s.", path, how_to_install("figures"))
         return False
     title = f"{group.title}: learning curves on the test set"
     with style.context(["default", STYLE]), replacing(path) as temporary:  # ignore this machine's matplotlibrc

@@ -9,7 +9,7 @@ from a2u.engine.provenance import REPOSITORY
 from a2u.files import replacing
 from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
-from a2u.reproduce.published import listed, published, quoted_rows, rows_of
+from a2u.reproduce.published import listed, named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table, shipped_table, short_table
 
 RESULTS = REPOSITORY / "results"
@@ -26,7 +26,7 @@ def committed(root: Path) -> dict[Group, Results]:
     found: dict[Group, Results] = {}
     for path in sorted([*root.glob("*/*/*/*/seed*.json"), *root.glob("*/*/*/on_*/*/seed*.json")]):
         table, dataset, scale, *test, row = path.parent.relative_to(root).parts
-        run = read_result(path) if table in published() and row in rows_of(table) else None
+        run = read_result(path) if table in published() and row in [*rows_of(table), *named_rows(table)] else None
         if run is not None:
             group = Group(table, dataset, scale, "".join(test).removeprefix("on_"))
             lines = [line for line in listed(table) if not (group.test and line in quoted_rows(table))]

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, shows_best, warnings
 from a2u.reproduce.published import (
+    controls,
     heading,
     is_printed_on,
     metrics_of,
@@ -24,6 +25,7 @@ from a2u.reproduce.published import (
 )
 from a2u.reproduce.rows import paper_parameters
 from a2u.reproduce.tables import DASH, Cell, Column, Table, count, number, words
+from a2u.upsampling import operators
 
 Results = dict[str, list[dict[str, Any]]]  # row -> its results, one per seed
 
@@ -70,11 +72,13 @@ def results_table(group: Group, results: Results) -> Table:
     """
     metrics, runs = metrics_of(group.table), [run for of_row in results.values() for run in of_row]
     main, digits, elsewhere = metrics[0], digits_for(runs), bool(group.test)
-    is_matting, compares = task_of(group.table) == "matting", is_printed_on(group.table, group.measured_on)
+    task, compares = task_of(group.table), is_printed_on(group.table, group.measured_on)
+    is_matting, is_reconstruction = task == "matting", task == "reconstruction"
     columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
     columns += [Column(TITLES[main], "best")] * shows_best(group)
     blank = blank_guides(results)
     columns += [Column(TITLES[main], "blank guide")] * bool(blank)
+    columns += [Column("reads guide", is_number=False)] * is_reconstruction
     columns.append(Column("params"))
     if elsewhere:
         columns.append(Column("s/image"))
@@ -87,15 +91,16 @@ def results_table(group: Group, results: Results) -> Table:
         columns += [Column("params", "printed")] * ("params" in published()[group.table]["columns"])
         columns += [Column("− printed", TITLES[main])] * compares
     lines = []
-    for row, of_row in without_controls(results).items():
+    for row, of_row in shown_alone(results).items():
         in_paper, source = printed(group.table, row, group.measured_on), record_id(group, row) if of_row else ""
         parameters = paper_scale(of_row) if is_matting else None
-        cells = [words(f"{row} (quoted)" if row in quoted_rows(group.table) else row)]
+        cells = [words(row_title(group.table, row))]
         cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
         if shows_best(group):
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
         if blank:
             cells.append(number([run["metrics"][main] for run in blank.get(row, [])], digits[main]))
+        cells += [reads_guide(of_row)] * is_reconstruction
         cells.append(count(of_row[0]["params"] if of_row else None))
         if elsewhere:
             cells.append(number(mean_of(map(seconds_per_image, of_row)), 2))
@@ -122,10 +127,10 @@ def short_table(group: Group, results: Results) -> Table:
     columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here")]
     columns += [Column(f"printed {TITLES[main]}")] * is_printed + [Column(f"blank guide {TITLES[main]}")] * bool(blank)
     lines = []
-    for row, of_row in without_controls(results).items():
+    for row, of_row in shown_alone(results).items():
         own, learns = paper_scale(of_row), bool(of_row and of_row[0]["params"])
         extra = own - base if learns and own is not None and base is not None else None
-        cells = [words(row), number([run["metrics"][main] for run in of_row], digits)]
+        cells = [words(row_title(group.table, row)), number([run["metrics"][main] for run in of_row], digits)]
         cells += [as_printed(printed(group.table, row, group.measured_on).get(main), main)] * is_printed
         cells += [number([run["metrics"][main] for run in blank.get(row, [])], digits)] * bool(blank)
         lines.append([*cells, count(extra)])
@@ -138,10 +143,10 @@ def blank_guides(results: Results) -> Results:
     return {row: of_row for row, of_row in found.items() if row in results}
 
 
-def without_controls(results: Results) -> Results:
-    """Return the rows that get a line of their own: a control whose row is there, too, is a column of that one."""
-    controls = {row + BLANK for row in blank_guides(results)}
-    return {row: of_row for row, of_row in results.items() if row not in controls}
+def shown_alone(results: Results) -> Results:
+    """Return the rows that have a line of their own, all but those that `blank_guides` shows in a column."""
+    in_columns = {row + BLANK for row in blank_guides(results)}
+    return {row: of_row for row, of_row in results.items() if row not in in_columns}
 
 
 def ranks_table(table: str) -> Table | None:
@@ -199,6 +204,13 @@ def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
     return Table([*columns, Column("params"), Column("s/image")], rows, " ".join(filter(None, texts)), "Shipped model")
 
 
+def row_title(table: str, row: str) -> str:
+    """Return a row's name, marked if its numbers are quoted, or if it is a control."""
+    if row in quoted_rows(table):
+        return f"{row} (quoted)"
+    return f"{row} (control)" if row in controls(table) else row
+
+
 def record_id(group: Group, row: str) -> str:
     """Return the id of a row's provenance on the HTML page."""
     return "-".join(filter(None, [*group, row]))
@@ -215,6 +227,12 @@ def paper_scale(runs: Sequence[dict[str, Any]]) -> int | None:
 def _parameters(config: str) -> int:
     """Return the same for a configuration in JSON, once for all tables: it takes building the network."""
     return paper_parameters(OmegaConf.create(json.loads(config)))
+
+
+def reads_guide(runs: Sequence[dict[str, Any]]) -> Cell:
+    """Return whether a row's operator reads the encoder's feature, or what its own downsampling returned."""
+    operator = operators().get(runs[0]["config"]["upsampler"]["name"]) if runs else None
+    return words(None if operator is None else "yes" if operator.reads_guide else "no")
 
 
 def speed(runs: Sequence[dict[str, Any]]) -> Cell:

@@ -115,7 +115,8 @@ class A2U(Upsampler):
         q = q.view(n, self.sets, self.rank, h * w)
         kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
         # output (position in the k x k window)*r*r/S + sub-position
-        return self._normalise(kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w))
+        kernel = kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w)
+        return normalise_kernel(kernel, self.kernel_norm)
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
@@ -137,11 +138,6 @@ class A2U(Upsampler):
         q = self.affinity(feature)
         down = reassemble_down(feature, self.down_kernel(feature, q), self.down_kernel_size, ratio=self.ratio)
         return down, self.up_kernel(feature, q)
-
-    def _normalise(self, kernel: Tensor) -> Tensor:
-        if self.kernel_norm.startswith("sigmoid"):
-            kernel = kernel.sigmoid()
-        return kernel.softmax(dim=1) if self.kernel_norm.endswith("softmax") else kernel
 
 
 class StaticEncoding(FreeKernel):
@@ -207,6 +203,13 @@ class GeneratedProjection(nn.Module):
         return self.conv(self.average(guide)).view(-1, *self.shape)
 
 
+def normalise_kernel(kernel: Tensor, kernel_norm: str) -> Tensor:
+    """Normalise over the k*k weights of an output position: (N, k*k, r*r, h, w)."""
+    if kernel_norm.startswith("sigmoid"):
+        kernel = kernel.sigmoid()
+    return kernel.softmax(dim=1) if kernel_norm.endswith("softmax") else kernel
+
+
 def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:
     """(N, C, S*d, h, w), normalised as the C*S*d channels of one map."""
     if isinstance(norm, nn.Identity):
@@ -228,7 +231,6 @@ def _check_choices(given: dict[str, Any]) -> None:
     allowed = {
         "mode": ("static", "hybrid", "dynamic"),
         "sharing": ("channel_shared", "channel_wise", "partly_shared"),
-        "kernel_norm": ("softmax", "sigmoid_softmax", "sigmoid", "none"),
         "p_init": ("xavier", "ones"),
     }
     for key, values in allowed.items():
@@ -237,15 +239,23 @@ def _check_choices(given: dict[str, Any]) -> None:
     for key in ("rank", "encoder_kernel_size"):
         if given[key] < 1:
             raise ValueError(f"a2u: {key} must be at least 1; got {given[key]}.")
-    if given["up_kernel_size"] < 1 or given["up_kernel_size"] % 2 == 0:
-        raise ValueError(f"a2u: up_kernel_size must be odd, its window is centred; got {given['up_kernel_size']}.")
-    if given["up_kernel_size"] == 1 and given["kernel_norm"].endswith("softmax"):
-        raise ValueError(
-            f"a2u: up_kernel_size=1 leaves one weight, over which kernel_norm={given['kernel_norm']} is always 1; "
-            "set kernel_norm=sigmoid or kernel_norm=none."
-        )
+    check_kernel("a2u", given["up_kernel_size"], given["kernel_norm"])
     groups = given["sharing_groups"]
     if given["sharing"] == "partly_shared" and (groups < 1 or given["channels"] % groups):
         raise ValueError(f"a2u: sharing_groups must divide the {given['channels']} channels; got {groups}.")
     if given["p_init"] == "ones" and given["mode"] != "static":
         raise ValueError(f"a2u: p_init=ones is for a static P; mode={given['mode']} generates P.")
+
+
+def check_kernel(name: str, up_kernel_size: int, kernel_norm: str) -> None:
+    """Refuse a kernel size or norm that the operator `name` cannot have in a sentence that names the option."""
+    norms = ("softmax", "sigmoid_softmax", "sigmoid", "none")
+    if kernel_norm not in norms:
+        raise ValueError(f"{name}: kernel_norm must be one of {', '.join(norms)}; got {kernel_norm!r}.")
+    if up_kernel_size < 1 or up_kernel_size % 2 == 0:
+        raise ValueError(f"{name}: up_kernel_size must be odd, its window is centred; got {up_kernel_size}.")
+    if up_kernel_size == 1 and kernel_norm.endswith("softmax"):
+        raise ValueError(
+            f"{name}: up_kernel_size=1 leaves one weight, over which kernel_norm={kernel_norm} is always 1; "
+            "set kernel_norm=sigmoid or kernel_norm=none."
+        )

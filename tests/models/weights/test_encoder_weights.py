@@ -48,6 +48,22 @@ def test_the_encoder_computes_what_torchvisions_resnet_does(resnet, tmp_path, su
 
 
 @pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 3},
+        lambda state: {f"backbone.{name}": value for name, value in state.items()} | {"head.weight": torch.ones(2)},
+        lambda state: {"model": {f"module.backbone.{name}": value for name, value in state.items()}},
+    ],
+    ids=["state_dict, module", "backbone", "model, module.backbone"],
+)
+def test_weights_are_found_where_people_have_them(resnet, tmp_path, wrap):
+    torch.save(wrap(resnet.state_dict()), tmp_path / "weights.pth")
+    model = MattingUNet()
+    load_encoder_weights(model, str(tmp_path / "weights.pth"))
+    assert torch.equal(model.encoder.stem[0].weight[:, :3], resnet.conv1.weight)
+
+
+@pytest.mark.parametrize(
     ("prepare", "words"),
     [
         (lambda path, state: None, "there is no weights file"),

@@ -22,7 +22,9 @@ class ModelConfig:
 class MattingModelConfig(ModelConfig):
     """Keys of a network for mattes that no constructor has."""
 
-    encoder_weights: str = field("none", "none, imagenet (torchvision's, downloaded) or a file (.pth, .safetensors)")
+    encoder_weights: str = field(
+        "none", "none, imagenet (torchvision's, downloaded) or a file (.pth, .safetensors) by torchvision's names"
+    )
 
 
 class Network(nn.Module):

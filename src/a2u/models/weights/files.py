@@ -8,7 +8,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,20 @@ def read_content(path: Path) -> Any:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return tensors by name: of a .safetensors, TensorFlow or torch.save file, there also in `state_dict`.
+    """Return tensors by name: of a .safetensors, TensorFlow or torch.save file, there also in `state_dict` or `model`.
 
     Raises:
         WeightsError: as read_content; or there are no tensors, more than tensors, or tensors that cannot be weights:
             with NaN or infinite values, or larger than what the file holds of them.
     """
-    content = read_content(path)
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    return tensors_of(read_content(path), path)
+
+
+def tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
+    """Return the tensors in a file's content. Raises WeightsError as read_weights."""
+    for entry in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(entry), dict):
+            content = content[entry]
     if not isinstance(content, dict) or not content:
         raise WeightsError(f"{path} holds no tensors by name, nor a `state_dict` of them.")
     others = [str(name) for name, value in content.items() if not _is_plain(value)]
@@ -91,8 +96,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], shown: int = 20) -> str:
-    """Say what is missing, unknown or of another shape in `given`; "" if it fits."""
+def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Drop `prefix` from the names that begin with it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items()}
+
+
+def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> list[str]:
+    """List what is missing, unknown or of another shape in `given`."""
     found = [f"missing {name}" for name in wanted if name not in given]
     found += [f"unknown {name}" for name in given if name not in wanted]
     found += [
@@ -100,6 +110,11 @@ def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], s
         for name, shape in wanted.items()
         if name in given and given[name].shape != shape
     ]
+    return found
+
+
+def enumerated(found: Sequence[str], shown: int = 20) -> str:
+    """Join differences, the first of many."""
     return "; ".join(found[:shown]) + (f"; and {len(found) - shown} more" if len(found) > shown else "")
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from a2u.data.files.images import write_png
-from a2u.errors import A2UError
+from a2u.errors import A2UError, how_to_install
 from a2u.files import replacing, write_json
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise FigureError('figures need Matplotlib; install it with `pip install -e ".[figures]"`.') from error
+        raise FigureError(f"figures need Matplotlib; install it with {how_to_install('figures')}.") from error
 
 
 def save(sheet: Sheet, stem: Path, title: str) -> list[Path]:
