@@ -19,7 +19,7 @@ class ConfigError(A2UError, ValueError):
 
 
 class NoPlaceError(ConfigError):
-    """A network has no place for a row's operator: a table leaves the row out."""
+    """A network has no place for a row's operator or loss: a table leaves the row out."""
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -23,10 +23,11 @@ class Precision(Enum):
 
 
 class Loss(Enum):
-    """Loss of mattes: that of Sec. 6.3, or the Laplacian pyramid of alpha."""
+    """Loss of mattes: that of Sec. 6.3, the Laplacian pyramid of alpha, or that of trimap adaptation and alpha."""
 
     matting = 1
     laplacian = 2
+    adaptation = 3
 
 
 @dataclass
@@ -66,7 +67,11 @@ class MattingTrainerConfig(TrainerConfig):
         1, "parts per batch, whose gradients are added up; norms see one part at a time", least=1, added_later=True
     )
     precision: Precision = field(Precision.float32, added_later=True)
-    loss: Loss = field(Loss.matting, "laplacian: as Context-Aware Matting, over the unknown region", added_later=True)
+    loss: Loss = field(
+        Loss.matting,
+        "laplacian: as Context-Aware Matting, over the unknown region; adaptation: of model=adamatting, its only one",
+        added_later=True,
+    )
 
 
 @schema("trainer/reconstruction")

@@ -100,7 +100,7 @@ def results_table(group: Group, results: Results) -> Table:
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
         if blank:
             cells.append(number([run["metrics"][main] for run in blank.get(row, [])], digits[main]))
-        cells += [reads_guide(of_row)] * is_reconstruction
+        cells += [reads_guide(of_row)] if is_reconstruction else []
         cells.append(count(of_row[0]["params"] if of_row else None))
         if elsewhere:
             cells.append(number(mean_of(map(seconds_per_image, of_row)), 2))

@@ -23,8 +23,8 @@ from a2u.engine.prefetch import mapping
 from a2u.engine.provenance import available_cores
 from a2u.engine.settings import Loss, MattingEvaluationConfig, MattingTrainerConfig, Precision
 from a2u.engine.tasks.base import Picture, Seen, Task
-from a2u.errors import ConfigError, DataError
-from a2u.losses import laplacian_loss, matting_loss
+from a2u.errors import ConfigError, DataError, NoPlaceError
+from a2u.losses import adaptation_loss, laplacian_loss, matting_loss
 from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
@@ -76,6 +76,12 @@ class Matting(Task):
                 f"got {cfg.sample.crop}."
             )
         learns = any(True for _ in model.parameters())
+        if learns and model.adapts_trimap != (cfg.trainer.loss is Loss.adaptation):
+            raise NoPlaceError(
+                f"model={model.name} {'adapts' if model.adapts_trimap else 'does not adapt'} the trimap, so "
+                f"trainer.loss={cfg.trainer.loss.name} cannot train it: set trainer.loss="
+                f"{'adaptation' if model.adapts_trimap else 'matting'}."
+            )
         batch, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
         shares = accumulate * distributed.count()
         if cfg.runtime.recompute and cfg.trainer.precision is Precision.bfloat16:
@@ -111,7 +117,7 @@ class Matting(Task):
         sample_config = OmegaConf.to_object(cfg.sample)
         assert isinstance(sample_config, SampleConfig)
         self.reduced = cfg.trainer.precision is Precision.bfloat16  # the network runs in it
-        self.laplacian = cfg.trainer.loss is Loss.laplacian
+        self.kind = cfg.trainer.loss
         load_encoder_weights(model, cfg.model.encoder_weights)
         self.draw_samples(cfg, sample_config)
 
@@ -181,10 +187,14 @@ class Matting(Task):
         return backward
 
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
+        adapts = self.kind is Loss.adaptation
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
-            prediction = model(batch["input"])
-        prediction = prediction.float() if self.reduced else prediction
-        if self.laplacian:
+            outputs = model(batch["input"], for_loss=True) if adapts else (model(batch["input"]),)
+        prediction, *others = (part.float() if self.reduced else part for part in outputs)
+        if adapts:
+            trimap, log_deviations = others
+            return adaptation_loss(prediction, trimap, log_deviations, batch["alpha"])
+        if self.kind is Loss.laplacian:
             return laplacian_loss(prediction, batch["alpha"], batch["unknown"])
         return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
 
