@@ -28,6 +28,20 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     return f" Did you mean {alike[0]!r}?" if alike else ""
 
 
+# What a terminal obeys instead of showing it, and what turns the direction of writing.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Replace control characters, except those in `keep`, by their escapes.
+
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return text.translate({code: escape for code, escape in _CONTROL.items() if chr(code) not in keep})
+
+
 def how_to_install(extra: str) -> str:
     """Return the command that installs an extra: in a checkout, or of the installed package."""
     in_checkout = (Path(__file__).parents[2] / "pyproject.toml").is_file()

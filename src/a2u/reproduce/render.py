@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, shows_best, warnings
+from a2u.reproduce.changes import without_content
 from a2u.reproduce.published import (
     controls,
     heading,
@@ -76,8 +77,9 @@ def results_table(group: Group, results: Results) -> Table:
     is_matting, is_reconstruction = task == "matting", task == "reconstruction"
     columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
     columns += [Column(TITLES[main], "best")] * shows_best(group)
-    blank = blank_guides(results)
+    blank, ablated = blank_guides(results), without_content(group.table, results)
     columns += [Column(TITLES[main], "blank guide")] * bool(blank)
+    columns += [Column("content (%)", "without")] * bool(ablated)
     columns += [Column("reads guide", is_number=False)] * is_reconstruction
     columns.append(Column("params"))
     if elsewhere:
@@ -98,8 +100,8 @@ def results_table(group: Group, results: Results) -> Table:
         cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
         if shows_best(group):
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
-        if blank:
-            cells.append(number([run["metrics"][main] for run in blank.get(row, [])], digits[main]))
+        cells += [number([run["metrics"][main] for run in blank.get(row, [])], digits[main])] * bool(blank)
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
         cells += [reads_guide(of_row)] if is_reconstruction else []
         cells.append(count(of_row[0]["params"] if of_row else None))
         if elsewhere:
@@ -119,20 +121,24 @@ def results_table(group: Group, results: Results) -> Table:
 
 
 def short_table(group: Group, results: Results) -> Table:
-    """Return row, main metric here, printed, and parameters beyond the first trained row's at paper scale."""
+    """Return row, main metric here, without content, printed, and parameters beyond the first trained row's."""
     main = metrics_of(group.table)[0]
     digits = digits_for(run for of_row in results.values() for run in of_row)[main]
     base = next((paper_scale(of_row) for of_row in results.values() if of_row and of_row[0]["params"]), None)
-    blank, is_printed = blank_guides(results), bool(printed_on(group.table, ""))
+    blank, ablated = blank_guides(results), without_content(group.table, results)
+    is_printed = bool(printed_on(group.table, ""))
     columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here")]
-    columns += [Column(f"printed {TITLES[main]}")] * is_printed + [Column(f"blank guide {TITLES[main]}")] * bool(blank)
+    columns += [Column(f"blank guide {TITLES[main]}")] * bool(blank)
+    columns += [Column("without content (%)")] * bool(ablated)
+    columns += [Column(f"printed {TITLES[main]}")] * is_printed
     lines = []
     for row, of_row in shown_alone(results).items():
         own, learns = paper_scale(of_row), bool(of_row and of_row[0]["params"])
         extra = own - base if learns and own is not None and base is not None else None
         cells = [words(row_title(group.table, row)), number([run["metrics"][main] for run in of_row], digits)]
-        cells += [as_printed(printed(group.table, row, group.measured_on).get(main), main)] * is_printed
         cells += [number([run["metrics"][main] for run in blank.get(row, [])], digits)] * bool(blank)
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
+        cells += [as_printed(printed(group.table, row, group.measured_on).get(main), main)] * is_printed
         lines.append([*cells, count(extra)])
     return Table([*columns, Column("extra parameters")], lines, caption(group, results), group.title)
 

@@ -1,5 +1,7 @@
 """The probe as a task: restore alpha from its own eighth, L1 loss, Adam; MAE, MSE and Grad in the mixed region."""
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +16,8 @@ from a2u.data.files.images import write_png
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Composite, MattingDatasetConfig
 from a2u.engine import distributed
-from a2u.engine.evaluate import evaluation_mode
+from a2u.engine.ablation import Ablation
+from a2u.engine.evaluate import evaluation_mode, next_of_same_size
 from a2u.engine.settings import MixedEvaluationConfig, ProbeTrainerConfig
 from a2u.engine.tasks.base import Seen, Task
 from a2u.engine.tasks.matting import STRIPS, Matting, strip
@@ -23,6 +26,7 @@ from a2u.metrics import MattingMetrics
 from a2u.metrics.mixed import NAMES, mixed_metrics
 from a2u.models.networks.probe import ProbeModelConfig, ProbeNet
 from a2u.network_input import network_input
+from a2u.upsampling.content import mean_content, with_guides_of
 
 
 class Probe(Matting):
@@ -62,15 +66,24 @@ class Probe(Matting):
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
         assert isinstance(model, ProbeNet)
         self.metrics = MattingMetrics(lambda pred, alpha, trimap: mixed_metrics(pred, alpha), NAMES)
-        with evaluation_mode(model), torch.inference_mode():
-            for index in range(len(self.data.test)):
-                case = self.data.test[index]
-                restored, given = self._restored(model, case)
+        test = self.data.test
+        others = next_of_same_size(test) if self.ablate is Ablation.other_guide else {}
+        content = mean_content(model) if self.ablate is Ablation.mean_kernel else nullcontext()
+        with evaluation_mode(model), torch.inference_mode(), content:
+            for index in range(len(test)):
+                case = test[index]
+                restore = partial(self._restored, model, case)
+                if index in others:
+                    restored, given = with_guides_of(
+                        model, partial(self._restored, model, test[others[index]]), restore
+                    )
+                else:
+                    restored, given = restore()
                 self.metrics.update(case.name, restored, case.alpha, case.trimap)
                 if predictions is not None:
                     write_png(predictions / f"{case.name}.png", restored)
                 shown = strip(case._replace(trimap=given), restored) if index < STRIPS else None
-                seen(index + 1, len(self.data.test), shown)
+                seen(index + 1, len(test), shown)
         return self.metrics.mean()
 
     def _restored(self, model: ProbeNet, case: Composite) -> tuple[np.ndarray, np.ndarray]:
