@@ -28,7 +28,8 @@ EXPERIMENTS = options_of("experiment")
 
 # A row of every network, to be composed at every scale.
 NETWORKS = ["table1/conv_nearest", "table2/nearest", "table2/trimap_only"]
-NETWORKS += [f"table5/{system}" for system in ("closed_form", "context_aware", "dim", "gca", "indexnet_matting", "knn")]
+SYSTEMS = ("adamatting_reading", "closed_form", "context_aware", "dim", "gca", "indexnet_matting", "knn")
+NETWORKS += [f"table5/{system}" for system in SYSTEMS]
 
 
 def test_there_is_a_config_for_every_row_of_a_table():

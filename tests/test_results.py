@@ -92,6 +92,8 @@ def test_a_result_stands_where_it_says(tables):
     others = {
         path for name in ("study", "study_pilots", "shipped", "bench") for path in (RESULTS / name).rglob("*.json")
     }
+    ablated = [run["ablation"] for results in tables.values() for runs in results.values() for run in runs]
+    shown |= {Path(record["path"]) for record in ablated if record}
     assert shown | others == set(RESULTS.rglob("*.json"))
 
 

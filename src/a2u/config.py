@@ -19,7 +19,7 @@ import a2u.data.sources  # noqa: F401  (whose schemas register themselves)
 from a2u.data.sampling.settings import SamplingConfig
 from a2u.data.types import DatasetConfig
 from a2u.engine.settings import EvaluationConfig, RuntimeConfig, TrainerConfig
-from a2u.errors import ConfigError, did_you_mean, needs_experiments
+from a2u.errors import ConfigError, did_you_mean, needs_experiments, printable
 from a2u.models.networks import networks
 from a2u.models.networks.base import ModelConfig, Network
 from a2u.models.weights.initial import initial_hash
@@ -84,10 +84,10 @@ class Config:
     def check(self) -> None:
         for key in ("table", "row", "scale"):
             name = getattr(self, key)
-            if not name or "/" in name or name.startswith("."):
+            if not name or "/" in name or name.startswith(".") or printable(name) != name:
                 raise ConfigError(
-                    f"{key} names a folder of results, so it must not be empty, begin with a dot or hold a slash; got "
-                    f"{name!r}."
+                    f"{key} names a folder of results, so it must not be empty, begin with a dot, or hold a slash or "
+                    f"a control character; got {name!r}."
                 )
         if self.init_from is None and self.init_from_sha256 is not None:
             raise ConfigError("init_from_sha256 is the hash of init_from's file: give init_from=FILE, too.")

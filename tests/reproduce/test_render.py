@@ -248,3 +248,12 @@ def test_controls_are_marked_as_not_in_the_paper():
     assert [line["row"] for line in lines(found)] == ["nearest", "blur (control)"]
     assert "controls are not in the paper" in found.caption
     assert "control" not in caption(LITE, {"nearest": [result(0, 4.0)]})
+
+
+def test_what_was_measured_without_content_is_a_column_and_in_the_caption():
+    ablated = {"metrics": {"sad": 4.0}, "ablated": {"mean_kernel": {"metrics": {"sad": 5.2}}}}
+    results = {"nearest": [result(0, 4.0) | {"ablation": None}], "indexnet": [result(0, 4.1) | {"ablation": ablated}]}
+    for table in (results_table(LITE, results), short_table(LITE, results)):
+        assert [line["without content (%)"] for line in lines(table)] == ["—", "+30.0"]
+        assert "that of indexnet (+30.0%) plays a part" in table.caption
+    assert "without content (%)" not in lines(results_table(LITE, {"nearest": results["nearest"]}))[0]

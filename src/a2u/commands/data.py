@@ -34,7 +34,7 @@ from a2u.data.types import DatasetConfig
 from a2u.engine.provenance import available_cores
 from a2u.errors import ConfigError, did_you_mean
 from a2u.files import user_path
-from a2u.settings import field, schema, validate
+from a2u.settings import MOST_PROCESSES, field, schema, validate
 
 
 @schema("unpack")
@@ -63,7 +63,7 @@ class Compose:
     merged: str | None = field(None, "folder for the composites; null: merged in the test folder")
     per_foreground: int | None = field(None, "composites; null: the list of backgrounds shared out", least=1)
     trimaps: int | None = field(None, "make trimaps too, eroded by 1..trimaps pixels (29)", least=1)
-    jobs: int | None = field(None, "processes; null: one per CPU core", least=1)
+    jobs: int | None = field(None, "processes; null: one per CPU core", least=1, most=MOST_PROCESSES)
 
     def __call__(self) -> int:
         paths = ("foregrounds", "alphas", "backgrounds", "foreground_list", "background_list", "merged")

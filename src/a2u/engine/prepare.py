@@ -182,7 +182,7 @@ def choose_device(name: str) -> torch.device:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.ones((), device=device).item()  # which has a value, unlike on the device meta
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are made on the current one
     except (RuntimeError, AssertionError) as error:

@@ -17,11 +17,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from a2u.errors import A2UError, DataError
+from a2u.errors import A2UError, DataError, printable
 from a2u.files import replacing
 from a2u.network_input import UNKNOWN, plain_array
 
 NAMES = ("sad", "mse", "grad", "conn")
+FORMULA = ("=", "+", "-", "@")  # what a formula begins with in spreadsheets
 SIGMA = 1.4  # of Grad's Gaussian, pixels
 
 
@@ -176,11 +177,23 @@ class MattingMetrics:
         return [{"name": image, **{name: values.get(name) for name in NAMES}} for image, values in self.images.items()]
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write `rows()` under a header; the file appears whole or not at all."""
+        """Write `rows()` under a header; the file appears whole or not at all.
+
+        A name that a spreadsheet would compute as a formula gets an apostrophe before it; control characters in it are
+        escaped.
+        """
         with replacing(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=["name", *NAMES], lineterminator="\n")
             writer.writeheader()
-            writer.writerows(self.rows())  # None becomes an empty cell
+            for row in self.rows():
+                writer.writerow(
+                    {key: _as_text(value) if isinstance(value, str) else value for key, value in row.items()}
+                )
+
+
+def _as_text(name: str) -> str:
+    """Return a name as a cell that spreadsheets show and do not compute."""
+    return f"'{printable(name)}" if name.startswith(FORMULA) else printable(name)
 
 
 def checked(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from a2u.config import compose
+from a2u.reproduce.changes import conclusion, without_content
 from a2u.reproduce.published import about, controls, is_printed_on, named_rows, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _numbers(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> 
     where = printed_on(group.table, group.measured_on) if shown else ""
     whose = about(group.table).get("printed_by", "the paper's")
     parts += [f"printed numbers are {whose} on {where}"] * bool(where)
+    parts += filter(None, [conclusion(group.table, without_content(group.table, results))])
     if any(results.get(row) for row in named_rows(group.table)):
         parts.append("rows without printed numbers are not in the paper")
     elif any(results.get(row) for row in controls(group.table)):

@@ -22,6 +22,7 @@ COLOURS = ["#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#c
 LINE_STYLES = ["-", "--", ":"]  # the next style when the colours repeat
 MARKERS = "os^DvPX<>*ph"
 STYLE = {"font.size": 9, "font.sans-serif": ["DejaVu Sans"], "svg.fonttype": "none", "svg.hashsalt": "a2u"}
+STYLE |= {"text.parse_math": False}  # a dollar sign in a name is one
 
 Curve = tuple[list[int], list[float]]  # steps, metric
 

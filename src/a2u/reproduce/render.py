@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, warnings
+from a2u.reproduce.changes import without_content
 from a2u.reproduce.published import (
     controls,
     heading,
@@ -72,6 +73,8 @@ def results_table(group: Group, results: Results) -> Table:
     is_matting, compares = task_of(group.table) == "matting", is_printed_on(group.table, group.measured_on)
     columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
     columns += [] if elsewhere else [Column(TITLES[main], "best")]
+    ablated = without_content(group.table, results)
+    columns += [Column("content (%)", "without")] * bool(ablated)
     columns += [] if is_matting else [Column("reads guide", is_number=False)]
     columns.append(Column("params"))
     if elsewhere:
@@ -91,6 +94,7 @@ def results_table(group: Group, results: Results) -> Table:
         cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
         if not elsewhere:
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
         cells += [] if is_matting else [reads_guide(of_row)]
         cells.append(count(of_row[0]["params"] if of_row else None))
         if elsewhere:
@@ -110,16 +114,19 @@ def results_table(group: Group, results: Results) -> Table:
 
 
 def short_table(group: Group, results: Results) -> Table:
-    """Return row, main metric here, printed, and parameters beyond the first trained row's at paper scale."""
+    """Return row, main metric here, without content, printed, and parameters beyond the first trained row's."""
     main = metrics_of(group.table)[0]
     digits = digits_for(run for of_row in results.values() for run in of_row)[main]
     base = next((paper_scale(of_row) for of_row in results.values() if of_row and of_row[0]["params"]), None)
-    columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here"), Column(f"printed {TITLES[main]}")]
+    columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here")]
+    ablated = without_content(group.table, results)
+    columns += [*[Column("without content (%)")] * bool(ablated), Column(f"printed {TITLES[main]}")]
     lines = []
     for row, of_row in results.items():
         own, learns = paper_scale(of_row), bool(of_row and of_row[0]["params"])
         extra = own - base if learns and own is not None and base is not None else None
         cells = [words(row_title(group.table, row)), number([run["metrics"][main] for run in of_row], digits)]
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
         lines.append([*cells, as_printed(printed(group.table, row, group.measured_on).get(main), main), count(extra)])
     return Table([*columns, Column("extra parameters")], lines, caption(group, results), group.title)
 

@@ -81,5 +81,6 @@ class TableConfig(RowsConfig):
         None, "row that the others' differences are from, of several seeds; null: the first trained"
     )
     publish: bool = field(False, "copy finished results to results/ instead of running")
+    ablate: bool = field(False, "measure finished rows again without content, and with other images' guides")
     test: list[str] = field([], "measure finished rows on another dataset, such as test=adobe test.root=DIR")
     photographs: str | None = field(None, "folder of alphamatting.com: short for test=alphamatting test.root=FOLDER")

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import Average, GroupNorm
 from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
@@ -87,8 +88,9 @@ class A2U(Upsampler):
         self.down_kernel_size = ratio * up_kernel_size  # s_d = r * s_u
         # the k x k window of the small map (r*k x r*k of the large one), and the e x e of the large one for U and V
         self.reach = max(up_kernel_size // 2, math.ceil(encoder_kernel_size // 2 / ratio))
-        self.kernel_norm = kernel_norm
-        self.sigmoid_u = sigmoid_u
+        self.normalise = KernelNorm(kernel_norm)
+        self.activate_u = nn.Sigmoid() if sigmoid_u else nn.Identity()
+        self.content = Content()
         self.scale = 1 / math.sqrt(channels) if scale_affinity else 1.0
         self.sets = ratio**2 if pointwise else 1
 
@@ -111,9 +113,7 @@ class A2U(Upsampler):
         with without_autocast(guide):
             guide, u, v = (at_least_float32(each) for each in (guide, u, v))
             u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
-            u_x, v_x = _normalised(self.norm_u, u_x), _normalised(self.norm_v, v_x)
-            if self.sigmoid_u:
-                u_x = u_x.sigmoid()
+            u_x, v_x = self.activate_u(_normalised(self.norm_u, u_x)), _normalised(self.norm_v, v_x)
             return self.scale * (u_x * v_x).sum(dim=1)
 
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class A2U(Upsampler):
             kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
         # output (position in the k x k window)*r*r/S + sub-position
         kernel = kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w)
-        return normalise_kernel(kernel, self.kernel_norm)
+        return self.normalise(kernel)
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
@@ -137,7 +137,8 @@ class A2U(Upsampler):
         self.affinity(feature)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
+        kernel = self.content(self.kernel(x, guide))
+        return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
         return guide if self.paired else self.up_kernel(guide, self.affinity(guide))
@@ -147,7 +148,8 @@ class A2U(Upsampler):
             return super().downsample(feature)
         self.check_feature(feature)
         q = self.affinity(feature)
-        down = reassemble_down(feature, self.down_kernel(feature, q), self.down_kernel_size, ratio=self.ratio)
+        kernel = self.content(self.down_kernel(feature, q))
+        down = reassemble_down(feature, kernel, self.down_kernel_size, ratio=self.ratio)
         return down, self.up_kernel(feature, q)
 
 
@@ -225,11 +227,12 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(x.device.type, enabled=False) if enabled else nullcontext()
 
 
-def normalise_kernel(kernel: Tensor, kernel_norm: str) -> Tensor:
-    """Normalise over the k*k weights of an output position: (N, k*k, r*r, h, w)."""
-    if kernel_norm.startswith("sigmoid"):
-        kernel = kernel.sigmoid()
-    return kernel.softmax(dim=1) if kernel_norm.endswith("softmax") else kernel
+class KernelNorm(nn.Sequential):
+    """Normalises the k*k weights of an output position: (N, k*k, r*r, h, w)."""
+
+    def __init__(self, kernel_norm: str) -> None:
+        steps: dict[str, list[nn.Module]] = {"sigmoid": [nn.Sigmoid()], "softmax": [nn.Softmax(dim=1)], "none": []}
+        super().__init__(*(step for name in kernel_norm.split("_") for step in steps[name]))
 
 
 def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:

@@ -209,14 +209,15 @@ def test_a_torch_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"w": torch.zeros(1).expand(10**12)}, "holds w, which are no tensors or not whole ones"),
-        ({"w": torch.zeros(3).to_sparse()}, "holds w, which are no tensors or not whole ones"),
-        ({"w": torch.zeros(3, device="meta")}, "holds w, which are no tensors or not whole ones"),
-        ({"w": 3}, "holds w, which are no tensors or not whole ones"),
+        ({"w": torch.zeros(1).expand(10**12)}, "holds w, which are no tensors, not whole ones"),
+        ({"w": torch.zeros(3).to_sparse()}, "holds w, which are no tensors, not whole ones"),
+        ({"w": torch.zeros(3, device="meta")}, "holds w, which are no tensors, not whole ones"),
+        ({"w": torch.quantize_per_tensor(torch.zeros(3), 1, 0, torch.qint8)}, "holds w, which .* or quantised"),
+        ({"w": 3}, "holds w, which are no tensors, not whole ones"),
         ({"v": torch.ones(2), "w": torch.tensor([1, float("nan")])}, "holds NaN or infinite values in w"),
         ({"w": torch.tensor([1, float("-inf")]).half()}, "holds NaN or infinite values in w"),
     ],
-    ids=["one value a trillion times", "sparse", "meta", "number", "NaN", "infinity"],
+    ids=["one value a trillion times", "sparse", "meta", "quantised", "number", "NaN", "infinity"],
 )
 def test_what_cannot_be_weights_is_refused(tmp_path, content, words):
     torch.save(content, tmp_path / "weights.pt")

@@ -89,8 +89,8 @@ def tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
     others = [str(name) for name, value in content.items() if not _is_plain(value)]
     if others:
         raise WeightsError(
-            f"{path} holds {', '.join(others[:5])}, which are no tensors or not whole ones: it is a checkpoint of "
-            "another form; expected are tensors by name, or a `state_dict` entry that holds them."
+            f"{path} holds {', '.join(others[:5])}, which are no tensors, not whole ones or quantised: it is a "
+            "checkpoint of another form; expected are tensors by name, or a `state_dict` entry that holds them."
         )
     check_finite(content, path)
     return content
@@ -137,10 +137,10 @@ def check_finite(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a tensor has all its values in the file: not sparse, not one value repeated a billion times."""
+    """Return whether a tensor has all its values in the file: not sparse, quantised or one repeated a billion times."""
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
         return False
-    return value.nbytes <= value.untyped_storage().nbytes()
+    return not value.is_quantized and value.nbytes <= value.untyped_storage().nbytes()
 
 
 def _check_archive(path: Path) -> None:

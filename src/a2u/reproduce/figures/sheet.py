@@ -22,7 +22,7 @@ DPI = 256
 ORANGE = "#d55e00"  # of boxes; stands out against green and violet with any colour vision
 LARGEST = 512  # pixels, of a single picture's longer side
 INDEX = "pictures.json"  # of a sheet's single pictures
-STYLE = {"font.size": 7, "font.sans-serif": ["DejaVu Sans"], "pdf.fonttype": 42}
+STYLE = {"font.size": 7, "font.sans-serif": ["DejaVu Sans"], "pdf.fonttype": 42, "text.parse_math": False}
 
 
 class FigureError(A2UError):
