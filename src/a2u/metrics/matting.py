@@ -19,7 +19,7 @@ import numpy as np
 
 from a2u.errors import A2UError, DataError, printable
 from a2u.files import replacing
-from a2u.network_input import UNKNOWN
+from a2u.network_input import UNKNOWN, plain_array
 
 NAMES = ("sad", "mse", "grad", "conn")
 FORMULA = ("=", "+", "-", "@")  # what a formula begins with in spreadsheets
@@ -39,7 +39,8 @@ def sad(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> float:
         trimap: (H, W) uint8: 0 background, 128 unknown, 255 foreground.
 
     Raises:
-        DataError: the three are not uint8 images of the same size, or the trimap has other values.
+        DataError: the three are not uint8 images of the same size, one is a masked array, or the trimap has other
+            values.
         UndefinedMetric: the trimap has no unknown pixel.
 
     Source: MATLAB evaluation program, compute_sad_loss.
@@ -200,12 +201,13 @@ def _as_text(name: str) -> str:
     return f"'{printable(name)}" if name.startswith(FORMULA) else printable(name)
 
 
-def unknown_region(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Check the images of a metric and return where the trimap is unknown, (H, W) bool.
+def checked(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check the images of a metric; return prediction and true alpha, and where the trimap is unknown, (H, W) bool.
 
     Arguments and errors as for `sad`.
     """
-    for name, image in {"prediction": pred, "true alpha": alpha, "trimap": trimap}.items():
+    images = {"prediction": pred, "true alpha": alpha, "trimap": trimap}
+    for name, image in images.items():
         if not isinstance(image, np.ndarray):
             raise DataError(
                 f"The {name} is of type {type(image).__name__}; the metrics take NumPy arrays: "
@@ -221,6 +223,7 @@ def unknown_region(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> n
                 f"The {name} has shape {image.shape}; expected one channel, (height, width): "
                 "take a single channel of it."
             )
+    pred, alpha, trimap = (plain_array(image, f"The {name}") for name, image in images.items())
     if not pred.shape == alpha.shape == trimap.shape:
         raise DataError(
             f"The prediction is {pred.shape}, the true alpha {alpha.shape} and the trimap "
@@ -239,7 +242,7 @@ def unknown_region(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> n
             f"The trimap has no unknown pixel (value {UNKNOWN}), its values are {_listed(trimap)}, so there is nothing "
             "to measure: leave out the image or mark an unknown region."
         )
-    return unknown
+    return pred, alpha, unknown
 
 
 def absolute_difference(pred: np.ndarray, alpha: np.ndarray, unknown: np.ndarray) -> float:
@@ -279,7 +282,7 @@ def connectivity_difference(
 
 def _unit_images(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Check the images; return prediction and alpha as float64 in 0..1 and the bool unknown region, (H, W) each."""
-    unknown = unknown_region(pred, alpha, trimap)
+    pred, alpha, unknown = checked(pred, alpha, trimap)
     return pred / 255.0, alpha / 255.0, unknown
 
 

@@ -58,7 +58,7 @@ def build_trained(cfg: DictConfig, tensors: Mapping[str, Tensor]) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]):
             model = build_model(cfg)
-        found = differences(tensors, {name: value.shape for name, value in model.state_dict().items()})
+        found = differences(tensors, model.state_dict())
         if found:
             raise ValueError(f"{enumerated(found)}.")
         model.load_state_dict(tensors)
