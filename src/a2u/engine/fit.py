@@ -25,6 +25,7 @@ from a2u.engine.prepare import Run
 from a2u.engine.provenance import device_name
 from a2u.engine.settings import Schedule
 from a2u.errors import A2UError
+from a2u.models.weights.files import differences, enumerated
 
 
 class DivergedError(A2UError, ArithmeticError):
@@ -73,10 +74,9 @@ def fit(
     average = Average(model, trainer.ema) if trainer.ema else None
     try:
         step = _restore(checkpoint, model, average, optimizer, scheduler, trained) if checkpoint else 0
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
+    except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"{places.last} is not a checkpoint of this run ({reason}); {start_again(places)}."
+            f"{places.last} is not a checkpoint of this run ({error}); {start_again(places)}."
         ) from error
     head, dirty = run.code
     trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe writes it
@@ -220,6 +220,9 @@ def _restore(
     trained: Trained,
 ) -> int:
     """Restore the state of a checkpoint; return the number of steps done."""
+    found = differences(checkpoint["model"], model.state_dict())
+    if found:
+        raise ValueError(enumerated(found, shown=3))
     model.load_state_dict(checkpoint["model"])
     if average:
         average.state = {key: value.clone() for key, value in model.state_dict().items()}

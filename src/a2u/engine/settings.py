@@ -103,6 +103,17 @@ class ReconstructionTrainerConfig(TrainerConfig):
             raise ConfigError(f"trainer.momentum must be below 1, or steps grow without bound; got {self.momentum}.")
 
 
+@schema("trainer/probe")
+@dataclass
+class ProbeTrainerConfig(TrainerConfig):
+    """Adam on the L1 loss over whole crops."""
+
+    epochs: int = 10
+    iterations: int = field(100, "of an epoch", least=1)
+    schedule: Schedule = Schedule.one_cycle
+    evaluate_every: int = 2
+
+
 class MetricProgram(Enum):
     """Metrics of the MATLAB program (those of the tables), or of the authors' Python, which its logs print."""
 
@@ -137,6 +148,12 @@ class ImageEvaluationConfig(EvaluationConfig):
     """PSNR, SSIM, RMSE, MAE over the whole test set."""
 
     clamp: bool = field(False, "predictions to 0..1 first; the paper does not say")
+
+
+@schema("metrics/mixed")
+@dataclass
+class MixedEvaluationConfig(EvaluationConfig):
+    """MAE, MSE, Grad where the true alpha is mixed; predictions are clamped and rounded to 8 bits."""
 
 
 @dataclass

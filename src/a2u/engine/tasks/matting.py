@@ -130,9 +130,11 @@ class Matting(Task):
             if weight
         ]
         load_encoder_weights(model, cfg.model.encoder_weights)
-        self.samples = TrainingSamples(
-            self.data, sample_config, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size
-        )
+        self.draw_samples(cfg, sample_config)
+
+    def draw_samples(self, cfg: DictConfig, how: SampleConfig) -> None:
+        """Draw an epoch's batches from the training layers. Raises DataError without any."""
+        self.samples = TrainingSamples(self.data, how, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size)
         self.train_names = self.samples.names
         self.train_images = len(self.train_names)
         self.steps_per_epoch = cfg.trainer.iterations
@@ -217,7 +219,7 @@ class Matting(Task):
 
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
         def one(done: int, total: int, case: Composite, prediction: np.ndarray) -> None:
-            seen(done, total, _strip(case, prediction) if done <= STRIPS and distributed.is_rank_zero() else None)
+            seen(done, total, strip(case, prediction) if done <= STRIPS and distributed.is_rank_zero() else None)
 
         assert isinstance(model, MattingNetwork)
         self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile, self.ablate)
@@ -260,7 +262,7 @@ def _parts(batch: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
         yield dict(zip(tensors, values, strict=True))
 
 
-def _strip(case: Composite, prediction: np.ndarray) -> Picture:
+def strip(case: Composite, prediction: np.ndarray) -> Picture:
     """Return image | trimap | prediction | truth | error, side by side."""
     factor = min(1.0, STRIP_SIDE / max(case.trimap.shape))
     shown = [
