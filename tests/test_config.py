@@ -2,6 +2,7 @@
 
 import shutil
 from itertools import chain
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -16,17 +17,19 @@ from a2u.engine.prepare import check, make_model
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
-from a2u.reproduce.published import published, quoted_rows, rows_of
+from a2u.reproduce.published import named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.rows import paper_parameters, row_runs
 from a2u.reproduce.settings import TableConfig
 from a2u.settings import SCHEMAS, plain
 from a2u.upsampling import operators, option_names
 
 EXPERIMENTS = options_of("experiment")
+OWN = ["photo/a2u"]  # of no table of the paper
 
 
 def test_there_is_a_config_for_every_row_of_a_table():
-    assert {f"{table}/{row}" for table in published() for row in rows_of(table)} == set(EXPERIMENTS)
+    with_config = {table: [*rows_of(table), *named_rows(table)] for table in published()}
+    assert {f"{table}/{row}" for table, rows in with_config.items() for row in rows} == set(EXPERIMENTS) - set(OWN)
     quoted = {table: quoted_rows(table) for table in published()}
     assert {table: rows for table, rows in quoted.items() if rows} == {
         "table5": ["adamatting"],
@@ -51,10 +54,18 @@ def test_there_is_a_config_for_every_operator():
     assert ours == set(options_of("upsampler"))
 
 
-ELSEWHERE = ("table1/", "table2/", "successors/")  # tests/models/networks, with the parameters of every row
+ELSEWHERE = {f"{table}/{row}" for table in ("table1", "table2", "successors") for row in rows_of(table)}
 
 
-@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if not name.startswith(ELSEWHERE)])
+# Those are in tests/models/networks, with the parameters of every row.
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") else ())
+        for each in EXPERIMENTS
+        if each not in ELSEWHERE
+    ],
+)
 def test_every_experiment_composes_and_builds(experiment):
     cfg = compose([f"experiment={experiment}"])
     check(cfg)
@@ -63,19 +74,20 @@ def test_every_experiment_composes_and_builds(experiment):
 
 @pytest.mark.parametrize("network", options_of("model"))
 def test_every_network_can_be_built_at_every_scale_and_has_the_same_parameters_in_the_paper(network):
-    reconstructs = network == "reconstruction"
+    has_task = network in options_of("task")  # of its own, which chooses it
     parameters = {}
     for scale in options_of("scale"):
-        if reconstructs and "study" in scale:
+        if has_task and not (CONFIG_DIR / "scale" / scale / f"{network}.yaml").is_file():
             continue
-        cfg = compose(["task=reconstruction" if reconstructs else f"model={network}", f"scale={scale}"])
+        cfg = compose([f"task={network}" if has_task else f"model={network}", f"scale={scale}"])
         check(cfg)
         assert (cfg.model.name, cfg.scale) == (network, scale)
-        parameters[scale] = paper_parameters(cfg)
-        if scale == "paper":
-            with torch.device("meta"):
-                assert count_parameters(make_model(cfg)) == parameters[scale]
-    assert len(set(parameters.values())) == 1
+        if network != "probe":  # not the paper's
+            parameters[scale] = paper_parameters(cfg)
+            if scale == "paper":
+                with torch.device("meta"):
+                    assert count_parameters(make_model(cfg)) == parameters[scale]
+    assert network == "probe" or len(set(parameters.values())) == 1
 
 
 def test_every_experiment_opens_with_row_numbers_cost_and_command():
@@ -89,7 +101,7 @@ def check_comment(experiment):
     comment = " ".join(line for line in lines if line.startswith("#"))
     assert f"python scripts/train.py experiment={experiment}" in comment
     assert "Cost:" in comment
-    content = published()[table]
+    content = published().get(table, {})
     parts = [content[name] for name in ("mnist", "fashion_mnist")] if table == "table1" else [content]
     numbers = [part.get(row, []) for part in parts]
     if table == "table6" and row in content:
@@ -119,6 +131,11 @@ def test_the_rows_of_table_1_differ_in_operator_and_downsampling_alone():
     for row in rows:
         row.pop("row"), row.pop("upsampler"), row["model"].pop("downsampling")
     assert all(row == rows[0] for row in rows)
+    for row in named_rows("table1"):
+        cfg = OmegaConf.load(CONFIG_DIR / "experiment" / "table1" / f"{row}.yaml")
+        assert cfg.pop("defaults") == [{"override /task": "reconstruction"}, {"override /upsampler": ANY}]
+        cfg.pop("upsampler", None)
+        assert cfg == {"table": "table1", "row": row}
 
 
 def test_paper_scale_is_the_papers_setting():
@@ -178,7 +195,7 @@ def test_operator_options_are_the_constructors():
         (["upsampler=nearest", "upsampler.rank=2"], ["upsampler.rank", "allowed here: name, ratio"]),
         (["upsampler=neerest"], ["upsampler 'neerest'", "bilinear", "Did you mean 'nearest'?"]),
         (["experiment=table2/a2u_dynamik_cs"], ["table2/a2u_dynamik_cs", "Did you mean 'table2/a2u_dynamic_cs'?"]),
-        (["scale=big"], ["scale 'big'", "lite, medium, paper, smoke, study, study_large"]),
+        (["scale=big"], ["scale 'big'", "lite, medium, paper, photo, smoke, study, study_large"]),
         (
             ["scale=study", "task=reconstruction"],
             ["scale=study is not for task=reconstruction", "lite, medium"],
@@ -192,7 +209,7 @@ def test_operator_options_are_the_constructors():
         (["task=reconstruction", "model.width=0.5"], ["model.width", "downsampling, last_activation"]),
         (["task=reconstruction", "trainer.iterations=5"], ["trainer.iterations", "momentum"]),
         (["task=reconstruction", "model.downsampling=pool"], ["model.downsampling", "max_pool, conv"]),
-        (["task=restoration"], ["task 'restoration'", "matting, reconstruction"]),
+        (["task=restoration"], ["task 'restoration'", "matting, probe, reconstruction"]),
         (["trainer.milestones=3"], ["trainer.milestones"]),
     ],
 )
@@ -231,6 +248,10 @@ def test_what_is_like_nothing_known_gets_no_suggestion():
         (["upsampler=a2u", "upsampler.up_kernel_size=2"], "up_kernel_size must be odd"),
         (["upsampler=a2u", "upsampler.up_kernel_size=1"], "kernel_norm=sigmoid"),
         (["upsampler=carafe", "upsampler.ratio=3"], "upsampler.ratio"),
+        (["task=probe", "model.blank_guide=true"], "nearest reads no guide, so model.blank_guide=true has no effect"),
+        (["task=probe", "sample.crop=60"], "sample.crop must be a multiple of 8; got 60"),
+        (["task=probe", "model.channels=0"], "model.channels must be at least 1; got 0"),
+        (["task=probe", "dataset=mnist5k"], "dataset=mnist5k is for reconstruction, but task=probe is for probe"),
     ],
 )
 def test_an_impossible_combination_is_refused(overrides, words):

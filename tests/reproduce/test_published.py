@@ -1,11 +1,27 @@
 """The printed numbers, as the paper relates them."""
 
-from a2u.reproduce.published import printed, published, rows_of
+from a2u.reproduce import rows
+from a2u.reproduce.published import controls, named_rows, printed, published, rows_of
+from a2u.reproduce.settings import TableConfig
+from a2u.reproduce.table import is_whole
 
 
 def test_rows_stand_in_the_papers_order():
     assert rows_of("table2")[:4] == ["trimap_only", "nearest", "bilinear", "carafe"]
     assert printed("table2", "trimap_only") == {}
+    assert rows_of("table1") == [*published()["table1"]["mnist"], *controls("table1")]
+    assert named_rows("table2") == []
+
+
+def test_rows_of_table_1_that_the_paper_lacks_run_when_named(monkeypatch):
+    assert "maxpool_fade" in named_rows("table1")
+    monkeypatch.setattr(rows, "rows_of", lambda table: ["conv_nearest"])
+    monkeypatch.setattr(rows, "named_rows", lambda table: ["maxpool_fade"])
+    expected = {(): ["conv_nearest"], ("maxpool_fade",): ["maxpool_fade"], ("all",): ["conv_nearest", "maxpool_fade"]}
+    for asked, found in expected.items():
+        table = TableConfig(table="table1", rows=list(asked))
+        assert [run.row for run in rows.row_runs(table, ["scale=smoke"])] == found
+        assert is_whole(table, []) == (asked != ("maxpool_fade",))
 
 
 def test_the_gain_the_abstract_claims():

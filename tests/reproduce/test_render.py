@@ -90,7 +90,7 @@ def test_a_row_that_is_none_of_the_papers_has_dashes_in_table_1_too():
     """Where the paper measured on this very dataset, and differences are taken."""
     metrics = {"psnr": 20.0, "ssim": 0.9, "rmse": 0.1, "mae": 0.1}
     run = result(0, 0) | {"metrics": metrics, "curve": []}
-    run["config"] |= {"task": "reconstruction", "metrics": {"clamp": False}}
+    run["config"] |= {"task": "reconstruction", "metrics": {"clamp": False}, "upsampler": {"name": "nearest"}}
     run["provenance"] |= {"samples_per_second": 100, "steps": 30, "train_images": 1000}
     papers, own = lines(results_table(MNIST, {"conv_nearest": [run], "mine": [run]}))
     assert papers["PSNR − printed"] == "-8.54"
@@ -126,6 +126,28 @@ def test_the_caption_names_other_programs():
     assert "metrics of the program released_python; rounding truncate" in caption(LITE, {"nearest": [other]})
 
 
+def test_a_probe_s_control_is_a_column_of_its_row():
+    def probed(mae):
+        run = result(0, 0) | {"metrics": {"mae": mae, "mse": 0.01, "grad": 1.0}}
+        run["config"] |= {"task": "probe", "model": {"channels": 16}}
+        run["provenance"] |= {"steps": 1000, "samples_per_second": 100}
+        return [run]
+
+    results = {"nearest": probed(0.3), "indexnet": probed(0.1), "indexnet_blank": probed(0.29)}
+    group = Group("probe", "synthetic", "lite")
+    table = results_table(group, results)
+    nearest, indexnet = lines(table)
+    titles = ["row", "MAE", "MSE", "Grad", "blank guide MAE", "params", "samples/s"]
+    assert list(indexnet) == titles
+    assert (indexnet["MAE"], indexnet["blank guide MAE"], nearest["blank guide MAE"]) == ("0.1000", "0.2900", "—")
+    assert "1,000 steps of 8 crops of 64 x 64, 16 channels. " in table.caption
+    assert "nobody has printed such numbers" in table.caption
+    short = lines(short_table(group, results))
+    assert list(short[1]) == ["row", "MAE here", "blank guide MAE", "extra parameters"]
+    alone = results_table(group, {"indexnet_blank": results["indexnet_blank"]})
+    assert [line["row"] for line in lines(alone)] == ["indexnet_blank"]
+
+
 def test_no_column_holds_measured_and_quoted_numbers_of_table_6():
     table = ranks_table("table6")
     content = published()["table6"]
@@ -158,6 +180,7 @@ def reconstruction(psnr, curve, row="conv_nearest", seed=0, scale="lite"):
             "task": "reconstruction",
             "metrics": {"clamp": False},
             "model": {"name": "reconstruction"},
+            "upsampler": {"name": "a2u" if row == "maxpool_a2u" else "nearest"},
             "sample": {},
             "trainer": {"epochs": 10, "batch_size": 100},
         },
@@ -186,6 +209,7 @@ def test_table_1_stands_next_to_the_numbers_of_its_dataset(reconstructions):
     assert (nearest["printed PSNR"], nearest["PSNR − printed"]) == ("25.58", "-3.58")
     a2u = lines(results_table(MNIST, reconstructions))[1]
     assert (a2u["printed PSNR"], a2u["PSNR − printed"]) == ("47.63", "-26.63")
+    assert (nearest["reads guide"], a2u["reads guide"]) == ("no", "yes")
 
 
 def test_on_other_digits_no_difference_is_taken(reconstructions):
@@ -227,6 +251,9 @@ def test_the_caption_of_table_1_says_what_was_reduced(reconstructions):
     ):
         assert part in words, words
     assert "SAD" not in words
+    of_others = {"maxpool_fade": reconstructions["maxpool_a2u"]}
+    assert "rows without printed numbers are not in the paper" in caption(MNIST, of_others)
+    assert "not in the paper" not in words
 
 
 def test_one_run_stands_next_to_the_printed_row(reconstructions):
@@ -236,3 +263,19 @@ def test_one_run_stands_next_to_the_printed_row(reconstructions):
     assert "512 samples/s" in text
     custom = reconstructions["maxpool_a2u"][0] | {"table": "custom", "row": "custom"}
     assert "printed" not in one_result(custom)
+
+
+def test_controls_are_marked_as_not_in_the_paper():
+    found = results_table(LITE, {"nearest": [result(0, 4.0)], "blur": [result(0, 5.0)]})
+    assert [line["row"] for line in lines(found)] == ["nearest", "blur (control)"]
+    assert "controls are not in the paper" in found.caption
+    assert "control" not in caption(LITE, {"nearest": [result(0, 4.0)]})
+
+
+def test_what_was_measured_without_content_is_a_column_and_in_the_caption():
+    ablated = {"metrics": {"sad": 4.0}, "ablated": {"mean_kernel": {"metrics": {"sad": 5.2}}}}
+    results = {"nearest": [result(0, 4.0) | {"ablation": None}], "indexnet": [result(0, 4.1) | {"ablation": ablated}]}
+    for table in (results_table(LITE, results), short_table(LITE, results)):
+        assert [line["without content (%)"] for line in lines(table)] == ["—", "+30.0"]
+        assert "that of indexnet (+30.0%) plays a part" in table.caption
+    assert "without content (%)" not in lines(results_table(LITE, {"nearest": results["nearest"]}))[0]

@@ -53,6 +53,8 @@ SUCCESSORS = {
     "lda_aqu_heads": ("lda_aqu", {"reduction": 1, "heads": 2, "groups": 1, "relative_position_bias": False}),
     "freqfusion_reflect": ("freqfusion", {"compressed_channels": 2, "padding": "reflect"}),
     "freqfusion_resample": ("freqfusion", {"compressed_channels": 8, "resample": True}),
+    "constant_kernel_k1": ("constant_kernel", {"up_kernel_size": 1, "kernel_norm": "sigmoid"}),
+    "blur_k5": ("blur", {"kernel_size": 5}),
     "jbu_radius1": ("jbu", {"radius": 1, "key_channels": 3}),
     "resfu_embedding8": ("resfu", {"embedding": 8}),
 }
@@ -62,7 +64,8 @@ PAPERS = {
 }  # fmt: skip
 # The others may read the whole map
 LOCAL = {
-    "nearest", "bilinear", "bicubic", "deconv", "pixel_shuffle", "a2u", "carafe", "fade", "indexnet", "jbu", "sapa",
+    "nearest", "bilinear", "bicubic", "blur", "constant_kernel", "deconv", "pixel_shuffle", "a2u", "carafe", "fade",
+    "indexnet", "jbu", "sapa",
 }  # fmt: skip
 DOUBLING = {"fade", "freqfusion"}  # ratio 2 alone, though they have the option
 # Of the others, one that somebody has just put into the folder too: as they are by default.
@@ -282,6 +285,10 @@ def test_paired_operator_wants_even_features():
         ("resfu", {"embedding": 12}, "resfu: embedding must be a multiple of 8; got 12"),
         ("jbu", {"radius": 0}, "jbu: radius must be at least 1"),
         ("jbu", {"key_channels": 0}, "jbu: key_channels must be at least 1"),
+        ("constant_kernel", {"up_kernel_size": 2}, "constant_kernel: up_kernel_size must be odd"),
+        ("constant_kernel", {"up_kernel_size": 1}, "set kernel_norm=sigmoid"),
+        ("constant_kernel", {"kernel_norm": "sum"}, "constant_kernel: kernel_norm must be one of softmax"),
+        ("blur", {"kernel_size": 4}, "blur: kernel_size must be odd"),
         ("nearest", {"ratio": 1}, "ratio must be at least 2"),
     ],
 )

@@ -32,6 +32,8 @@ ADDED = [
     ("freqfusion", {"resample": True}, 353_224),
     ("resfu", {}, 155_464),
     ("jbu", {}, 65_432),
+    ("blur", {}, 0),
+    ("constant_kernel", {}, 144),
     ("indexnet", {}, 12_263_424),
     ("a2u", {"mode": "static", "sharing": "channel_wise", "pointwise": True}, 102_436),
     ("a2u", {"mode": "static", "sharing": "channel_wise"}, 25_744),

@@ -118,6 +118,11 @@ class Places:
         return self.folder / "history.csv"
 
     @property
+    def start(self) -> Path:
+        """What the network took from the weights of init_from."""
+        return self.folder / "init_from.txt"
+
+    @property
     def progress(self) -> Path:
         return self.folder / "progress.json"
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from a2u.engine.identity import Places
+from a2u.errors import printable
 from a2u.files import replacing
 
 
@@ -45,6 +47,9 @@ class QuietLog:
     def settings(self, values: dict[str, Any]) -> None:
         """Log the settings that distinguish this run, by name."""
 
+    def started_from(self, report: str) -> None:
+        """Log what the network took from the weights it starts from."""
+
     def finished(self) -> None:
         """Log the end of the run; its latest metrics are its result."""
 
@@ -61,6 +66,7 @@ class RunLog(QuietLog):
         super().__init__(first_step, batch_size)
         places.folder.mkdir(parents=True, exist_ok=True)
         self._progress, self._history = places.progress, places.history
+        self._start = places.start
         self._steps = steps
         self._cut_history(first_step)
         self.board = SummaryWriter(str(places.folder / "tensorboard"), purge_step=first_step + 1)
@@ -97,7 +103,7 @@ class RunLog(QuietLog):
             self.board.add_scalar(f"test/{name}", value, step)
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
-        self.board.add_image(name, picture.clamp(0, 1), step)
+        self.board.add_image(printable(name), picture.clamp(0, 1), step)
 
     def settings(self, values: dict[str, Any]) -> None:
         """Write to TensorBoard's HParams, one table of all runs of a folder with their latest scalars as metrics.
@@ -107,6 +113,12 @@ class RunLog(QuietLog):
         texts = {name: str(value) if isinstance(value, bool) else value for name, value in values.items()}
         _, start, _ = hparams(texts, {})
         self._summary(start)
+
+    def started_from(self, report: str) -> None:
+        """Print the report on stderr, and write init_from.txt."""
+        tqdm.write(report, file=sys.stderr)
+        with replacing(self._start) as temporary:
+            temporary.write_text(report + "\n", encoding="utf-8")
 
     def finished(self) -> None:
         *_, end = hparams({}, {})

@@ -15,14 +15,16 @@ from a2u.engine.identity import Places, identity
 from a2u.engine.provenance import commit
 from a2u.engine.tasks.base import Task
 from a2u.engine.tasks.matting import Matting
+from a2u.engine.tasks.probe import Probe
 from a2u.engine.tasks.reconstruction import Reconstruction
 from a2u.errors import ConfigError
 from a2u.models import build_model, tiled
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.norms.synchronised import synchronise
+from a2u.models.weights.initial import Start, start_from
 from a2u.settings import plain, validate
 
-TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
+TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction, "probe": Probe}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Run:
     device: torch.device
     model: nn.Module  # on the device, with its initial values
     task: Task
+    start: Start | None  # what the model took from cfg.init_from; None: there is none
 
 
 def prepare(cfg: DictConfig) -> Run:
@@ -56,9 +59,12 @@ def prepare(cfg: DictConfig) -> Run:
         synchronise(model)
     task = _make_task(cfg, device)
     task.prepare_training(cfg, model)
+    start = _start(cfg, model)
+    if start is not None:
+        task.train_names = list(dict.fromkeys([*task.train_names, *start.train_names]))
     if cfg.runtime.channels_last:
         channels_last(model)
-    return Run(cfg, hash, Places.of(cfg), code, device, model.to(device), task)
+    return Run(cfg, hash, Places.of(cfg), code, device, model.to(device), task, start)
 
 
 def check(cfg: DictConfig) -> None:
@@ -70,7 +76,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def check_surroundings(cfg: DictConfig) -> None:
-    """Refuse a device, dataset or encoder weights that a run of a checked `cfg` could not use.
+    """Refuse a device, dataset or weights to start from that a run of a checked `cfg` could not use.
 
     Rows of a table share these, so the first one finds out for all. The network has no values.
 
@@ -83,6 +89,12 @@ def check_surroundings(cfg: DictConfig) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*to a meta parameter", UserWarning)  # the file is read and compared alone
         task.prepare_training(cfg, model)
+        _start(cfg, model)
+
+
+def _start(cfg: DictConfig, model: nn.Module) -> Start | None:
+    """Load the weights of `cfg.init_from`, if any. Raises ConfigError."""
+    return None if cfg.init_from is None else start_from(model, cfg.init_from, cfg.init_from_sha256)
 
 
 def _make_task(cfg: DictConfig, device: torch.device) -> Task:
@@ -171,7 +183,7 @@ def choose_device(name: str) -> torch.device:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.ones((), device=device).item()  # which has a value, unlike on the device meta
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are made on the current one
     except (RuntimeError, AssertionError) as error:

@@ -21,7 +21,7 @@ from a2u.engine.provenance import provenance
 from a2u.engine.tasks.base import Picture
 from a2u.files import flush_folder, locked, naming, sweep, write_json
 from a2u.models.build import count_parameters
-from a2u.settings import plain
+from a2u.settings import plain, validate
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         A2UError: the configuration or the data cannot be used, another process is running the same, or training
             diverged; the message says why.
     """
+    validate(cfg)
     outputs, hash = Path(cfg.runtime.outputs), identity(cfg)
     with distributed.process_group(choose_device(cfg.runtime.device)):
         done = None if cfg.runtime.force else from_rank_zero(lambda: finished(outputs, [hash]).get(hash))
@@ -64,6 +65,8 @@ def _run(prepared: Run) -> dict[str, Any]:
     trained = Trained()
     try:
         log.settings(_settings(cfg))
+        if prepared.start is not None and checkpoint is None:
+            log.started_from(prepared.start.report)
         tester = _Tester(prepared, log, checkpoint["scores"] if checkpoint else [])
         if steps:
             trained = fit(prepared, checkpoint, log, tester)
@@ -81,7 +84,7 @@ def _run(prepared: Run) -> dict[str, Any]:
 
 def _settings(cfg: DictConfig) -> dict[str, Any]:
     """Return the settings that distinguish runs in a list: names, the operator's options, the main rates."""
-    names = {key: cfg[key] for key in ("table", "row", "scale", "seed")}
+    names = {key: cfg[key] for key in ("table", "row", "scale", "seed")} | {"init_from": str(cfg.init_from)}
     parts = {key: plain(cfg[key]) for key in ("dataset", "model", "upsampler", "trainer")}
     names |= {key: parts[key]["name"] for key in ("dataset", "model", "upsampler")}
     options = {f"upsampler.{key}": value for key, value in parts["upsampler"].items() if key != "name"}

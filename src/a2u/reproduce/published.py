@@ -34,14 +34,19 @@ def task_of(table: str) -> str:
 
 
 def heading(table: str) -> str:
-    """Return the heading of a table: "Table 2", "Successors"."""
-    return table.replace("table", "Table ").replace("successors", "Successors")
+    """Return the heading of a table: "Table 2", "Successors", "Probe"."""
+    return table.replace("table", "Table ").capitalize()
 
 
 def quoted_rows(table: str) -> list[str]:
     """Return the rows that a table quotes as printed and never runs: those without a config."""
     run = _configs(table)
     return [row for row in lines_of(table) if row not in run]
+
+
+def controls(table: str) -> list[str]:
+    """Return the rows of a table that are not in the paper and show what its operators do beyond a fixed filter."""
+    return list(about(table).get("controls", []))
 
 
 def stated(system: str) -> tuple[str, dict[str, float]]:
@@ -88,18 +93,29 @@ def listed(table: str) -> list[str]:
     if "mnist" in content:
         return list(content["mnist"])
     rows = [row for row in content if row not in ("about", "columns", "images")]
-    return [REFERENCE, *about(table).get("added", []), *rows]
+    reference = [REFERENCE] if task_of(table) == "matting" else []
+    return [*reference, *about(table).get("added", []), *rows]
 
 
 def lines_of(table: str) -> list[str]:
-    """Return the lines of a table: those listed, then other rows that have a config."""
-    return [*listed(table), *(row for row in _configs(table) if row not in listed(table))]
+    """Return the lines of a table: those listed, then other rows that have a config and need not be named."""
+    return [*listed(table), *(row for row in _unlisted(table) if row not in named_rows(table))]
 
 
 def rows_of(table: str) -> list[str]:
     """Return the rows of a table that are run, in the order of its lines: the files of configs/experiment/<table>."""
     run = _configs(table)
     return [row for row in lines_of(table) if row in run]
+
+
+def named_rows(table: str) -> list[str]:
+    """Return the rows that have a config, too, but are run when they are named alone, since the paper lacks them."""
+    named = about(table).get("others_when_named", False)
+    return [row for row in _unlisted(table) if named and row not in controls(table)]
+
+
+def _unlisted(table: str) -> list[str]:
+    return [row for row in _configs(table) if row not in listed(table)]
 
 
 def _configs(table: str) -> list[str]:

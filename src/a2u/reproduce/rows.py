@@ -15,12 +15,13 @@ from a2u.engine.prepare import check, make_model
 from a2u.errors import ConfigError, NoPlaceError, did_you_mean
 from a2u.models.build import count_parameters
 from a2u.models.networks import networks
-from a2u.reproduce.published import about, published, rows_of, task_of
+from a2u.reproduce.published import about, named_rows, published, rows_of, task_of
 from a2u.reproduce.settings import TableConfig
 from a2u.settings import SCHEMAS, validate
 
 # The keys that define a row; a table whose rows all shared one of these would be silently wrong.
 ROWS_OWN = ("experiment", "task", "table", "row", "seed", "upsampler", "upsampler.name", "model", "model.name")
+EVERY_ROW = ["all"]  # rows=[all]: also those that a table runs when they are named alone
 # The sizes of a network that small scales change.
 SCALED = {"width", "encoder_blocks", "decoder_blocks", "middle_units", "aspp"}
 
@@ -69,15 +70,15 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
         raise ConfigError(
             f"there is no table {cfg.table!r}; there are: {', '.join(tables)}.{did_you_mean(cfg.table, tables)}"
         )
-    known, others = rows_of(cfg.table), other_operators(cfg.table)
-    for row in cfg.rows:
+    known, others = rows_of(cfg.table), other_rows(cfg.table)
+    among = [*known, *named_rows(cfg.table)] if cfg.rows == EVERY_ROW else cfg.rows or known
+    for row in among:
         if row not in [*known, *others]:
-            operators = f" Operators that may be rows, too: {', '.join(others)}." if others else ""
+            further = f" Rows that run when named: {', '.join(others)}." if others else ""
             raise ConfigError(
-                f"{cfg.table} has no row {row!r}; its rows: {', '.join(known)}.{operators}"
+                f"{cfg.table} has no row {row!r}; its rows: {', '.join(known)}.{further}"
                 f"{did_you_mean(row, [*known, *others])}"
             )
-    among = cfg.rows or known
     if cfg.baseline is not None and cfg.baseline not in among:
         raise ConfigError(
             f"baseline={cfg.baseline} is not among the rows asked for: {', '.join(among)}."
@@ -121,21 +122,21 @@ def _of_table(table: str, overrides: Sequence[str]) -> list[str]:
 
 
 def _of_row(choice: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """Drop overrides of `model` if the row has nothing to train, as trimap_only."""
-    of_model = [override for override in overrides if override.startswith("model.")]
+    """Drop overrides of `model` and `init_from` if the row has nothing to train, as trimap_only."""
+    of_model = [override for override in overrides if override.startswith(("model.", "init_from"))]
     if not of_model or learns(compose(choice)):
         return list(overrides)
     return [override for override in overrides if override not in of_model]
 
 
-def other_operators(table: str) -> list[str]:
-    """Return the operators of configs/upsampler that may be rows and are not the paper's, such as the user's."""
-    return [name for name in options_of("upsampler") if name not in rows_of(table)]
+def other_rows(table: str) -> list[str]:
+    """Return what is a row when it is named: rows with a config, then operators of configs/upsampler."""
+    return [*named_rows(table), *(name for name in options_of("upsampler") if name not in rows_of(table))]
 
 
 def _choice(table: str, row: str) -> list[str]:
     """Return the overrides that define a row: its experiment, or an operator in the network the table's rows share."""
-    if row in rows_of(table):
+    if row in [*rows_of(table), *named_rows(table)]:
         return [f"experiment={table}/{row}"]
     return [f"task={task_of(table)}", f"upsampler={row}", f"table={table}", f"row={row}"]
 

@@ -29,7 +29,7 @@ from a2u.reproduce.launch import Failures, Finished, at_once_here, report_failur
 from a2u.reproduce.pages import RESULTS, make_pages, write, write_or_remove
 from a2u.reproduce.published import lines_of, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table
-from a2u.reproduce.rows import RowRun, row_runs
+from a2u.reproduce.rows import EVERY_ROW, RowRun, row_runs
 from a2u.reproduce.settings import Launcher, TableConfig
 from a2u.reproduce.submission import benchmark_photographs, make_submission
 
@@ -110,7 +110,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     measured: Finished = {}
     if request.test:
         asked, impossible = requested_evaluations(request.runs, request.test, done)
-        measured, failed = evaluate_missing(asked, _at_once(settings))
+        measured, failed = evaluate_missing(asked, evaluations_at_once(settings))
         failures |= impossible | failed
     archives, failed = _archives(request, done)
     failures |= failed
@@ -146,7 +146,7 @@ def _archives(request: Request, done: Finished) -> tuple[list[Path], Failures]:
     return made, failures
 
 
-def _at_once(settings: TableConfig) -> int:
+def evaluations_at_once(settings: TableConfig) -> int:
     """Return the number of evaluations at a time: on this machine, with any launcher of the trainings."""
     return 1 if settings.launcher.name is Launcher.inline else at_once_here(settings.jobs)
 
@@ -253,4 +253,4 @@ def _refuse_another_test_set(checksum: str, run: RowRun, result: dict[str, Any])
 def is_whole(settings: TableConfig, overrides: Sequence[str]) -> bool:
     """Return whether every row is requested, and overrides only set dataset, scale and where rows run."""
     plain = r"(dataset|dataset\.(root|cache|download)|scale|runtime\.\w+)="
-    return not settings.rows and all(re.match(plain, override) for override in overrides)
+    return settings.rows in ([], EVERY_ROW) and all(re.match(plain, override) for override in overrides)

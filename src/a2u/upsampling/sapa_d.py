@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
-from a2u.upsampling.ops.attention import attend
+from a2u.upsampling.ops.attention import point_weights, weighted_sum
 from a2u.upsampling.ops.geometry import pixel_shuffle
 
 
@@ -67,6 +68,7 @@ class SAPAD(Upsampler):
         self.key = nn.Conv2d(channels, groups * embedding, kernel_size=1)
         sub_positions = ratio**2 if high_offset else 1
         self.offset = nn.Conv2d(channels, 2 * groups * points * sub_positions, kernel_size=1)
+        self.content = Content()
         self.draw_parameters()
 
     def draw_parameters(self) -> None:
@@ -74,7 +76,7 @@ class SAPAD(Upsampler):
 
     def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Columns and rows of every output position's points, in pixels of the normalised x: (N, g, P, r*h, r*w)."""
-        offset = self.offset(x)
+        offset = self.content(self.offset(x))
         if self.high_offset:
             offset = pixel_shuffle(offset, self.ratio)
         else:
@@ -87,4 +89,6 @@ class SAPAD(Upsampler):
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         normalised = self.norm_x(x)
         px, py = self.points(normalised)
-        return attend(self.query(self.norm_guide(guide)), self.key(normalised), x, px, py, heads=self.groups)
+        query = self.query(self.norm_guide(guide))
+        weights = point_weights(query, self.key(normalised), px, py, heads=self.groups)
+        return weighted_sum(x, self.content(weights, self.ratio), px, py)

@@ -20,7 +20,7 @@ from a2u.engine.tasks import reconstruction as reconstruction_module
 from a2u.engine.tasks.reconstruction import Reconstruction
 from a2u.errors import ConfigError
 from a2u.metrics import ImageMetrics
-from a2u.reproduce.published import rows_of
+from a2u.reproduce.published import named_rows, rows_of
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +41,11 @@ def _small(*overrides):
     return compose([*base, *overrides])
 
 
-OFTEN = ("conv_nearest", "maxpool_a2u")  # the others are long form
+OFTEN = ("conv_nearest", "maxpool_a2u", "maxpool_sapa_b")  # the others are long form
+ROWS = [*rows_of("table1"), *named_rows("table1")]
 
 
-@pytest.mark.parametrize(
-    "row", [pytest.param(row, marks=[] if row in OFTEN else pytest.mark.slow) for row in rows_of("table1")]
-)
+@pytest.mark.parametrize("row", [pytest.param(row, marks=[] if row in OFTEN else pytest.mark.slow) for row in ROWS])
 def test_every_row_learns(row, tmp_path):
     cfg = small(tmp_path, f"experiment=table1/{row}", "trainer.batch_size=20")
     task = Reconstruction(cfg.dataset, cfg.metrics, torch.device("cpu"))
@@ -120,6 +119,19 @@ def test_a_run_gives_a_whole_result(outputs):
     assert provenance["samples_per_second"] > 0
     assert json.loads(Places.of(cfg).result.read_text()) == result
     assert run(cfg) == result | {"path": str(Places.of(cfg).result)}  # not run again
+
+
+def test_a_run_starts_from_given_weights_and_says_what_it_takes(tmp_path, capsys):
+    first = small(tmp_path, "trainer.epochs=1")
+    run(first)
+    words = ["trainer.epochs=1", "trainer.lr=1e-30", "trainer.weight_decay=0"]  # which change no weight
+    second = small(tmp_path, *words, f"init_from='{Places.of(first).last}'")
+    run(second)
+    report = Places.of(second).start.read_text()
+    assert "tensors are taken, " in report
+    assert report in capsys.readouterr().err
+    started, given = (load_checkpoint(Places.of(cfg).last)["model"] for cfg in (second, first))
+    assert all(torch.equal(started[name], given[name]) for name in given if name.endswith("weight"))
 
 
 def test_the_metrics_are_those_of_the_saved_network(outputs):
@@ -249,7 +261,7 @@ def test_what_does_not_fit_together_is_refused(overrides, words):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("row", rows_of("table1"))
+@pytest.mark.parametrize("row", ROWS)
 def test_a_captured_step_is_the_step(row):
     cfg = small("unused", f"experiment=table1/{row}")
     device = torch.device("cuda")

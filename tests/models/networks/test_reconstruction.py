@@ -11,7 +11,7 @@ from a2u.config import compose
 from a2u.engine.prepare import check
 from a2u.models import build_model
 from a2u.models.networks.reconstruction import CHANNELS, ReconstructionNet
-from a2u.reproduce.published import rows_of
+from a2u.reproduce.published import controls, printed, rows_of
 from a2u.reproduce.rows import paper_parameters
 from a2u.upsampling import Upsampler, operators
 
@@ -29,12 +29,15 @@ ADDED = {
     "maxpool_indexnet_hin": sum(16 * c * 4 for c in CHANNELS),
     "maxpool_a2u": sum(2 * 4 * 16 * c + 1 for c in CHANNELS),
     "maxpool_indexnet_din": sum(16 * c * 4 * c for c in CHANNELS),
+    "maxpool_constant_kernel": 3 * 4,
+    "maxpool_blur": 0,
 }
 OPERATORS = sorted(name for name, operator in operators().items() if operator.__module__.startswith("a2u."))
 
 
-def test_the_rows_are_the_papers():
+def test_the_rows_are_the_papers_and_two_controls():
     assert set(rows_of("table1")) == set(ADDED)
+    assert [row for row in rows_of("table1") if not printed("table1", row)] == controls("table1")
 
 
 @pytest.mark.parametrize("row", ADDED)

@@ -27,6 +27,8 @@ ADDED = {
     "a2u_dynamic_cs": 19_608,
     "a2u_dynamic_cs_d": 38_184,
     "a2u_dynamic_cs_d_norm": 40_232,
+    "constant_kernel": 144,
+    "blur": 0,
 }
 SUCCESSORS = {
     "sapa_i": 0,

@@ -48,12 +48,29 @@ def test_the_encoder_computes_what_torchvisions_resnet_does(resnet, tmp_path, su
 
 
 @pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 3},
+        lambda state: {f"backbone.{name}": value for name, value in state.items()} | {"head.weight": torch.ones(2)},
+        lambda state: {"model": {f"module.backbone.{name}": value for name, value in state.items()}},
+    ],
+    ids=["state_dict, module", "backbone", "model, module.backbone"],
+)
+def test_weights_are_found_where_people_have_them(resnet, tmp_path, wrap):
+    torch.save(wrap(resnet.state_dict()), tmp_path / "weights.pth")
+    model = MattingUNet()
+    load_encoder_weights(model, str(tmp_path / "weights.pth"))
+    assert torch.equal(model.encoder.stem[0].weight[:, :3], resnet.conv1.weight)
+
+
+@pytest.mark.parametrize(
     ("prepare", "words"),
     [
         (lambda path, state: None, "there is no weights file"),
         (lambda path, state: path.write_bytes(b"not a checkpoint"), "could not be read"),
         (lambda path, state: torch.save({}, path), "holds no tensors by name"),
         (lambda path, state: torch.save({"fc.bias": torch.zeros(1)}, path), "has no tensor conv1.weight"),
+        (lambda path, state: torch.save({k: v.long() for k, v in state.items()}, path), "of torch.int64, not floating"),
         (
             lambda path, state: torch.save(state | {"conv1.weight": torch.zeros(8, 3, 7, 7)}, path),
             "model.width=1 alone",

@@ -22,7 +22,9 @@ class ModelConfig:
 class MattingModelConfig(ModelConfig):
     """Keys of a network for mattes that no constructor has."""
 
-    encoder_weights: str = field("none", "none, imagenet (torchvision's, downloaded) or a file (.pth, .safetensors)")
+    encoder_weights: str = field(
+        "none", "none, imagenet (torchvision's, downloaded) or a file (.pth, .safetensors) by torchvision's names"
+    )
 
 
 class Network(nn.Module):
@@ -52,6 +54,9 @@ class MattingNetwork(Network):
     settings = MattingModelConfig
     multiple: ClassVar[int] = 1  # H and W have to be multiples of it
     fit: ClassVar[Literal["pad", "resize"]] = "pad"  # how its authors bring an image to such a size in evaluation
+
+    # It adapts the trimap, too, and is trained by adaptation_loss: `forward(x, for_loss=True)` gives what that reads
+    adapts_trimap: ClassVar[bool] = False
 
     # Why the network cannot be computed in tiles; None: it can, since it is a MattingUNet, whose steps a2u.models.tiled
     # takes one by one, or it has no parameters and takes an image of any size whole.

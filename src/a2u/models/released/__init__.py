@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.released import a2u, context_aware, dim, gca, indexnet_matting
-from a2u.models.weights.files import WeightsError, differences, read_weights
+from a2u.models.weights.files import WeightsError, differences, enumerated, read_weights, without_prefix
 
 __all__ = ["SYSTEMS", "ReleasedError", "load_released", "read_weights", "variant"]
 
@@ -21,8 +21,8 @@ class ReleasedError(WeightsError):
 
 def plain_names(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors without a leading "module." in their names and without batch counters."""
-    names = {key: key.removeprefix("module.") for key in given if not key.endswith("num_batches_tracked")}
-    return {name: given[key] for key, name in names.items()}
+    named = without_prefix(given, "module.")
+    return {name: value for name, value in named.items() if not name.endswith("num_batches_tracked")}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def load_released(weights: Mapping[str, Any] | str | Path, system: str = "a2u") 
         clamped. Input: RGB normalised with the ImageNet mean and deviation, and trimap / 255.
 
     Raises:
-        ReleasedError: another system, or tensors that are missing, unknown or of another shape; all are listed.
+        ReleasedError: another system, or tensors that are missing, unknown, of another shape or not floating-point.
         WeightsError: the file cannot be read.
     """
     if system not in SYSTEMS:
@@ -70,17 +70,34 @@ def load_released(weights: Mapping[str, Any] | str | Path, system: str = "a2u") 
     given = how.prepare(read_weights(Path(weights)) if isinstance(weights, str | Path) else weights)
     with torch.random.fork_rng(devices=[]):
         model = how.network(given)
-    sources, own = how.sources(model), model.state_dict()
-    wanted: dict[str, torch.Size] = {}
-    for ours, theirs in sources.items():
-        first, *rest = own[ours].shape
-        wanted |= dict.fromkeys(theirs, torch.Size([first // len(theirs), *rest]))
-    found = differences(given, wanted)
+    found, sources = differences(given, _wanted(how, model)), how.sources(model)
     if found:
-        raise ReleasedError(f"these are not the tensors of the released network of system={system}: {found}.")
+        raise ReleasedError(
+            f"these are not the tensors of the released network of system={system}: {enumerated(found)}."
+        )
     state = {ours: torch.cat([how.adjust(name, given) for name in theirs]) for ours, theirs in sources.items()}
     model.to(next(iter(state.values())).dtype).load_state_dict(state, strict=False)  # but for the batch counters
     return model.eval()
+
+
+def recognise(weights: Mapping[str, Tensor]) -> str | None:
+    """Return the system whose released network has these tensors, by names and shapes; None if there is none."""
+    for system, how in SYSTEMS.items():
+        given = how.prepare(weights)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            model = how.network(given)
+        if given and not differences(given, _wanted(how, model)):
+            return system
+    return None
+
+
+def _wanted(how: ReleasedSystem, model: nn.Module) -> dict[str, Tensor]:
+    """Return a released network's tensors by their names, without values."""
+    own, wanted = model.state_dict(), dict[str, Tensor]()
+    for ours, theirs in how.sources(model).items():
+        first, *rest = own[ours].shape
+        wanted |= dict.fromkeys(theirs, torch.empty(first // len(theirs), *rest, device="meta"))
+    return wanted
 
 
 def variant(model: nn.Module, system: str) -> str:

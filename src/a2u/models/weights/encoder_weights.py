@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from a2u.errors import ConfigError
-from a2u.files import sha256
-from a2u.models.weights.files import WeightsError, read_weights
+from a2u.files import sha256, user_path
+from a2u.models.weights.files import WeightsError, read_weights, without_prefix
+
+BACKBONE = "backbone."  # before the names of an encoder inside a larger network
 
 
 def load_encoder_weights(model: nn.Module, source: str) -> None:
@@ -22,7 +24,8 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
     Args:
         model: a network with an `encoder`, at width 1.
         source: "none" (nothing happens), "imagenet" (download torchvision's file), or a .pth or .safetensors file with
-            torchvision's names.
+            torchvision's names: also in an entry `state_dict` or `model`, and behind "module." or "backbone.", where a
+            file with such names has those of other parts left out.
 
     Raises:
         ConfigError: the file is missing, cannot be downloaded or does not fit, or this network has none.
@@ -54,6 +57,10 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
                 f"model.encoder_weights={source}: tensor {name} is {tuple(weight.shape)}, the encoder's is "
                 f"{tuple(value.shape)}; ImageNet weights fit model.width=1 alone, else set model.encoder_weights=none."
             )
+        if not weight.is_floating_point() and value.is_floating_point():
+            raise ConfigError(
+                f"model.encoder_weights={source}: tensor {name} is of {weight.dtype}, not floating-point."
+            )
         state[key] = weight
     encoder.load_state_dict(state)
 
@@ -68,9 +75,12 @@ def imagenet_url(classifier: str) -> str:
 
 def _read(source: str, classifier: str) -> dict[str, Tensor]:
     try:
-        return read_weights(_download(imagenet_url(classifier)) if source == "imagenet" else Path(source))
+        path = _download(imagenet_url(classifier)) if source == "imagenet" else user_path(source)
+        tensors = without_prefix(read_weights(path), "module.")
     except WeightsError as error:
         raise ConfigError(f"model.encoder_weights={source}: {error}") from error
+    of_backbone = {name: value for name, value in tensors.items() if name.startswith(BACKBONE)}
+    return without_prefix(of_backbone or tensors, BACKBONE)
 
 
 def _download(url: str) -> Path:

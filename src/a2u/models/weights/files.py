@@ -8,7 +8,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,36 +70,62 @@ def read_content(path: Path) -> Any:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return tensors by name: of a .safetensors, TensorFlow or torch.save file, there also in `state_dict`.
+    """Return tensors by name: of a .safetensors, TensorFlow or torch.save file, there also in `state_dict` or `model`.
 
     Raises:
         WeightsError: as read_content; or there are no tensors, more than tensors, or tensors that cannot be weights:
             with NaN or infinite values, or larger than what the file holds of them.
     """
-    content = read_content(path)
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    return tensors_of(read_content(path), path)
+
+
+def tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
+    """Return the tensors in a file's content. Raises WeightsError as read_weights."""
+    for entry in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(entry), dict):
+            content = content[entry]
     if not isinstance(content, dict) or not content:
         raise WeightsError(f"{path} holds no tensors by name, nor a `state_dict` of them.")
     others = [str(name) for name, value in content.items() if not _is_plain(value)]
     if others:
         raise WeightsError(
-            f"{path} holds {', '.join(others[:5])}, which are no tensors or not whole ones: it is a checkpoint of "
-            "another form; expected are tensors by name, or a `state_dict` entry that holds them."
+            f"{path} holds {', '.join(others[:5])}, which are no tensors, not whole ones or quantised: it is a "
+            "checkpoint of another form; expected are tensors by name, or a `state_dict` entry that holds them."
         )
     check_finite(content, path)
     return content
 
 
-def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], shown: int = 20) -> str:
-    """Say what is missing, unknown or of another shape in `given`; "" if it fits."""
+def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Drop `prefix` from the names that begin with it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items()}
+
+
+def differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """List what is missing, unknown, of another shape or of another kind of number in `given`."""
     found = [f"missing {name}" for name in wanted if name not in given]
     found += [f"unknown {name}" for name in given if name not in wanted]
+    both = [(name, given[name], own) for name, own in wanted.items() if name in given]
     found += [
-        f"{name} is {tuple(given[name].shape)}, expected {tuple(shape)}"
-        for name, shape in wanted.items()
-        if name in given and given[name].shape != shape
+        f"{name} is {tuple(value.shape)}, expected {tuple(own.shape)}"
+        for name, value, own in both
+        if value.shape != own.shape
     ]
+    found += [
+        f"{name} is of {str(value.dtype).removeprefix('torch.')}, expected a floating-point type"
+        for name, value, own in both
+        if own.is_floating_point() and not value.is_floating_point()
+    ]
+    return found
+
+
+def fits(given: Tensor, own: Tensor) -> bool:
+    """Return whether a tensor has the shape and the kind of number of a network's own."""
+    return not differences({"": given}, {"": own})
+
+
+def enumerated(found: Sequence[str], shown: int = 20) -> str:
+    """Join differences, the first of many."""
     return "; ".join(found[:shown]) + (f"; and {len(found) - shown} more" if len(found) > shown else "")
 
 
@@ -111,10 +137,10 @@ def check_finite(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a tensor has all its values in the file: not sparse, not one value repeated a billion times."""
+    """Return whether a tensor has all its values in the file: not sparse, quantised or one repeated a billion times."""
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
         return False
-    return value.nbytes <= value.untyped_storage().nbytes()
+    return not value.is_quantized and value.nbytes <= value.untyped_storage().nbytes()
 
 
 def _check_archive(path: Path) -> None:

@@ -11,7 +11,7 @@ from a2u.engine.identity import RUNS, finished, identity, read_result
 from a2u.errors import A2UError
 from a2u.reproduce.published import lines_of, published, rows_of
 from a2u.reproduce.render import Group, Results
-from a2u.reproduce.rows import other_operators, row_runs
+from a2u.reproduce.rows import other_rows, row_runs
 from a2u.reproduce.settings import TableConfig
 
 
@@ -51,9 +51,9 @@ def _by_group(root: Path, files: str) -> dict[Group, list[tuple[str, dict[str, A
 
 
 def _asked(group: Group, runs: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
-    """Return the runs of `make TABLE`, and of other operators among `runs`, on the dataset of the latest."""
+    """Return the runs of `make TABLE`, and of other rows among `runs`, on the dataset of the latest."""
     there = {row for row, _ in runs}
-    rows = [*rows_of(group.table), *(row for row in other_operators(group.table) if row in there)]
+    rows = [*rows_of(group.table), *(row for row in other_rows(group.table) if row in there)]
     _, latest = max(runs, key=lambda each: each[1]["provenance"]["started"])
     root = latest["config"]["dataset"].get("root")
     where = [f"dataset={group.dataset}", f"scale={group.scale}", *([f"dataset.root={quoted(root)}"] if root else [])]

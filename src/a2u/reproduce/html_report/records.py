@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from a2u.engine.provenance import REPOSITORY
-from a2u.reproduce.published import metrics_of, rows_of
+from a2u.reproduce.published import metrics_of, named_rows, rows_of
 from a2u.reproduce.render import DIGITS, TITLES, Group, record_id
 
 
@@ -69,7 +69,7 @@ def record(group: Group, row: str, runs: Sequence[dict[str, Any]]) -> Record:
 
 def _config_file(run: dict[str, Any]) -> str:
     table, row = run["table"], run["row"]
-    name = f"experiment/{table}/{row}" if row in rows_of(table) else f"upsampler/{row}"
+    name = f"experiment/{table}/{row}" if row in [*rows_of(table), *named_rows(table)] else f"upsampler/{row}"
     return f"configs/{name}.yaml, scale={run['scale']}"
 
 

@@ -10,25 +10,24 @@ from a2u.upsampling.ops.composite import recording
 from a2u.upsampling.ops.sampling import sample
 
 
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, px: Tensor, py: Tensor, heads: int = 1, bias: Tensor | None = None
+def point_weights(
+    query: Tensor, key: Tensor, px: Tensor, py: Tensor, heads: int = 1, bias: Tensor | None = None
 ) -> Tensor:
-    """Sum the values at P points of each output position, weighted by a softmax of the keys' inner products there.
+    """Weigh P points of each output position by a softmax of the query's inner products with the keys there.
 
     What is sampled, P times the size of the result, is never stored whole: a gradient samples again, point by point.
 
     Args:
         query: (N, d, H, W).
         key: (N, d, h, w).
-        value: (N, C, h, w).
         px: (N, G, P, H, W), columns of the points in pixels of the small map, for each of G consecutive groups of
-            channels, of key as of value (`sample`). Outside the map both are 0.
+            channels (`sample`). Outside the map the key is 0.
         py: the rows.
-        heads: consecutive groups of channels with weights of their own; divides d and C.
+        heads: consecutive groups of channels with weights of their own; divides d.
         bias: (P, d), added to the keys of a point.
 
     Returns:
-        (N, C, H, W).
+        (N, heads, P, H, W).
     """
 
     def similarity(point: int) -> Tensor:
@@ -37,14 +36,28 @@ def attend(
             seen = seen + bias[point, :, None, None]
         return (query * seen).unflatten(1, (heads, -1)).sum(dim=2)
 
+    return torch.stack([_recomputed(similarity, point) for point in range(px.shape[2])], dim=2).softmax(dim=2)
+
+
+def weighted_sum(value: Tensor, weights: Tensor, px: Tensor, py: Tensor) -> Tensor:
+    """Sum the values at P points of each output position, sampled as in `point_weights`.
+
+    Args:
+        value: (N, C, h, w); outside it is 0.
+        weights: (N, heads, P, H, W); heads, consecutive groups of channels, divides C.
+        px: (N, G, P, H, W), columns of the points, for each of G consecutive groups of channels.
+        py: the rows.
+
+    Returns:
+        (N, C, H, W).
+    """
+
     def weighted(point: int) -> Tensor:
         seen = sample(value, px[:, :, point], py[:, :, point], outside="zeros")
-        return (weights[:, :, point].unsqueeze(2) * seen.unflatten(1, (heads, -1))).flatten(1, 2)
+        return (weights[:, :, point].unsqueeze(2) * seen.unflatten(1, (weights.shape[1], -1))).flatten(1, 2)
 
-    points = range(px.shape[2])
-    weights = torch.stack([_recomputed(similarity, point) for point in points], dim=2).softmax(dim=2)
     y = _recomputed(weighted, 0)
-    for point in points[1:]:
+    for point in range(1, px.shape[2]):
         y = y + _recomputed(weighted, point)
     return y.to(value.dtype)
 
