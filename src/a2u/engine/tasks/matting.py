@@ -18,7 +18,7 @@ from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Composite, MattingData, MattingDatasetConfig
 from a2u.engine import distributed
 from a2u.engine.evaluate import evaluate, seen_in_training
-from a2u.engine.kernels import kernel_picture
+from a2u.engine.kernels import kernel_health, kernel_picture
 from a2u.engine.memory import machine_memory
 from a2u.engine.prefetch import mapping
 from a2u.engine.provenance import available_cores
@@ -56,7 +56,7 @@ class Matting(Task):
         data = build_data(dataset)
         assert isinstance(data, MattingData)
         self.data, self.how, self.device, self.threads = data, metrics, device, threads
-        self.train_names = []
+        self.train_names, self.health = [], {}
         self.test_images = len(data.test)
         self.metrics: MattingMetrics | None = None  # of the latest evaluation
         with mapping(threads) as each:
@@ -208,9 +208,13 @@ class Matting(Task):
 
         assert isinstance(model, MattingNetwork)
         self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile, self.ablate)
-        picture = kernel_picture(model, self.data.test[0]) if distributed.is_rank_zero() else None
+        if not distributed.is_rank_zero():
+            return self.metrics.mean()
+        first = self.data.test[0]
+        self.health = kernel_health(model, first)
+        picture = kernel_picture(model, first)
         if picture is not None:
-            seen(len(self.data.test), len(self.data.test), ("kernels/" + self.data.test[0].name, picture))
+            seen(len(self.data.test), len(self.data.test), ("kernels/" + first.name, picture))
         return self.metrics.mean()
 
     def per_image(self) -> list[dict[str, Any]]:
