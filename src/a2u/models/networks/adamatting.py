@@ -61,9 +61,10 @@ class AdaMatting(MattingNetwork):
         self.alpha_decoder = Decoder(channels, 1, adds=(False, True, True, False))
         self.propagation = PropagationUnit(4 + 3 + 1, c32, iterations)
         initialise(self)
-        # Last, so that one seed gives the same network around any operator.
-        self.full_guide = ConvNorm(4, c64, batch_norm) if operators[0].reads_guide else None
-        initialise(self.full_guide or nn.Identity())
+        self.full_guide: nn.Module | None = None
+        if operators[0].reads_guide:  # drawn last, so that one seed gives the same network around any operator
+            self.full_guide = ConvNorm(4, c64, batch_norm)
+            initialise(self.full_guide)
         self.upsamplers = nn.ModuleList(operators)  # of the trimap decoder, then of the alpha decoder
         self.log_deviations = nn.Parameter(torch.zeros(2))  # of trimap and alpha: the learned weights of their losses
 
