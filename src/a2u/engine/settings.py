@@ -46,6 +46,13 @@ class TrainerConfig:
         above=0,
         added_later=True,
     )
+    ema: float = field(
+        0.0,
+        "decay per step of an exponential moving average of the weights, which is evaluated and saved; 0: none",
+        least=0,
+        most=0.999999,
+        added_later=True,
+    )
     evaluate_every: int = field(
         1, "epochs; also before the rate drops and after the last epoch. 0: after the last only", least=0
     )
@@ -74,6 +81,10 @@ class MattingTrainerConfig(TrainerConfig):
         Loss.matting,
         "laplacian: as Context-Aware Matting, over the unknown region; adaptation: of model=adamatting, its only one",
         added_later=True,
+    )
+    laplacian_weight: float = field(0.0, "of the Laplacian loss, added to the matting loss", least=0, added_later=True)
+    gradient_weight: float = field(
+        0.0, "of the L1 distance of the mattes' gradients, added to the loss", least=0, added_later=True
     )
 
 
