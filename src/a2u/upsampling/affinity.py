@@ -44,7 +44,7 @@ class A2U(Upsampler):
         sharing_groups: read where sharing is "partly_shared"; divides C.
         pointwise: "pw": r*r sets of U and V, one for every sub-position, and one P with k*k outputs; otherwise one
             set and a P with r*r*k*k outputs.
-        rank: d.
+        rank: d. With 1, and without "pw", all r*r*k*k weights of a position follow from one number, its q.
         up_kernel_size: k, odd.
         encoder_kernel_size: e, odd or even (the released configurations have 6).
         kernel_norm: over the k*k weights of an output position. k = 1 refuses a softmax, which would be 1.
