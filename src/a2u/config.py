@@ -43,10 +43,11 @@ Settings = TypeVar("Settings")
 
 
 class TaskName(Enum):
-    """What networks are trained for: mattes (Sec. 6), or image reconstruction (Sec. 5, Table 1)."""
+    """What networks are trained for: mattes (Sec. 6), image reconstruction (Sec. 5, Table 1), or the probe."""
 
     matting = 1
     reconstruction = 2
+    probe = 3
 
 
 @dataclass

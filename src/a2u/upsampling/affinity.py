@@ -14,6 +14,7 @@ k up-kernel size, e encoder kernel size, r ratio; S sets of U and V, r*r where t
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -29,6 +30,11 @@ from a2u.upsampling.ops.encoding import encode_pair
 
 class A2U(Upsampler):
     """Affinity-aware upsampling with all the choices of Sec. 4, "Alternative Implementations".
+
+    Range: before its norm a kernel has two (static), three (hybrid) or five (dynamic) factors linear in the guide, a
+    product too large for float16. So q and the kernel are computed in float32 under autocast, too, and in modules
+    of float16 or bfloat16. The output is finite for a guide up to 1e4 in float16, whose largest value is 65504, and
+    up to 1e15 (static), 1e10 (hybrid) and 1e6 (dynamic) in float32.
 
     Args:
         channels: C, of the decoder feature and of the guide.
@@ -104,23 +110,28 @@ class A2U(Upsampler):
     def affinity(self, guide: Tensor) -> Tensor:
         """q = scale * sum over channels of norm(U*X) o norm(V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
         u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
-        u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
-        u_x, v_x = self.activate_u(_normalised(self.norm_u, u_x)), _normalised(self.norm_v, v_x)
-        return self.scale * (u_x * v_x).sum(dim=1)
+        with without_autocast(guide):
+            guide, u, v = (at_least_float32(each) for each in (guide, u, v))
+            u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
+            u_x, v_x = self.activate_u(_normalised(self.norm_u, u_x)), _normalised(self.norm_v, v_x)
+            return self.scale * (u_x * v_x).sum(dim=1)
 
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """w = conv(P, q), normalised, by sub-position: (N, k*k, r*r, h, w)."""
-        p = self.p_up(guide)  # (N or 1, k*k*r*r / S, d)
+        p = at_least_float32(self.p_up(guide))  # (N or 1, k*k*r*r / S, d)
         n, _, h, w = q.shape
         q = q.view(n, self.sets, self.rank, h * w)
-        kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
+        with without_autocast(q):
+            kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
         # output (position in the k x k window)*r*r/S + sub-position
         kernel = kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w)
         return self.normalise(kernel)
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
-        return (self.p_down(guide) @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
+        p = at_least_float32(self.p_down(guide))
+        with without_autocast(q):
+            return (p @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
 
     def collect_statistics(self, feature: Tensor) -> None:
         self.affinity(feature)
@@ -203,6 +214,17 @@ class GeneratedProjection(nn.Module):
 
     def forward(self, guide: Tensor) -> Tensor:
         return self.conv(self.average(guide)).view(-1, *self.shape)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return a float16 or bfloat16 tensor as float32, others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Compute in the types that the tensors on the device of `x` have."""
+    enabled = not x.is_meta and torch.is_autocast_enabled(x.device.type)
+    return torch.autocast(x.device.type, enabled=False) if enabled else nullcontext()
 
 
 class KernelNorm(nn.Sequential):

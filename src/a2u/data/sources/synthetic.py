@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class SyntheticConfig(MattingDatasetConfig):
             backgrounds=backgrounds if len(backgrounds) else None,
             test=composites,
             test_names=[layer_name(index, "test") for index in range(len(composites))],
-            checksum=partial(_checksum, composites),
+            checksum=partial(checksum, composites),
         )
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
@@ -100,18 +100,25 @@ class SyntheticConfig(MattingDatasetConfig):
         Raises:
             DataError: the cache cannot be written.
         """
-        if self.cache is None:
-            return
-        items = [(group, index) for group in _items(self) for index in range(len(group))]
-        absent = sum(not group.path(index).exists() for group, index in items)
-        with ExitStack() as stack:
-            fill: Callable[..., Iterable[None]] = map
-            if processes > 1 and absent > WORTH_PROCESSES:
-                pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("forkserver")))
-                fill = partial(pool.map, chunksize=CHUNK)
-            for done, _ in enumerate(fill(_fill, *zip(*items, strict=True)), start=1):
-                if progress is not None:
-                    progress(done, len(items))
+        fill_cache(_items(self), progress, processes)
+
+
+def fill_cache(
+    groups: Sequence["Items[Any]"], progress: Callable[[int, int], None] | None = None, processes: int = 1
+) -> None:
+    """Generate all items into the disk cache, if there is one; see `SyntheticConfig.prepare`."""
+    items = [(group, index) for group in groups if group.folder is not None for index in range(len(group))]
+    absent = sum(not group.path(index).exists() for group, index in items)
+    if not items:
+        return
+    with ExitStack() as stack:
+        fill: Callable[..., Iterable[None]] = map
+        if processes > 1 and absent > WORTH_PROCESSES:
+            pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("forkserver")))
+            fill = partial(pool.map, chunksize=CHUNK)
+        for done, _ in enumerate(fill(_fill, *zip(*items, strict=True)), start=1):
+            if progress is not None:
+                progress(done, len(items))
 
 
 def _fill(group: "Items[Any]", index: int) -> None:
@@ -189,44 +196,43 @@ class UniformTrimaps:
         return case._replace(trimap=trimap_from_alpha(case.alpha, self.size, self.size))
 
 
-def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items[Composite]]:
-    def cache(size: int, split: str) -> Path | None:
-        if cfg.cache is None:
-            return None
-        return Path(cfg.cache) / f"synthetic-v{GENERATOR_VERSION}-seed{cfg.seed}-size{size}" / split
+def generated_layers(cache: str | None, seed: int, size: int, split: str, count: int) -> Items[Layer]:
+    """Return the first `count` layers of a split, generated when they are first used."""
+    make = partial(generate_layer, seed, size=size, split=split)
+    return Items("layer", count, make, partial(_layer, split), _folder(cache, seed, size, split))
 
+
+def _folder(cache: str | None, seed: int, size: int, split: str) -> Path | None:
+    return None if cache is None else Path(cache) / f"synthetic-v{GENERATOR_VERSION}-seed{seed}-size{size}" / split
+
+
+def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items[Composite]]:
     def limited(count: int, limit: int | None) -> int:
         return count if limit is None else min(count, limit)
 
-    train = cache(cfg.train_size, "train")
+    layers = limited(cfg.train_layers, cfg.limit_train)
     return (
-        Items(
-            "layer",
-            limited(cfg.train_layers, cfg.limit_train),
-            partial(generate_layer, cfg.seed, size=cfg.train_size, split="train"),
-            _layer,
-            train,
-        ),
+        generated_layers(cfg.cache, cfg.seed, cfg.train_size, "train", layers),
         Items(
             "background",
             limited(cfg.train_backgrounds, cfg.limit_train),
             partial(generate_background, cfg.seed, size=cfg.train_size, split="train"),
             _background,
-            train,
+            _folder(cfg.cache, cfg.seed, cfg.train_size, "train"),
         ),
         Items(
             "composite",
             limited(cfg.test_images, cfg.limit_test),
             partial(generate_composite, cfg.seed, size=cfg.test_size),
             _composite,
-            cache(cfg.test_size, "test"),
+            _folder(cfg.cache, cfg.seed, cfg.test_size, "test"),
         ),
     )
 
 
 # Functions, not lambdas, because data workers receive the items pickled.
-def _layer(index: int, arrays: Arrays) -> Layer:
-    return Layer(layer_name(index, "train"), **arrays)
+def _layer(split: str, index: int, arrays: Arrays) -> Layer:
+    return Layer(layer_name(index, split), **arrays)
 
 
 def _background(index: int, arrays: Arrays) -> np.ndarray:
@@ -261,7 +267,8 @@ def _write(path: Path, arrays: Arrays) -> None:
         ) from error
 
 
-def _checksum(composites: Composites) -> str:
+def checksum(composites: Composites) -> str:
+    """Return the SHA-256 of test cases: names, shapes and pixels."""
     digest = hashlib.sha256()
     for index in range(len(composites)):
         name, *arrays = composites[index]
