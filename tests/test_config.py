@@ -61,7 +61,7 @@ ELSEWHERE = {f"{table}/{row}" for table in ("table1", "table2", "successors") fo
 @pytest.mark.parametrize(
     "experiment",
     [
-        pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") else ())
+        pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") or each.startswith("looks/") else ())
         for each in EXPERIMENTS
         if each not in ELSEWHERE
     ],

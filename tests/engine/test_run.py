@@ -410,6 +410,12 @@ def test_a_pretrained_encoder_learns_at_a_rate_of_its_own():
     assert rates("model=gca") == pytest.approx([0.01, 0.01])  # starts from nothing
 
 
+def test_an_operator_learns_at_a_rate_of_its_own():
+    slow = ["upsampler=a2u", "trainer.operator_lr_ratio=10"]
+    for overrides in (slow, [*slow, "upsampler.paired=true"]):
+        assert rates(*overrides) == pytest.approx([0.01, 0.001, 0.01])
+
+
 @pytest.mark.parametrize("network", ["dim", "gca", "indexnet_matting"])
 def test_norms_alone_are_frozen(network):
     """The biases of DIM's convolutions and GCA's attention continue learning."""
@@ -461,9 +467,9 @@ def test_a_loss_or_gradient_that_is_no_number_stops_with_step_rate_and_names_and
 ):
     loss, calls = matting_module.matting_loss, []
 
-    def breaks(pred, **given):
+    def breaks(pred, *args, **given):
         calls.append(pred)
-        value = loss(pred, **given)
+        value = loss(pred, *args, **given)
         return BROKEN[what](value, pred) if len(calls) == 6 else value
 
     monkeypatch.setattr(matting_module, "matting_loss", breaks)
