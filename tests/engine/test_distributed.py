@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from helpers.runs import generated, smoke
@@ -62,6 +63,7 @@ def in_two(work):
     """
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
+    cv2.setNumThreads(1)  # ends its threads: a fork would wait in vain for those it does not have
     forks = multiprocessing.get_context("fork")
     said = [forks.SimpleQueue() for _ in range(2)]
     jobs = [forks.Process(target=as_rank, args=(rank, port, work, said[rank])) for rank in range(2)]
