@@ -10,11 +10,13 @@ from a2u.files import replacing
 from a2u.reproduce.changes import conclusion, without_content
 from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
+from a2u.reproduce.health import health_table
 from a2u.reproduce.published import listed, named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ablation_table, ranks_table, results_table, shipped_table, short_table
 
 RESULTS = REPOSITORY / "results"
-SHOWN_ALONE = ("short.md", "printed.md", "content.md")  # tables in the documentation that have no file in results/
+# Tables and sentences in the documentation that have no file in results/
+SHOWN_ALONE = ("short.md", "printed.md", "health.md", "content.md")
 ABLATION = "ablation"  # folder of a table's results without content
 SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the package, in its order
 
@@ -52,6 +54,8 @@ def sections() -> dict[str, str]:
             found[f"{folder}/{ABLATION}.md"] = ablation_table(group, records).markdown()
             said = conclusion(group.table, changes)
             found[f"{folder}/content.md"] = f"{group.title}: {said}.\n"
+        if health := health_table(group, results):
+            found[f"{folder}/health.md"] = health.markdown()
         if printed := ranks_table(group.table):
             found[f"results/{group.table}/printed.md"] = printed.markdown()
     if shipped := [path for row in SHIPPED if (path := RESULTS / "shipped" / f"{row}.json").is_file()]:
