@@ -140,13 +140,19 @@ class Matting(Task):
         self.steps_per_epoch = cfg.trainer.iterations
 
     def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer:
-        """Return Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
-        encoder = [parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")]
-        rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
-        lr = cfg.trainer.lr
-        pretrained = cfg.model.encoder_weights != "none"
-        encoder_lr = lr / cfg.trainer.encoder_lr_ratio if pretrained else lr
-        return Adam([{"params": encoder, "lr": encoder_lr}, {"params": rest, "lr": lr}], fused=True)
+        """Return Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3).
+
+        With an operator_lr_ratio other than 1 there is a third, of the upsampling operators.
+        """
+        lr, pretrained = cfg.trainer.lr, cfg.model.encoder_weights != "none"
+        rates = {"encoder.": lr / cfg.trainer.encoder_lr_ratio if pretrained else lr}
+        if cfg.trainer.operator_lr_ratio != 1:
+            rates["upsamplers."] = lr / cfg.trainer.operator_lr_ratio
+        rates[""] = lr  # all others
+        groups: dict[str, list[nn.Parameter]] = {part: [] for part in rates}
+        for name, parameter in model.named_parameters():
+            groups[next(part for part in rates if name.startswith(part))].append(parameter)
+        return Adam([{"params": groups[part], "lr": rate} for part, rate in rates.items()], fused=True)
 
     def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
         """Set training mode; fix the encoder's batch norms, statistics and scale, if so configured (Sec. 6.3)."""
