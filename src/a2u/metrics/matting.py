@@ -10,7 +10,7 @@ functions after it take checked images in 0..1 and are shared with `released.py`
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -118,14 +118,17 @@ class MattingMetrics:
     left out of the mean.
 
     Args:
-        measure: `all_metrics`, or the function of that name in `a2u.metrics.released`.
+        measure: `all_metrics`, or the function of that name in `a2u.metrics.released`, or another.
+        names: of the metrics that `measure` returns.
     """
 
     def __init__(
         self,
         measure: Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, float]] = all_metrics,
+        names: Sequence[str] = NAMES,
     ) -> None:
         self.measure = measure
+        self.names = names
         self.images: dict[str, dict[str, float]] = {}  # image name -> its metrics; {} where undefined
 
     def update(self, name: str, pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> None:
@@ -170,11 +173,13 @@ class MattingMetrics:
                 f"There is no mean, because none of the {len(self.images)} images measured has an unknown region "
                 f"(trimap value {UNKNOWN}); check the folder of trimaps."
             )
-        return {name: float(np.mean([values[name] for values in defined])) for name in NAMES}
+        return {name: float(np.mean([values[name] for values in defined])) for name in self.names}
 
     def rows(self) -> list[dict[str, str | float | None]]:
         """Return one {"name", "sad", "mse", "grad", "conn"} per image, in order; None where undefined."""
-        return [{"name": image, **{name: values.get(name) for name in NAMES}} for image, values in self.images.items()]
+        return [
+            {"name": image, **{name: values.get(name) for name in self.names}} for image, values in self.images.items()
+        ]
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write `rows()` under a header; the file appears whole or not at all.
@@ -183,7 +188,7 @@ class MattingMetrics:
         escaped.
         """
         with replacing(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=["name", *NAMES], lineterminator="\n")
+            writer = csv.DictWriter(file, fieldnames=["name", *self.names], lineterminator="\n")
             writer.writeheader()
             for row in self.rows():
                 writer.writerow(

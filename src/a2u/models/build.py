@@ -18,7 +18,8 @@ from a2u.settings import plain
 def build_model(cfg: DictConfig) -> nn.Module:
     """Construct the network of `cfg.model` with the operator of `cfg.upsampler`.
 
-    A matting network maps (N, 4, H, W) -> (N, 1, H, W), the reconstruction network (N, 1, H, W) -> (N, 1, H, W).
+    A matting network maps (N, 4, H, W) -> (N, 1, H, W), the reconstruction network (N, 1, H, W) -> (N, 1, H, W),
+    the probe (N, 4, H, W) with the true alpha -> (N, 1, H, W).
 
     Constructs only: reads no file, fetches nothing, freezes nothing. Initial values come from PyTorch's global
     generator.
