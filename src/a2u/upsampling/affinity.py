@@ -235,6 +235,8 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
 class Calibration(nn.Module):
     """Divides by the mean size of the first training batch's values, whatever comes later; until then by 1."""
 
+    size: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("size", torch.zeros(()))  # 0: there was no training batch
