@@ -75,7 +75,10 @@ def test_there_is_a_config_for_every_operator():
 
 @pytest.mark.parametrize(
     "experiment",
-    [pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") else ()) for each in EXPERIMENTS],
+    [
+        pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") or each.startswith("looks/") else ())
+        for each in EXPERIMENTS
+    ],
 )
 def test_every_experiment_composes_and_builds(experiment):
     cfg = compose([f"experiment={experiment}"])

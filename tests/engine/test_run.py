@@ -391,6 +391,12 @@ def test_a_pretrained_encoder_learns_at_a_rate_of_its_own():
     assert rates("model=gca") == pytest.approx([0.01, 0.01])  # starts from nothing
 
 
+def test_an_operator_learns_at_a_rate_of_its_own():
+    slow = ["upsampler=a2u", "trainer.operator_lr_ratio=10"]
+    for overrides in (slow, [*slow, "upsampler.paired=true"]):
+        assert rates(*overrides) == pytest.approx([0.01, 0.001, 0.01])
+
+
 @pytest.mark.parametrize("network", ["dim", "gca", "indexnet_matting"])
 def test_norms_alone_are_frozen(network):
     """The biases of DIM's convolutions and GCA's attention continue learning."""

@@ -4,6 +4,7 @@ import pytest
 
 from a2u.reproduce import render
 from a2u.reproduce.caption import caption
+from a2u.reproduce.health import health_table
 from a2u.reproduce.published import published, rows_of
 from a2u.reproduce.render import Group, one_result, ranks_table, record_id, results_table, short_table
 
@@ -279,3 +280,17 @@ def test_what_was_measured_without_content_is_a_column_and_in_the_caption():
         assert [line["without content (%)"] for line in lines(table)] == ["—", "+30.0"]
         assert "that of indexnet (+30.0%) plays a part" in table.caption
     assert "without content (%)" not in lines(results_table(LITE, {"nearest": results["nearest"]}))[0]
+
+
+def test_the_health_of_kernels_is_a_table_by_stage():
+    kernel = {"over_positions": 0.5, "over_window": 0.25, "entropy": 0.9}
+    runs = [
+        result(seed, 4.0) | {"health": {"upsamplers.0": kernel | {"saturated": share}, "upsamplers.1": kernel}}
+        for seed, share in ((0, 0.5), (1, 1.0))
+    ]
+    table = health_table(LITE, {"nearest": [result(0, 4.0)], "a2u_hybrid_cw": runs})
+    (line,) = lines(table)
+    assert line["row"] == "a2u_hybrid_cw"
+    assert line["saturated (%)"] == "75.0"
+    assert line["deviation over positions (%)"] == "50.0 / 50.0"
+    assert health_table(LITE, {"nearest": [result(0, 4.0)]}) is None

@@ -69,6 +69,9 @@ class MattingTrainerConfig(TrainerConfig):
 
     iterations: int = field(6000, "of an epoch", least=1)
     encoder_lr_ratio: float = field(100.0, "a pretrained encoder learns at lr / encoder_lr_ratio", above=0)
+    operator_lr_ratio: float = field(
+        1.0, "the upsampling operator learns at lr / operator_lr_ratio", above=0, added_later=True
+    )
     freeze_encoder_norm: bool | None = field(None, "null: if encoder weights are loaded, as in the paper")
     accumulate: int = field(
         1, "parts per batch, whose gradients are added up; norms see one part at a time", least=1, added_later=True

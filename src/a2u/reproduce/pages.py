@@ -9,11 +9,12 @@ from a2u.engine.provenance import REPOSITORY
 from a2u.files import replacing
 from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
+from a2u.reproduce.health import health_table
 from a2u.reproduce.published import listed, named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.render import Group, Results, ranks_table, results_table, shipped_table, short_table
 
 RESULTS = REPOSITORY / "results"
-SHOWN_ALONE = ("short.md", "printed.md")  # tables in the documentation that have no file in results/
+SHOWN_ALONE = ("short.md", "printed.md", "health.md")  # tables in the documentation that have no file in results/
 ABLATION = "ablation"  # folder of a table's results without content
 SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the package, in its order
 
@@ -45,6 +46,8 @@ def sections() -> dict[str, str]:
         found[f"{folder}/table.md"] = results_table(group, results).markdown()
         found[f"{folder}/short.md"] = short_table(group, results).markdown()
         found[f"{folder}/differences.md"] = differences_page(group, results)[1]
+        if health := health_table(group, results):
+            found[f"{folder}/health.md"] = health.markdown()
         if printed := ranks_table(group.table):
             found[f"results/{group.table}/printed.md"] = printed.markdown()
     for name in ("shipped", "validation"):

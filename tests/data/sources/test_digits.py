@@ -250,6 +250,13 @@ def test_a_folder_in_a_files_place_is_refused(small, tmp_path):
     assert f"{tmp_path / TEST} cannot be read: Is a directory" in message(IdxConfig(name="mnist", root=str(tmp_path)))
 
 
+def test_a_pipe_in_a_files_place_is_not_waited_for(small, tmp_path):
+    write(tmp_path, small, "extracted")
+    (tmp_path / TEST).unlink()
+    os.mkfifo(tmp_path / TEST)
+    assert f"{tmp_path / TEST} cannot be read: it is a pipe" in message(IdxConfig(name="mnist", root=str(tmp_path)))
+
+
 @pytest.mark.parametrize("form", ["gzip", "extracted"])
 def test_a_file_without_permission_is_named(small, tmp_path, form, monkeypatch):
     write(tmp_path, small, form)

@@ -28,7 +28,7 @@ from torch.nn.functional import interpolate
 from a2u.data.files.folders import limited, missing_folder, some
 from a2u.data.types import DatasetConfig
 from a2u.errors import ConfigError, DataError, how_to_install
-from a2u.files import user_path
+from a2u.files import check_regular, user_path
 from a2u.settings import field, schema
 
 CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # of torchvision; also the names of its folders
@@ -304,6 +304,7 @@ def _verified(source: Path, sha256: str) -> bytes:
         DataError: it cannot be read or extracted, or its contents do not have the checksum `sha256`.
     """
     try:
+        check_regular(source)
         with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as file:
             contents = file.read(LARGEST + 1)
     except EOFError as error:

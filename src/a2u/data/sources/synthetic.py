@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,6 +40,13 @@ Item = TypeVar("Item", Layer, Composite, np.ndarray)
 Arrays = dict[str, np.ndarray]
 
 
+class Split(Enum):
+    """The pictures that a run is measured on: those of the tables, or others to choose settings by."""
+
+    test = 1
+    validation = 2
+
+
 @schema("dataset/synthetic", "dataset/study_test")
 @dataclass
 class SyntheticConfig(MattingDatasetConfig):
@@ -54,6 +62,9 @@ class SyntheticConfig(MattingDatasetConfig):
     train_layers: int = field(256, "0: no training part, for evaluation alone", least=0)
     train_backgrounds: int = field(128, least=0)
     train_size: int = field(160, "side of the square training layers, pixels", least=MINIMUM_SIZE)
+    test: Split = field(
+        Split.test, "validation: other pictures than those of the tables, to choose settings by", added_later=True
+    )
     test_images: int = field(64, least=1)
     test_size: int = field(256, "side of the square test images, pixels", least=MINIMUM_SIZE)
     seed: int = field(2021, "of the generator, not of the run", least=0)
@@ -86,7 +97,7 @@ class SyntheticConfig(MattingDatasetConfig):
             layer_names=[layer_name(index, "train") for index in range(len(layers))],
             backgrounds=backgrounds if len(backgrounds) else None,
             test=composites,
-            test_names=[layer_name(index, "test") for index in range(len(composites))],
+            test_names=[layer_name(index, self.test.name) for index in range(len(composites))],
             checksum=partial(checksum, composites),
         )
 
@@ -223,9 +234,9 @@ def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items
         Items(
             "composite",
             limited(cfg.test_images, cfg.limit_test),
-            partial(generate_composite, cfg.seed, size=cfg.test_size),
-            _composite,
-            _folder(cfg.cache, cfg.seed, cfg.test_size, "test"),
+            partial(generate_composite, cfg.seed, size=cfg.test_size, split=cfg.test.name),
+            partial(_composite, cfg.test.name),
+            _folder(cfg.cache, cfg.seed, cfg.test_size, cfg.test.name),
         ),
     )
 
@@ -239,8 +250,8 @@ def _background(index: int, arrays: Arrays) -> np.ndarray:
     return arrays["image"]
 
 
-def _composite(index: int, arrays: Arrays) -> Composite:
-    return Composite(layer_name(index, "test"), **arrays)
+def _composite(split: str, index: int, arrays: Arrays) -> Composite:
+    return Composite(layer_name(index, split), **arrays)
 
 
 def _arrays(item: Layer | Composite | np.ndarray) -> Arrays:
