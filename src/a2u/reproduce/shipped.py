@@ -1,4 +1,4 @@
-"""Compare the model in the package with classic systems: on alphamatting.com's photographs, or to choose the default."""
+"""Compare the model in the package with classic systems, on alphamatting.com's photographs or the validation set."""
 
 import re
 from collections.abc import Sequence
