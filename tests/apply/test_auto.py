@@ -12,9 +12,9 @@ from a2u.errors import A2UError, ConfigError
 
 @pytest.fixture(autouse=True)
 def _asked_anew():
-    auto._can_be_solved.cache_clear()
+    auto._solvable.cache_clear()
     yield
-    auto._can_be_solved.cache_clear()
+    auto._solvable.cache_clear()
 
 
 def trimap(height, width, value=0):
@@ -23,10 +23,12 @@ def trimap(height, width, value=0):
     return known
 
 
-def test_the_model_takes_what_the_best_cannot():
-    assert auto.best() is auto.BEST
-    assert auto.best(trimap(40, 50)) is auto.BEST
-    assert auto.best(trimap(2000, 2001)) is System.checkpoint
+def test_the_model_takes_what_the_others_cannot():
+    first, second = auto.BETTER
+    assert auto.best() is first
+    assert auto.best(trimap(40, 50)) is first
+    assert auto.best(trimap(2000, 1001)) is second
+    assert auto.best(trimap(2000, 3001)) is System.checkpoint
     assert auto.best(trimap(40, 50, 128)) is System.checkpoint  # nothing is known
 
 

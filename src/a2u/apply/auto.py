@@ -12,28 +12,30 @@ from a2u.network_input import UNKNOWN
 
 log = logging.getLogger(__name__)
 
-BEST = System.closed_form  # the lowest SAD on the validation set: results/validation
-LARGEST = 4.0  # megapixels that it is given: it solves for all pixels at once, in 1.2 GB per megapixel
+# Systems that are better than the model in the package on the validation set (results/validation), best first, and the
+# megapixels that they are given: each solves for all pixels at once, in 3.3 and 1.2 GB per megapixel.
+BETTER = {System.knn: 2.0, System.closed_form: 6.0}
 
 
 def best(trimap: np.ndarray | None = None) -> System:
-    """Return the system that mattes a photograph best: BEST, or the model in the package where BEST cannot.
+    """Return the system that mattes a photograph best: the first of BETTER that can, or else the model in the package.
 
-    It cannot where a package is missing, which is reported once, for photographs above LARGEST, and without any known
-    pixel.
+    None of them can where a package is missing, which is reported once, and without any known pixel.
 
     Args:
         trimap: (H, W) uint8 of 0, 128, 255; None: of an ordinary photograph.
     """
-    if trimap is not None and (trimap.size > 1e6 * LARGEST or bool((trimap == UNKNOWN).all())):
-        return System.checkpoint
-    return BEST if _can_be_solved() else System.checkpoint
+    megapixels = 0.0 if trimap is None else trimap.size / 1e6
+    known = trimap is None or bool((trimap != UNKNOWN).any())
+    fitting = [system for system, most in BETTER.items() if megapixels <= most and known]
+    return fitting[0] if fitting and _solvable() else System.checkpoint
 
 
 @cache
-def _can_be_solved() -> bool:
+def _solvable() -> bool:
+    """Return whether the classic systems can be computed; warn if not."""
     try:
-        pymatting_for(f"system={BEST.name}, the best here,")
+        pymatting_for(f"system={next(iter(BETTER)).name}, the best here,")
     except A2UError as error:
         log.warning("%s Until then the model in the package is used.", error)
         return False
