@@ -10,13 +10,14 @@ import time
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError
 from a2u.files import BusyError
-from a2u.reproduce import launch
+from a2u.reproduce import executors, launch
 from a2u.reproduce.rows import row_runs
 from a2u.reproduce.table import command_line, make_table
 
@@ -272,3 +273,9 @@ def test_a_table_under_torchrun_is_refused(tmp_path, smoke, monkeypatch):
     with pytest.raises(ConfigError, match=r"torchrun has started this 2 times, .* run it without torchrun"):
         make_table(*command_line(smoke(tmp_path / "outputs", "launcher=inline", ROWS)))
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_row_whose_folder_was_removed_while_it_ran_is_reported(tmp_path):
+    ended = SimpleNamespace(join=lambda: None, exitcode=2)
+    log = tmp_path / "nearest" / "log.txt"
+    assert executors._outcome(ended, log, 0) == f"something removed {tmp_path}/nearest while it ran"

@@ -40,10 +40,9 @@ def in_a_read_only_home(code, tmp_path):
     return Path(ended.stdout.strip())
 
 
-MARKS = {"Triton": [pytest.mark.triton], "PyTorch's compiler": [pytest.mark.slow], "Matplotlib": [pytest.mark.slow]}
-
-
-@pytest.mark.parametrize("package", [pytest.param(name, marks=MARKS.get(name, [])) for name in CODE])
+@pytest.mark.parametrize(
+    "package", [pytest.param(name, marks=pytest.mark.triton if name == "Triton" else pytest.mark.slow) for name in CODE]
+)
 def test_caches_of_packages_go_to_a_temporary_folder(tmp_path, package):
     if package in NEEDS and find_spec(NEEDS[package]) is None:
         pytest.skip(f"{NEEDS[package]} is not installed")

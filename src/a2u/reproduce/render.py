@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, shows_best, warnings
-from a2u.reproduce.changes import without_content
+from a2u.reproduce.changes import changes, conclusion, error_of, without_content
 from a2u.reproduce.published import (
     controls,
     heading,
@@ -37,6 +37,9 @@ SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
 
 
 BLANK = "_blank"  # ends the name of a row of the probe whose guide is blank
+
+
+ABLATIONS = {"mean_kernel": "without content", "other_guide": "other guide"}  # columns of a table of ablations
 
 
 class Group(NamedTuple):
@@ -153,6 +156,29 @@ def shown_alone(results: Results) -> Results:
     """Return the rows that have a line of their own, all but those that `blank_guides` shows in a column."""
     in_columns = {row + BLANK for row in blank_guides(results)}
     return {row: of_row for row, of_row in results.items() if row not in in_columns}
+
+
+def ablation_table(group: Group, records: Results) -> Table:
+    """Return what every row's error is without something, and the change in percent.
+
+    records: for each row what was measured, one per seed.
+    """
+    error = error_of(group.table)
+    digits = digits_for(record for of_row in records.values() for record in of_row)[error]
+    columns = [Column("row", is_number=False), Column(TITLES[error])]
+    columns += [Column(name, over) for over in ABLATIONS.values() for name in (TITLES[error], "%")]
+    lines = []
+    for row, of_row in records.items():
+        cells = [words(row_title(group.table, row)), number([record["metrics"][error] for record in of_row], digits)]
+        for kind in ABLATIONS:
+            parts = [record["ablated"][kind] for record in of_row if kind in record["ablated"]]
+            cells.append(number([part["metrics"][error] for part in parts], digits))
+            cells.append(number(changes(group.table, of_row, kind), 1, "+z"))
+        lines.append(cells)
+    without = {row: changes(group.table, of_row, "mean_kernel") for row, of_row in records.items()}
+    said = conclusion(group.table, {row: values for row, values in without.items() if values})
+    caption = f"{group.title}: {said}; other guides are those of another image of the same size."
+    return Table(columns, lines, caption, f"{group.title}, without content")
 
 
 def ranks_table(table: str) -> Table | None:
