@@ -39,6 +39,11 @@ def blocks(language):
     ]
 
 
+def exports(block):
+    """Whether a block exports the network of an earlier one: tests/upsampling/test_pytorch.py runs it."""
+    return "torch.onnx.export" in block
+
+
 def commands():
     """Every command with the page that shows it, once."""
     found = {}
@@ -146,7 +151,7 @@ def test_make_demo_as_it_is_typed_with_a_smaller_model(tmp_path):
 
 @pytest.mark.parametrize(
     ("page", "block"),
-    [(page, block) for page, block in blocks("python") if page not in (*OWN_TESTS, "onnx.md")],
+    [(page, block) for page, block in blocks("python") if page not in (*OWN_TESTS, "onnx.md") and not exports(block)],
 )
 def test_python_blocks(page, block, monkeypatch):
     """Each makes the y or the alpha that its comment says."""

@@ -124,12 +124,12 @@ class A2U(Upsampler):
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """w = conv(P, q), normalised, by sub-position: (N, k*k, r*r, h, w)."""
         p = at_least_float32(self.p_up(guide))  # (N or 1, k*k*r*r / S, d)
-        n, _, h, w = q.shape
-        q = q.view(n, self.sets, self.rank, h * w)
+        size, q = q.shape[2:], q.unflatten(1, (self.sets, self.rank)).flatten(3)  # (N, S, d, h*w)
         with without_autocast(q):
             kernel = self.calibrate_up(p.unsqueeze(1) @ q)  # (N, S, k*k*r*r / S, h*w)
         # output (position in the k x k window)*r*r/S + sub-position
-        kernel = kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w)
+        kernel = kernel.transpose(1, 2).flatten(1, 2).unflatten(1, (self.up_kernel_size**2, self.ratio**2))
+        kernel = kernel.unflatten(3, size)
         return self.normalise(kernel)
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
@@ -235,6 +235,8 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
 class Calibration(nn.Module):
     """Divides by the mean size of the first training batch's values, whatever comes later; until then by 1."""
 
+    size: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("size", torch.zeros(()))  # 0: there was no training batch
@@ -260,7 +262,7 @@ def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:
     """(N, C, S*d, h, w), normalised as the C*S*d channels of one map."""
     if isinstance(norm, nn.Identity):
         return encoded
-    return norm(encoded.flatten(1, 2)).view(encoded.shape)
+    return norm(encoded.flatten(1, 2)).unflatten(1, encoded.shape[1:3])
 
 
 def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init: str) -> nn.Module:

@@ -55,6 +55,17 @@ def test_layout(root):
     assert data.test[2].trimap.dtype == np.uint8
 
 
+def test_alphas_of_16_bits_on_request(root):
+    for path, shape in (("Training_set/alpha/c.png", (40, 50)), ("Test_set/alpha/x.png", (8, 9))):
+        cv2.imwrite(str(root / path), np.full(shape, 100 * 257, np.uint16))
+    data = build(root, deep_alphas=True)
+    assert [data.layers[2].alpha[0, 0], data.test[0].alpha[0, 0]] == [100, 100]
+    with pytest.raises(DataError, match=r"c\.png has 16 bits a channel; convert .* or, if it is an alpha"):
+        build(root)
+    decoded = build(root, deep_alphas=True, decoded=str(root / "decoded"))
+    assert decoded.layers[2].alpha[0, 0] == 100
+
+
 def test_a_composite_may_have_an_alpha_of_its_own(root):
     shutil.move(root / "Test_set/alpha/x.png", root / "Test_set/alpha/x_0.png")
     save(root / "Test_set/alpha/x_10.png", 8, 9, value=7)

@@ -124,6 +124,21 @@ def test_the_two_forms_may_be_mixed(small, tmp_path):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
+def test_the_root_may_be_torchvisions_folder_itself(small, tmp_path, name):
+    write(tmp_path / FOLDERS[name] / "raw", small)
+    assert_small(IdxConfig(name=name, root=str(tmp_path / FOLDERS[name])).build())
+
+
+def test_kaggles_names_are_found_beside_folders_of_the_usual_ones(small, tmp_path):
+    kaggle = {name.replace("-idx", ".idx"): content for name, content in small.items()}
+    assert "train-images.idx3-ubyte" in kaggle
+    write(tmp_path / "root", kaggle, "extracted")
+    for name, content in small.items():
+        write(tmp_path / "root" / name, {name: content}, "extracted")
+    assert_small(IdxConfig(name="mnist", root=str(tmp_path / "root")).build())
+
+
+@pytest.mark.parametrize("name", FOLDERS)
 def test_without_a_root_the_folder_data_is_read(small, name):
     write(Path("data") / FOLDERS[name] / "raw", small)
     assert_small(IdxConfig(name=name).build())
@@ -164,7 +179,7 @@ def test_debians_package_serves_fashion_mnist_alone_and_only_without_a_root(smal
 def test_where_nothing_is_found_every_place_and_every_way_is_named(small, tmp_path, name):
     found = message(IdxConfig(name=name))
     data = tmp_path / "current" / "data"
-    places = [data / FOLDERS[name] / "raw", data] + [tmp_path / "debian"] * (name == "fashion_mnist")
+    places = [data / FOLDERS[name] / "raw", data / "raw", data] + [tmp_path / "debian"] * (name == "fashion_mnist")
     assert f"not in {' nor in '.join(map(str, places))}: " in found
     assert all(file in found for file in small)
     assert "dataset.download=true" in found

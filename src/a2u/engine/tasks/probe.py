@@ -95,5 +95,6 @@ class Probe(Matting):
         image, alpha = np.pad(case.image, (*sides, (0, 0)), mode="reflect"), np.pad(case.alpha, sides, mode="reflect")
         x = network_input(image, alpha)[None].to(self.device)
         given = interpolate(avg_pool2d(x[:, 3:], model.multiple), scale_factor=model.multiple)
-        restored, given = ((255 * y.clamp(0, 1)).round().to(torch.uint8).cpu().numpy() for y in (model(x), given))
-        return restored[0, 0, :height, :width], given[0, 0, :height, :width]
+        pair = torch.cat([model(x), given])[:, 0, :height, :width]
+        restored, shown = (255 * pair.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
+        return restored, shown
