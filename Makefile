@@ -39,7 +39,7 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-TABLES := table1 table2 table3 table4 table5 table6 table7 successors
+TABLES := table1 table2 table3 table4 table5 table6 table7 successors probe looks
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
 TEST_ARGS = $(if $(TEST),test=$(TEST)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
@@ -81,6 +81,8 @@ table5: ## run and print Table 5, other matting systems
 table6: ## run and print Table 6, alphamatting.com: PHOTOS=...
 table7: ## run and print Table 7, Distinctions-646
 successors: ## run and print the operators that came after A2U, next to Table 2's
+probe: ## run and print what every operator restores by itself, with and without its guide
+looks: ## run and print variants of A2U, on validation pictures: does it look, and does it help?
 $(TABLES): need-experiments
 	$(call EACH_DATASET,scripts/table.py table=$@ $(TEST_ARGS) $(TABLE_ARGS))
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from a2u.reproduce import ablation as ablation_module
-from a2u.reproduce.ablation import ablate_table, ablation_table, publish_ablation
+from a2u.reproduce.ablation import ablate_table, publish_ablation
 from a2u.reproduce.changes import changes, conclusion
 from a2u.reproduce.pages import committed
-from a2u.reproduce.render import Group
+from a2u.reproduce.render import Group, ablation_table
 from a2u.reproduce.table import PublishError, command_line, make_table
 
 LITE = Group("table2", "synthetic", "lite")

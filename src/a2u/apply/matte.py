@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from a2u.apply.predict import PredictConfig, load_network, tile_side
-from a2u.apply.systems import System
+from a2u.apply.systems import WITHOUT_WEIGHTS, System
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_mask, read_srgb, read_upright
 from a2u.data.sampling.trimaps import MASK_THRESHOLD, ValueRule, trimap_from_mask
@@ -16,11 +16,10 @@ from a2u.engine.prepare import choose_device
 from a2u.errors import ConfigError, DataError
 from a2u.files import user_path
 from a2u.models.networks.base import MattingNetwork
-from a2u.network_input import UNKNOWN
+from a2u.network_input import UNKNOWN, plain_array
 from a2u.settings import validate
 
 AUTO = "auto"
-WITHOUT_WEIGHTS = ("closed_form", "knn", "trimap_only")
 
 Given = np.ndarray | str | os.PathLike[str]
 
@@ -124,7 +123,7 @@ def _read(given: object, read: Callable[[Path], np.ndarray], what: str) -> np.nd
     if isinstance(given, str | os.PathLike):
         return read_upright(user_path(given), read)
     if isinstance(given, np.ndarray) and given.dtype == bool:
-        given = given.astype(np.uint8) * np.uint8(255)
+        given = np.where(plain_array(given, f"the {what}"), np.uint8(255), np.uint8(0))
     values = _checked(given, what, "(H, W)")
     if values.ndim != 2:
         raise DataError(f"the {what} has shape {values.shape}; expected (H, W)")
@@ -133,8 +132,9 @@ def _read(given: object, read: Callable[[Path], np.ndarray], what: str) -> np.nd
 
 def _checked(given: object, what: str, shape: str) -> np.ndarray:
     """Return an array of uint8, or of float in 0..1, that has pixels."""
-    if type(given) is not np.ndarray:
+    if not isinstance(given, np.ndarray):
         raise DataError(f"the {what} is a {type(given).__name__}; expected a file or a NumPy array {shape}")
+    given = plain_array(given, f"the {what}")
     if given.dtype != np.uint8 and not np.issubdtype(given.dtype, np.floating):
         raise DataError(f"the {what} has type {given.dtype}; expected uint8 in 0..255 or float in 0..1")
     if not given.size:

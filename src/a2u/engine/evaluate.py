@@ -140,7 +140,7 @@ def evaluate(
         DataError: there is no such case.
     """
     metrics = MattingMetrics(PROGRAMS[cfg.program.name])
-    others = _next_of_same_size(test) if ablate is Ablation.other_guide else {}
+    others = next_of_same_size(test) if ablate is Ablation.other_guide else {}
 
     def alpha(case: Composite) -> np.ndarray:
         return predict(model, case.image, case.trimap, cfg.rounding.name, tile)
@@ -174,7 +174,7 @@ def evaluate(
     return metrics
 
 
-def _next_of_same_size(test: Composites) -> dict[int, int]:
+def next_of_same_size(test: Composites) -> dict[int, int]:
     """Return for each case the next one, after the last the first, with an image of the same size."""
     of_size: dict[tuple[int, ...], list[int]] = {}
     names = []

@@ -15,6 +15,7 @@ from a2u.engine.identity import Places, identity
 from a2u.engine.provenance import commit
 from a2u.engine.tasks.base import Task
 from a2u.engine.tasks.matting import Matting
+from a2u.engine.tasks.probe import Probe
 from a2u.engine.tasks.reconstruction import Reconstruction
 from a2u.errors import ConfigError
 from a2u.models import build_model, tiled
@@ -23,7 +24,7 @@ from a2u.models.norms.synchronised import synchronise
 from a2u.models.weights.initial import Start, start_from
 from a2u.settings import plain, validate
 
-TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
+TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction, "probe": Probe}
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,10 @@ def _check_network(cfg: DictConfig, model: nn.Module) -> None:
 def _check_shared(cfg: DictConfig) -> None:
     """Refuse what the synchronised batch norms of several processes cannot do. Raises ConfigError."""
     distributed.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
+    if plain(cfg.upsampler).get("calibrate"):
+        raise ConfigError(
+            "upsampler.calibrate=true measures the first batch of one process: leave it out with several."
+        )
     if cfg.runtime.recompute:
         raise ConfigError("runtime.recompute=true does not work with several processes: leave it out.")
     if plain(cfg.model).get("norm") == "inplace_abn":

@@ -46,6 +46,13 @@ class TrainerConfig:
         above=0,
         added_later=True,
     )
+    ema: float = field(
+        0.0,
+        "decay per step of an exponential moving average of the weights, which is evaluated and saved; 0: none",
+        least=0,
+        most=0.999999,
+        added_later=True,
+    )
     evaluate_every: int = field(
         1, "epochs; also before the rate drops and after the last epoch. 0: after the last only", least=0
     )
@@ -62,6 +69,9 @@ class MattingTrainerConfig(TrainerConfig):
 
     iterations: int = field(6000, "of an epoch", least=1)
     encoder_lr_ratio: float = field(100.0, "a pretrained encoder learns at lr / encoder_lr_ratio", above=0)
+    operator_lr_ratio: float = field(
+        1.0, "the upsampling operator learns at lr / operator_lr_ratio", above=0, added_later=True
+    )
     freeze_encoder_norm: bool | None = field(None, "null: if encoder weights are loaded, as in the paper")
     accumulate: int = field(
         1, "parts per batch, whose gradients are added up; norms see one part at a time", least=1, added_later=True
@@ -71,6 +81,10 @@ class MattingTrainerConfig(TrainerConfig):
         Loss.matting,
         "laplacian: as Context-Aware Matting, over the unknown region; adaptation: of model=adamatting, its only one",
         added_later=True,
+    )
+    laplacian_weight: float = field(0.0, "of the Laplacian loss, added to the matting loss", least=0, added_later=True)
+    gradient_weight: float = field(
+        0.0, "of the L1 distance of the mattes' gradients, added to the loss", least=0, added_later=True
     )
 
 
@@ -90,6 +104,17 @@ class ReconstructionTrainerConfig(TrainerConfig):
         super().check()
         if self.momentum >= 1:
             raise ConfigError(f"trainer.momentum must be below 1, or steps grow without bound; got {self.momentum}.")
+
+
+@schema("trainer/probe")
+@dataclass
+class ProbeTrainerConfig(TrainerConfig):
+    """Adam on the L1 loss over whole crops."""
+
+    epochs: int = 10
+    iterations: int = field(100, "of an epoch", least=1)
+    schedule: Schedule = Schedule.one_cycle
+    evaluate_every: int = 2
 
 
 class MetricProgram(Enum):
@@ -126,6 +151,12 @@ class ImageEvaluationConfig(EvaluationConfig):
     """PSNR, SSIM, RMSE, MAE over the whole test set."""
 
     clamp: bool = field(False, "predictions to 0..1 first; the paper does not say")
+
+
+@schema("metrics/mixed")
+@dataclass
+class MixedEvaluationConfig(EvaluationConfig):
+    """MAE, MSE, Grad where the true alpha is mixed; predictions are clamped and rounded to 8 bits."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 
 from a2u.reproduce.published import task_of
 
-ERRORS = {"matting": "sad", "reconstruction": "rmse"}  # the metric, by task
+ERRORS = {"matting": "sad", "reconstruction": "rmse", "probe": "mae"}  # the metric, by task
 LEAST = 1.0  # percent, of a change that a caption calls one
 
 

@@ -14,6 +14,7 @@ k up-kernel size, e encoder kernel size, r ratio; S sets of U and V, r*r where t
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -30,6 +31,11 @@ from a2u.upsampling.ops.encoding import encode_pair
 class A2U(Upsampler):
     """Affinity-aware upsampling with all the choices of Sec. 4, "Alternative Implementations".
 
+    Range: before its norm a kernel has two (static), three (hybrid) or five (dynamic) factors linear in the guide, a
+    product too large for float16. So q and the kernel are computed in float32 under autocast, too, and in modules
+    of float16 or bfloat16. The output is finite for a guide up to 1e4 in float16, whose largest value is 65504, and
+    up to 1e15 (static), 1e10 (hybrid) and 1e6 (dynamic) in float32.
+
     Args:
         channels: C, of the decoder feature and of the guide.
         mode: "static": P, U, V are parameters; "hybrid": P is generated from the guide; "dynamic": all three are.
@@ -38,7 +44,7 @@ class A2U(Upsampler):
         sharing_groups: read where sharing is "partly_shared"; divides C.
         pointwise: "pw": r*r sets of U and V, one for every sub-position, and one P with k*k outputs; otherwise one
             set and a P with r*r*k*k outputs.
-        rank: d.
+        rank: d. With 1, and without "pw", all r*r*k*k weights of a position follow from one number, its q.
         up_kernel_size: k, odd.
         encoder_kernel_size: e, odd or even (the released configurations have 6).
         kernel_norm: over the k*k weights of an output position. k = 1 refuses a softmax, which would be 1.
@@ -48,6 +54,7 @@ class A2U(Upsampler):
         p_init: initial values of a static P: "xavier": drawn as the network's convolutions; "ones": Table 1.
         paired: "d": also downsample, with kernels of size r*k from the same U and V and a second P.
         ratio: r.
+        calibrate: divide P q by the mean |P q| of the first training batch, so that sigmoid and softmax start open.
 
     Raises:
         ValueError: an impossible combination; the message names the option.
@@ -55,6 +62,7 @@ class A2U(Upsampler):
 
     name = "a2u"
     has_kernels = True
+    later_options = ("calibrate",)
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class A2U(Upsampler):
         p_init: Literal["xavier", "ones"] = "xavier",
         paired: bool = False,
         ratio: int = 2,
+        calibrate: bool = False,
     ) -> None:
         super().__init__(channels, ratio, paired)
         _check_choices(locals())
@@ -98,29 +107,36 @@ class A2U(Upsampler):
         if paired:
             # One down-kernel an output position, so a point-wise P reads the q of all sub-positions.
             self.p_down = _projection(generated_p, channels, self.sets * rank, self.down_kernel_size**2, p_init)
+        self.calibrate_up = Calibration() if calibrate else nn.Identity()
+        self.calibrate_down = Calibration() if calibrate and paired else nn.Identity()
         self.norm_u = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
         self.norm_v = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
 
     def affinity(self, guide: Tensor) -> Tensor:
         """q = scale * sum over channels of norm(U*X) o norm(V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
         u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
-        u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
-        u_x, v_x = self.activate_u(_normalised(self.norm_u, u_x)), _normalised(self.norm_v, v_x)
-        return self.scale * (u_x * v_x).sum(dim=1)
+        with without_autocast(guide):
+            guide, u, v = (at_least_float32(each) for each in (guide, u, v))
+            u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
+            u_x, v_x = self.activate_u(_normalised(self.norm_u, u_x)), _normalised(self.norm_v, v_x)
+            return self.scale * (u_x * v_x).sum(dim=1)
 
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """w = conv(P, q), normalised, by sub-position: (N, k*k, r*r, h, w)."""
-        p = self.p_up(guide)  # (N or 1, k*k*r*r / S, d)
-        n, _, h, w = q.shape
-        q = q.view(n, self.sets, self.rank, h * w)
-        kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
+        p = at_least_float32(self.p_up(guide))  # (N or 1, k*k*r*r / S, d)
+        size, q = q.shape[2:], q.unflatten(1, (self.sets, self.rank)).flatten(3)  # (N, S, d, h*w)
+        with without_autocast(q):
+            kernel = self.calibrate_up(p.unsqueeze(1) @ q)  # (N, S, k*k*r*r / S, h*w)
         # output (position in the k x k window)*r*r/S + sub-position
-        kernel = kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w)
+        kernel = kernel.transpose(1, 2).flatten(1, 2).unflatten(1, (self.up_kernel_size**2, self.ratio**2))
+        kernel = kernel.unflatten(3, size)
         return self.normalise(kernel)
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
-        return (self.p_down(guide) @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
+        p = at_least_float32(self.p_down(guide))
+        with without_autocast(q):
+            return self.calibrate_down(p @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
 
     def collect_statistics(self, feature: Tensor) -> None:
         self.affinity(feature)
@@ -205,6 +221,35 @@ class GeneratedProjection(nn.Module):
         return self.conv(self.average(guide)).view(-1, *self.shape)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return a float16 or bfloat16 tensor as float32, others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Compute in the types that the tensors on the device of `x` have."""
+    enabled = not x.is_meta and torch.is_autocast_enabled(x.device.type)
+    return torch.autocast(x.device.type, enabled=False) if enabled else nullcontext()
+
+
+class Calibration(nn.Module):
+    """Divides by the mean size of the first training batch's values, whatever comes later; until then by 1."""
+
+    size: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("size", torch.zeros(()))  # 0: there was no training batch
+
+    def reset_parameters(self) -> None:
+        self.size.zero_()
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.training:
+            self.size.copy_(torch.where(self.size > 0, self.size, values.detach().abs().mean()))
+        return values / torch.where(self.size > 0, self.size, 1.0)
+
+
 class KernelNorm(nn.Sequential):
     """Normalises the k*k weights of an output position: (N, k*k, r*r, h, w)."""
 
@@ -217,7 +262,7 @@ def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:
     """(N, C, S*d, h, w), normalised as the C*S*d channels of one map."""
     if isinstance(norm, nn.Identity):
         return encoded
-    return norm(encoded.flatten(1, 2)).view(encoded.shape)
+    return norm(encoded.flatten(1, 2)).unflatten(1, encoded.shape[1:3])
 
 
 def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init: str) -> nn.Module:

@@ -14,11 +14,13 @@ from safetensors.torch import save_file
 from a2u.apply.systems import System, load_system
 from a2u.engine.checkpoint import FORMAT, CheckpointError, load_checkpoint, save_checkpoint
 from a2u.engine.identity import Places
+from a2u.engine.prepare import make_model
 from a2u.engine.run import run
-from a2u.errors import A2UError
+from a2u.errors import A2UError, ConfigError
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.weights.encoder_weights import load_encoder_weights
 from a2u.models.weights.files import WeightsError, read_content, read_weights
+from a2u.models.weights.initial import initial_hash, start_from
 
 ROOT = Path(__file__).parents[3]
 TENSORS = {"w": torch.arange(20.0).reshape(4, 5), "steps": torch.tensor(3)}
@@ -261,6 +263,24 @@ def test_a_checkpoint_with_other_tensors_is_neither_evaluated_nor_gone_on_from(c
     with pytest.raises(CheckpointError, match=r"last\.pt is not a checkpoint of this run") as found:
         readers["resume"](path)
     assert len(str(found.value)) < 500
+
+
+@pytest.mark.parametrize("kind", ["int64", "complex64", "bool"])
+def test_weights_of_another_kind_of_number_are_refused(cfg, readers, tmp_path, kind):
+    path, state = tmp_path / "last.pt", make_model(cfg).state_dict()
+    cast = {name: value.to(getattr(torch, kind)) for name, value in state.items()}
+    save_checkpoint(path, cfg, [], model=cast, step=1, scores=[])
+    for read in ("evaluate a checkpoint", "resume"):
+        with pytest.raises(CheckpointError, match=rf"encoder\.stem\.0\.weight is of {kind}, expected a floating-point"):
+            readers[read](path)
+    with pytest.raises(ConfigError, match="no tensor in it has name and shape"):
+        start_from(make_model(cfg), str(path), initial_hash(str(path)))
+
+
+def test_weights_in_another_precision_are_taken(cfg, tmp_path):
+    path, state = tmp_path / "last.pt", make_model(cfg).state_dict()
+    save_checkpoint(path, cfg, [], model={name: value.half() for name, value in state.items()}, step=1, scores=[])
+    assert load_system(System.checkpoint, str(path)).model.encoder.stem[0].weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
