@@ -35,6 +35,9 @@ class System(Enum):
     auto = 11
 
 
+WITHOUT_WEIGHTS = [system.name for system in System if system.name not in ("checkpoint", *SYSTEMS)]
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A network ready to predict, and where it comes from."""
