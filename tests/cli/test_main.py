@@ -49,7 +49,7 @@ def test_help_shows_every_key_of_the_configuration():
     assert set(keys(compose())) - set(names) <= values(help_text("", "train", [])).keys()
 
 
-def test_help_says_of_a_key_what_stands_beside_it_and_which_values_it_has():
+def test_help_says_of_a_key_what_is_declared_with_it_and_which_values_it_has():
     listed = values(help_text("", "train", ["scale=paper"]))
     assert listed["trainer.schedule"] == ("multistep", "multistep | one_cycle | constant")
     assert listed["trainer.lr"] == ("0.01", "of new layers")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.runs import generated
 from PIL import Image
 from torch.nn.functional import pixel_shuffle
 
@@ -70,7 +71,7 @@ def given(outputs, *further):
         "launcher=inline",
         "scale=smoke",
         f"runtime.outputs='{outputs}'",
-        f"dataset.cache='{outputs.parent / 'cache'}'",
+        generated(),
         "dataset.test_size=64",
         "dataset.limit_test=8",
         "trainer.epochs=1",
@@ -504,7 +505,8 @@ def test_a_checkpoint_that_is_gone_is_a_sentence(column, tmp_path):
         (["trainer.lrr=1"], ConfigError, "trainer.lrr"),
     ],
 )
-def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, further, error, words):
+def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, monkeypatch, further, error, words):
+    monkeypatch.setattr("a2u.reproduce.figures.make.FEATURES", FEW[1:2])  # all figures, of fewer rows
     outputs = tmp_path / "outputs"
     arguments = ["launcher=inline", "scale=smoke", f"runtime.outputs='{outputs}'", *further]
     with pytest.raises(error, match=words) as refused:
@@ -526,7 +528,8 @@ def test_figure_4_has_the_systems_of_table_5_none_of_them_quoted():
 
 
 def test_every_row_of_the_figures_is_a_row_of_its_table():
-    for wanted in (*FEATURES, *KERNELS, *QUALITATIVE):
+    assert all(wanted.row in rows_of(wanted.table) for wanted in (*FEATURES, *KERNELS, *QUALITATIVE))
+    for wanted in (each for each in (*FEATURES, *KERNELS, *QUALITATIVE) if each.overrides):
         cfg = compose([f"experiment={wanted.table}/{wanted.row}", *wanted.overrides])
         assert (cfg.table, cfg.row) == (wanted.table, wanted.row)
 

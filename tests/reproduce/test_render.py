@@ -52,7 +52,7 @@ def table():
     return results_table(LITE, results)
 
 
-def test_measured_stands_beside_printed_with_its_spread(table):
+def test_measured_stands_next_to_printed_with_its_spread(table):
     reference, nearest, _ = lines(table)
     assert nearest["SAD"] == "4.500 ± 0.707"
     assert nearest["best SAD"] == "4.000 ± 0.707"
@@ -203,7 +203,7 @@ def reconstructions():
     return {row: [reconstruction(curve[10], curve, row)] for row, curve in CURVES.items()}
 
 
-def test_table_1_stands_beside_the_numbers_of_its_dataset(reconstructions):
+def test_table_1_stands_next_to_the_numbers_of_its_dataset(reconstructions):
     nearest = lines(results_table(Group("table1", "fashion_mnist", "lite"), reconstructions))[0]
     assert (nearest["PSNR"], nearest["SSIM"], nearest["RMSE"]) == ("22.00", "0.9877", "0.0456")
     assert (nearest["best PSNR"], nearest["params"], nearest["samples/s"]) == ("22.50", "969,890", "512")
@@ -257,7 +257,7 @@ def test_the_caption_of_table_1_says_what_was_reduced(reconstructions):
     assert "not in the paper" not in words
 
 
-def test_one_run_stands_beside_the_printed_row(reconstructions):
+def test_one_run_stands_next_to_the_printed_row(reconstructions):
     text = one_result(reconstructions["maxpool_a2u"][0])
     assert "printed (MNIST)" in text
     assert "47.63" in text

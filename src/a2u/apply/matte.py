@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from a2u.apply.predict import PredictConfig, load_network, tile_side
-from a2u.apply.systems import System
+from a2u.apply.systems import WITHOUT_WEIGHTS, System
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_mask, read_srgb, read_upright
 from a2u.data.sampling.trimaps import MASK_THRESHOLD, ValueRule, trimap_from_mask
@@ -20,7 +20,6 @@ from a2u.network_input import UNKNOWN, plain_array
 from a2u.settings import validate
 
 AUTO = "auto"
-WITHOUT_WEIGHTS = ("closed_form", "knn", "trimap_only")
 
 Given = np.ndarray | str | os.PathLike[str]
 

@@ -34,6 +34,9 @@ class System(Enum):
     context_aware = 10
 
 
+WITHOUT_WEIGHTS = [system.name for system in System if system.name not in ("checkpoint", *SYSTEMS)]
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A network ready to predict, and where it comes from."""

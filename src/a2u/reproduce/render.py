@@ -13,6 +13,7 @@ from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, shows_best, warnings
 from a2u.reproduce.changes import changes, conclusion, error_of, without_content
 from a2u.reproduce.published import (
+    BLANK,
     controls,
     heading,
     is_printed_on,
@@ -34,9 +35,6 @@ TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
 TITLES |= {"psnr": "PSNR", "ssim": "SSIM", "rmse": "RMSE", "mae": "MAE"}
 DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2, "psnr": 2, "ssim": 4, "rmse": 4, "mae": 4}  # as the paper prints
 SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
-
-
-BLANK = "_blank"  # ends the name of a row of the probe whose guide is blank
 
 
 ABLATIONS = {"mean_kernel": "without content", "other_guide": "other guide"}  # columns of a table of ablations
