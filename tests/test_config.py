@@ -17,6 +17,7 @@ from a2u.engine.prepare import check, make_model
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
+from a2u.models.networks import networks
 from a2u.reproduce.published import named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.rows import paper_parameters, row_runs
 from a2u.reproduce.settings import TableConfig
@@ -79,11 +80,14 @@ def test_every_experiment_composes_and_builds(experiment):
 @pytest.mark.parametrize("network", options_of("model"))
 def test_every_network_can_be_built_at_every_scale_and_has_the_same_parameters_in_the_paper(network):
     has_task = network in options_of("task")  # of its own, which chooses it
+    choice = [f"task={network}" if has_task else f"model={network}"]
+    if getattr(networks()[network], "adapts_trimap", False):
+        choice.append("trainer.loss=adaptation")
     parameters = {}
     for scale in options_of("scale"):
         if has_task and not (CONFIG_DIR / "scale" / scale / f"{network}.yaml").is_file():
             continue
-        cfg = compose([f"task={network}" if has_task else f"model={network}", f"scale={scale}"])
+        cfg = compose([*choice, f"scale={scale}"])
         check(cfg)
         assert (cfg.model.name, cfg.scale) == (network, scale)
         if network != "probe":  # not the paper's
