@@ -6,8 +6,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from a2u.upsampling.ops.composite import recording
+from a2u.upsampling.ops.composite import recording, watched
+from a2u.upsampling.ops.geometry import by_sub_position
+from a2u.upsampling.ops.reassembly import reassemble_up
 from a2u.upsampling.ops.sampling import sample
+from a2u.upsampling.ops.similarity import window_similarity
+
+LARGEST_RADIUS = 3  # whose windows are compared sooner than points are sampled
 
 
 def attend(
@@ -47,6 +52,48 @@ def attend(
     for point in points[1:]:
         y = y + _recomputed(weighted, point)
     return y.to(value.dtype)
+
+
+def attend_near(query: Tensor, key: Tensor, value: Tensor, dx: Tensor, dy: Tensor, radius: int, ratio: int) -> Tensor:
+    """Compute `attend` where all points of an output position lie near its pixel of the small map.
+
+    A bilinear sample mixes four pixels, so its inner product with a query mixes those of the pixels, and a weighted
+    sum of samples is a weighted sum of pixels: whole windows are compared and reassembled, and nothing is sampled.
+
+    Args:
+        query: (N, d, r*h, r*w).
+        key: (N, d, h, w).
+        value: (N, C, h, w).
+        dx: (N, G, P, r*h, r*w), columns of the points minus (column of the output position) // r, for each of G
+            consecutive groups of channels, which have weights of their own.
+        dy: the rows, likewise.
+        radius: of the windows, more than the largest absolute value in dx and dy.
+        ratio: r.
+
+    Returns:
+        (N, C, r*h, r*w).
+    """
+    n, groups, points = dx.shape[:3]
+    size = 2 * radius + 1
+    dx, dy = (by_sub_position(offset.flatten(0, 1), ratio) for offset in (dx, dy))  # (N*G, P, r*r, h, w)
+    left, above = dx.floor(), dy.floor()
+    right, below = dx - left, dy - above  # shares of the pixels there
+    tap = ((above + radius) * size + left + radius).long()  # of the pixel above and left of a point
+    taps = torch.cat([tap, tap + 1, tap + size, tap + size + 1], dim=1)  # (N*G, 4*P, r*r, h, w)
+    shares = torch.cat([(1 - right) * (1 - below), right * (1 - below), (1 - right) * below, right * below], dim=1)
+    query, key = (maps.unflatten(1, (groups, -1)).flatten(0, 1) for maps in (query, key))
+    of_pixels = window_similarity(query, key, size, ratio)  # (N*G, size*size, r*r, h, w)
+    weights = (shares * of_pixels.gather(1, taps)).unflatten(1, (4, points)).sum(dim=1).softmax(dim=1)
+    kernel = shares.new_zeros(of_pixels.shape).scatter_add(1, taps, shares * weights.repeat(1, 4, 1, 1, 1))
+    return reassemble_up(value, kernel.unflatten(0, (n, groups)).flatten(1, 2), size, groups, ratio)
+
+
+def window_radius(dx: Tensor, dy: Tensor) -> int | None:
+    """Return the smallest radius `attend_near` can take; None where points are far, or nobody may look at values."""
+    if dx.device.type != "cpu" or not dx.numel() or watched(dx):
+        return None
+    largest = float(torch.maximum(dx.detach().abs().max(), dy.detach().abs().max()))
+    return int(largest) + 1 if largest < LARGEST_RADIUS else None
 
 
 def _recomputed(function: Callable[[int], Tensor], point: int) -> Tensor:
