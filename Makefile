@@ -10,7 +10,7 @@
 ## LAUNCHER=ray          rows on several machines: submitit (SLURM) or ray (docs/clusters.md)
 ## TEST=alphamatting     measure finished rows on another dataset of configs/dataset
 ## PHOTOS=folder         photographs of alphamatting.com: TEST=alphamatting for tables, figures, shipped
-## TABLE=table2          the table to publish
+## TABLE=table2          the table to publish or ablate
 ## ARGS="key=value ..."  further keys of a target's script; those of a table are scripts/train.py's
 ## PYTHON=python3        your own environment instead of .venv
 DATASET ?=
@@ -39,7 +39,7 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-TABLES := table1 table2 table3 table4 table5 table6 table7 successors
+TABLES := table1 table2 table3 table4 table5 table6 table7 successors probe
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
 TEST_ARGS = $(if $(TEST),test=$(TEST)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
@@ -48,16 +48,16 @@ DATASETS = $(if $(DATASET),$(addprefix dataset=,$(subst $(COMMA), ,$(DATASET))),
 EACH_DATASET = @status=0; for dataset in $(DATASETS); do "$(RUN)" $(1) $$dataset || status=$$?; done; exit $$status
 
 GROUPS := test-onnx test-triton test-browser test-slow
-.PHONY: help setup test test-all $(GROUPS) lint format publish pages figures bench demo shipped report tensorboard pictures clean $(TABLES)
+.PHONY: help setup test test-all $(GROUPS) lint format ablate publish pages figures bench demo shipped report tensorboard pictures clean $(TABLES)
 
 # need-EXTRA installs that extra of pyproject.toml where it is missing. A package that nobody uses is not installed.
 need-%: $(if $(filter .venv/%,$(RUN)),.venv/ready)
 	@"$(RUN)" scripts/require.py $*
 
-$(TABLES) publish figures: need-figures $(addprefix need-,$(filter submitit ray,$(LAUNCHER:_local=)))
+$(TABLES) ablate publish figures: need-figures $(addprefix need-,$(filter submitit ray,$(LAUNCHER:_local=)))
 table1: need-digits
 table5 table6 table7 figures demo shipped: need-classic
-publish: $(if $(filter table1,$(TABLE)),need-digits) $(if $(filter table5 table6 table7,$(TABLE)),need-classic)
+ablate publish: $(if $(filter table1,$(TABLE)),need-digits) $(if $(filter table5 table6 table7,$(TABLE)),need-classic)
 pages: need-figures
 test test-all $(GROUPS): need-test need-digits need-figures need-classic need-submitit
 test-all test-onnx test-slow: need-onnx
@@ -81,8 +81,12 @@ table5: ## run and print Table 5, other matting systems
 table6: ## run and print Table 6, alphamatting.com: PHOTOS=...
 table7: ## run and print Table 7, Distinctions-646
 successors: ## run and print the operators that came after A2U, next to Table 2's
+probe: ## run and print what every operator restores by itself, with and without its guide
 $(TABLES): need-experiments
 	$(call EACH_DATASET,scripts/table.py table=$@ $(TEST_ARGS) $(TABLE_ARGS))
+
+ablate: need-experiments ## measure the finished rows of TABLE=table2 without content: kernels, index maps, offsets, gates as their means
+	$(call EACH_DATASET,scripts/table.py table=$(TABLE) ablate=true $(TEST_ARGS) $(TABLE_ARGS))
 
 publish: need-experiments ## copy the finished results of TABLE=table2 (and TEST=...) to results/; refuses those with uncommitted changes
 	$(call EACH_DATASET,scripts/table.py table=$(TABLE) publish=true $(TEST_ARGS) $(TABLE_ARGS))

@@ -1,16 +1,5 @@
-"""Render the pages of the committed results: in results/, the README and docs/.
+"""Run `a2u pages` from a checkout: --help says what it does."""
 
-Examples:
-    python scripts/pages.py
-"""
+from a2u.commands import run
 
-import sys
-
-from a2u.cli.main import user_errors
-from a2u.reproduce.pages import make_pages
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        sys.exit(__doc__)
-    with user_errors():
-        make_pages()
+run("pages")

@@ -1,20 +1,5 @@
-"""Write the tables to one HTML page.
+"""Run `a2u report` from a checkout: --help says what it does."""
 
-Examples:
-    python scripts/report.py
-    python scripts/report.py source=outputs
-"""
+from a2u.commands import run
 
-import sys
-
-from omegaconf import OmegaConf
-
-from a2u.cli.main import print_help, user_errors
-from a2u.config import compose
-from a2u.reproduce.html_report import make_page
-
-if __name__ == "__main__":
-    if print_help(__doc__, "report"):
-        sys.exit()
-    with user_errors():
-        print(make_page(OmegaConf.to_object(compose(sys.argv[1:], "report"))))
+run("report")

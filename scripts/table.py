@@ -1,22 +1,5 @@
-"""Run the rows of a table that are not done, and print it.
+"""Run `a2u table` from a checkout: --help says what it does."""
 
-Examples:
-    python scripts/table.py table=table2 scale=lite jobs=2
-    python scripts/table.py table=table2 rows=[nearest,a2u_dynamic_cs] seeds=3 baseline=nearest
-    python scripts/table.py table=table2 dataset=adobe dataset.root=DIR scale=paper launcher=submitit
-    python scripts/table.py table=table2 test=alphamatting photographs=DIR
+from a2u.commands import run
 
-Further keys are those of scripts/train.py, for every row.
-"""
-
-import sys
-
-from a2u.cli.main import RESUMES, print_help, user_errors
-from a2u.reproduce.table import command_line, make_table, publish
-
-if __name__ == "__main__":
-    if print_help(__doc__, "table"):
-        sys.exit()
-    with user_errors(RESUMES):
-        settings, overrides = command_line(sys.argv[1:])
-        sys.exit((publish if settings.publish else make_table)(settings, overrides))
+run("table")

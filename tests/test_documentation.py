@@ -73,7 +73,7 @@ def understand(words, monkeypatch):
     name = Path(words[0]).stem if words[0].endswith(".py") else words[0].removeprefix("scripts.")
     if name == "data":
         command, *keys = words[1:]
-        kind = runpy.run_path(str(ROOT / "scripts" / "data.py"))["COMMANDS"][command]
+        kind = runpy.run_path(str(ROOT / "src" / "a2u" / "commands" / "data.py"))["COMMANDS"][command]
         cfg = compose(keys, "verify" if command == "verify" else f"{command}_schema")
         assert OmegaConf.get_type(cfg) is kind or command == "verify"
         refuse_incomplete(cfg)
@@ -212,7 +212,7 @@ def with_the_new_operator(tmp_path_factory):
     """A copy of this repository with the file and the config of docs/new_operator.md, and what runs commands in it."""
     copy = tmp_path_factory.mktemp("copy")
     for folder in ("src", "configs", "scripts"):
-        shutil.copytree(ROOT / folder, copy / folder)
+        shutil.copytree(ROOT / folder, copy / folder, symlinks=True)
     for file in ("Makefile", "pyproject.toml", "tests/conftest.py", "tests/upsampling/test_contract.py"):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / file, copy / file)

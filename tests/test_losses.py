@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from a2u.losses import laplacian_loss, laplacian_pyramid, matting_loss
+from a2u.losses import adaptation_loss, laplacian_loss, laplacian_pyramid, matting_loss
 
 
 def test_equals_the_released_program(reference):
@@ -113,3 +113,41 @@ def test_shapes_that_do_not_fit_the_laplacian_loss_are_named():
     given = tensors()
     with pytest.raises(ValueError, match=r"laplacian_loss .* alpha \(2, 1, 4, 5\)"):
         laplacian_loss(given["pred"], given["alpha"][:, :, :4], given["unknown"])
+
+
+def adaptation(n=2, size=4):
+    given = tensors(n, size)
+    alpha = (3 * given["alpha"] - 1).clamp(0, 1)  # has zeros and ones
+    trimap = torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(1)).double()
+    return {
+        "pred": given["pred"],
+        "trimap": trimap,
+        "log_deviations": torch.tensor([0.3, -0.7]).double(),
+        "alpha": alpha,
+    }
+
+
+def test_adaptation_loss_equals_a_loop():
+    given = adaptation()
+    trimap_loss = alpha_loss = 0.0
+    seen = set()
+    for b in range(2):
+        distance = count = 0
+        for i, j in np.ndindex(4, 4):
+            alpha, logits = float(given["alpha"][b, 0, i, j]), given["trimap"][b, :, i, j].numpy()
+            kind = 0 if alpha == 0 else 2 if alpha == 1 else 1
+            seen.add(kind)
+            trimap_loss += (np.log(np.exp(logits).sum()) - logits[kind]) / 32
+            if logits.argmax() == 1:
+                distance, count = distance + abs(float(given["pred"][b, 0, i, j]) - alpha), count + 1
+        alpha_loss += distance / (count + 1) / 2
+    assert seen == {0, 1, 2}
+    s, t = np.exp(0.3), np.exp(-0.7)
+    expected = trimap_loss / (2 * s**2) + alpha_loss / t + np.log(2 * s * t)
+    assert float(adaptation_loss(**given)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_shapes_that_do_not_fit_the_adaptation_loss_are_named():
+    given = adaptation()
+    with pytest.raises(ValueError, match=r"adaptation_loss .* trimap with 3 channels; got .* trimap \(2, 2, 4, 4\)"):
+        adaptation_loss(**given | {"trimap": given["trimap"][:, :2]})

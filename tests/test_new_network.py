@@ -24,7 +24,7 @@ def copy(tmp_path_factory):
     """A copy of this repository with the two files."""
     copy = tmp_path_factory.mktemp("copy")
     for folder in ("src", "configs", "scripts"):
-        shutil.copytree(ROOT / folder, copy / folder)
+        shutil.copytree(ROOT / folder, copy / folder, symlinks=True)
     for file in ("pyproject.toml", "tests/conftest.py", "tests/models/networks/test_contract.py"):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / file, copy / file)

@@ -12,7 +12,7 @@ from scipy import stats
 from a2u.engine.identity import identity
 from a2u.reproduce.pages import committed, pages, sections
 from a2u.reproduce.paired import LEVEL, differences_from, holm
-from a2u.reproduce.published import REFERENCE, listed, metrics_of, printed
+from a2u.reproduce.published import REFERENCE, listed, metrics_of, printed, published
 from a2u.reproduce.render import Group, results_table
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +92,8 @@ def test_a_result_stands_where_it_says(tables):
     others = {
         path for name in ("study", "study_pilots", "shipped", "bench") for path in (RESULTS / name).rglob("*.json")
     }
+    ablated = [run["ablation"] for results in tables.values() for runs in results.values() for run in runs]
+    shown |= {Path(record["path"]) for record in ablated if record}
     assert shown | others == set(RESULTS.rglob("*.json"))
 
 
@@ -121,7 +123,13 @@ def test_every_committed_table_is_shown_and_every_marker_means_something(texts):
     shown = {name for name in texts if name.endswith(("/table.md", "printed.md"))}
     assert shown | {"results/study/finding.md", "results/study_pilots/pilots.md"} <= markers
     written = {name for name in markers if (ROOT / name).is_file() or name.startswith("results/bench/")}
-    assert markers - texts.keys() <= written
+    to_come = {name for name in markers if name.split("/")[1] in tables_without_results()}
+    assert markers - texts.keys() <= written | to_come
+
+
+def tables_without_results():
+    """Tables whose pages are prepared; the first committed result ends that."""
+    return {table for table in published() if not (RESULTS / table).is_dir()}
 
 
 def test_cells_of_a_page_are_the_results_own_numbers(tables, texts):

@@ -15,9 +15,8 @@ __all__ = ["load", "matte"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'a2u' has no attribute {name!r}")
-    try:
+    from a2u.errors import needs_experiments
+
+    with needs_experiments(f"a2u.{name}"):
         from a2u.apply import matte
-    except ModuleNotFoundError as error:
-        needed = f"a2u.{name} needs the package {error.name}; install it with `pip install 'a2u[experiments]'`"
-        raise ImportError(needed, name=error.name) from error
     return getattr(matte, name)

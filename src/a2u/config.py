@@ -15,37 +15,39 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 import a2u.data.sources  # noqa: F401  (whose schemas register themselves)
 from a2u.data.sampling.settings import SamplingConfig
 from a2u.data.types import DatasetConfig
 from a2u.engine.settings import EvaluationConfig, RuntimeConfig, TrainerConfig
-from a2u.errors import ConfigError, did_you_mean
+from a2u.errors import ConfigError, did_you_mean, needs_experiments, printable
 from a2u.models.networks import networks
 from a2u.models.networks.base import ModelConfig, Network
 from a2u.models.weights.initial import initial_hash
 from a2u.settings import SCHEMAS, Key, field, schema
 from a2u.upsampling import Upsampler, operators
 
+with needs_experiments(__name__):
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException, OverrideParseException
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
 _STORED: dict[str, type] = {}  # schemas that Hydra has already
 LARGEST_SIZE = 1024  # of whole numbers that a network is built from: ranks, kernel sizes, numbers of blocks
-CONFIG_DIR = Path(__file__).parents[2] / "configs"
+CONFIG_DIR = Path(__file__).with_name("configs").resolve()  # in a checkout a link to the folder at its top
 Settings = TypeVar("Settings")
 
 
 class TaskName(Enum):
-    """What networks are trained for: mattes (Sec. 6), or image reconstruction (Sec. 5, Table 1)."""
+    """What networks are trained for: mattes (Sec. 6), image reconstruction (Sec. 5, Table 1), or the probe."""
 
     matting = 1
     reconstruction = 2
+    probe = 3
 
 
 @dataclass
@@ -83,10 +85,10 @@ class Config:
     def check(self) -> None:
         for key in ("table", "row", "scale"):
             name = getattr(self, key)
-            if not name or "/" in name or name.startswith("."):
+            if not name or "/" in name or name.startswith(".") or printable(name) != name:
                 raise ConfigError(
-                    f"{key} names a folder of results, so it must not be empty, begin with a dot or hold a slash; got "
-                    f"{name!r}."
+                    f"{key} names a folder of results, so it must not be empty, begin with a dot, or hold a slash or "
+                    f"a control character; got {name!r}."
                 )
         if self.init_from is None and self.init_from_sha256 is not None:
             raise ConfigError("init_from_sha256 is the hash of init_from's file: give init_from=FILE, too.")
@@ -152,11 +154,6 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
     Raises:
         ConfigError: unknown key, file or option, or a wrong type; names the key and what is allowed.
     """
-    if not CONFIG_DIR.is_dir():
-        raise ConfigError(
-            f"the folder configs/ was looked for at {CONFIG_DIR} and is not there; experiments run from a checkout "
-            "of the repository, installed with `pip install -e '.[experiments]'`."
-        )
     overrides = list(overrides)
     outer = GlobalHydra.instance().hydra  # a script's own Hydra, put back afterwards
     GlobalHydra.instance().clear()

@@ -1,7 +1,9 @@
 """Errors the user can fix: one sentence each, saying what was found, where, and what to do."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class A2UError(Exception):
@@ -17,10 +19,40 @@ class ConfigError(A2UError, ValueError):
 
 
 class NoPlaceError(ConfigError):
-    """A network has no place for a row's operator: a table leaves the row out."""
+    """A network has no place for a row's operator or loss: a table leaves the row out."""
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return the most similar of the `known` names as a question to append to a sentence; empty if none is similar."""
     alike = difflib.get_close_matches(given, list(known), n=1)
     return f" Did you mean {alike[0]!r}?" if alike else ""
+
+
+# What a terminal obeys instead of showing it, and what turns the direction of writing.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Replace control characters, except those in `keep`, by their escapes.
+
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return text.translate({code: escape for code, escape in _CONTROL.items() if chr(code) not in keep})
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an extra: in a checkout, or of the installed package."""
+    in_checkout = (Path(__file__).parents[2] / "pyproject.toml").is_file()
+    return f'`pip install -e ".[{extra}]"`' if in_checkout else f'`pip install "a2u[{extra}]"`'
+
+
+@contextmanager
+def needs_experiments(what: str) -> Iterator[None]:
+    """Make the import of a missing package say that `what` needs it, and how to install it (ModuleNotFoundError)."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        sentence = f"{what} needs the package {error.name}; install it with {how_to_install('experiments')}"
+        raise ModuleNotFoundError(sentence, name=error.name) from error

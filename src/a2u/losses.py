@@ -1,5 +1,7 @@
 """Training losses."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -85,6 +87,40 @@ def laplacian_pyramid(image: Tensor, levels: int = 5) -> list[Tensor]:
         bands.append(image - F.conv_transpose2d(edged, 4 * kernel, stride=2, padding=4, output_padding=even))
         image = half
     return [*bands, image]
+
+
+def adaptation_loss(pred: Tensor, trimap: Tensor, log_deviations: Tensor, alpha: Tensor) -> Tensor:
+    """Return the loss of trimap adaptation and alpha estimation, weights learned (Cai et al., ICCV 2019).
+
+    L_t / (2 s_t²) + L_a / s_a + log(2 s_t s_a), s_t and s_a the deviations. L_t is the mean cross-entropy against the
+    true trimap: background where alpha is 0, foreground where it is 1, else semi-transparent. L_a is the L1 distance
+    over the semi-transparent region of the predicted trimap, for each image its sum divided by the number of these
+    pixels + 1; mean over the batch. The authors' program is not released (docs/deviations.md).
+
+    Args:
+        pred: (N, 1, H, W), predicted alpha.
+        trimap: (N, 3, H, W), logits of background, semi-transparent, foreground.
+        log_deviations: (2,), logarithms of s_t and s_a.
+        alpha: (N, 1, H, W), true alpha in 0..1.
+
+    Returns:
+        Scalar tensor, which may be negative.
+
+    Raises:
+        ValueError: shapes do not fit.
+    """
+    n, _, height, width = alpha.shape
+    if pred.shape != alpha.shape or trimap.shape != (n, 3, height, width) or log_deviations.shape != (2,):
+        given = {"pred": pred, "trimap": trimap, "log_deviations": log_deviations, "alpha": alpha}
+        found = ", ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
+        raise ValueError(f"adaptation_loss takes pred and alpha of one shape, trimap with 3 channels; got {found}.")
+    classes = (alpha > 0).long() + (alpha >= 1).long()  # 0, 1, 2
+    trimap_loss = F.cross_entropy(trimap, classes[:, 0])
+    unknown = trimap.argmax(dim=1, keepdim=True) == 1
+    distance = ((pred - alpha).abs() * unknown).sum(dim=(1, 2, 3))
+    alpha_loss = (distance / (unknown.sum(dim=(1, 2, 3)) + 1)).mean()
+    of_trimap, of_alpha = log_deviations
+    return trimap_loss / (2 * (2 * of_trimap).exp()) + alpha_loss / of_alpha.exp() + math.log(2) + of_trimap + of_alpha
 
 
 def _smooth_l1(difference: Tensor) -> Tensor:

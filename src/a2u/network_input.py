@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from a2u.errors import DataError
+
 # Values of an 8-bit trimap.
 BACKGROUND = 0
 UNKNOWN = 128
@@ -10,6 +12,21 @@ FOREGROUND = 255
 # Of RGB in 0..1, as torchvision's ImageNet weights expect.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def plain_array(array: np.ndarray, what: str) -> np.ndarray:
+    """Return an array of a subclass, such as a matrix or a memory map, as one of NumPy's own type.
+
+    what: its name in the message.
+
+    Raises:
+        DataError: it is a masked array, whose mask would be lost.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise DataError(
+            f"{what} is a masked array, whose mask would be ignored: give an array, such as its .filled(0)."
+        )
+    return np.asarray(array)
 
 
 def network_input(image: np.ndarray, trimap: np.ndarray) -> torch.Tensor:
@@ -24,10 +41,11 @@ def network_input(image: np.ndarray, trimap: np.ndarray) -> torch.Tensor:
 
     Raises:
         TypeError: another dtype.
-        ValueError: the shapes do not match.
+        ValueError: the shapes do not match, or an array is masked (DataError).
 
     Source: Sec. 6.1; normalisation as in the released program.
     """
+    image, trimap = plain_array(image, "image"), plain_array(trimap, "trimap")
     if image.dtype not in (np.uint8, np.float32) or trimap.dtype != np.uint8:
         raise TypeError(f"image is {image.dtype} and trimap {trimap.dtype}; expected uint8 or float32, and uint8")
     if image.shape != (*trimap.shape, 3):

@@ -11,6 +11,7 @@ types configs/dataset/example.yaml, which says `defaults: [example_schema, _self
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, fields, is_dataclass
@@ -24,6 +25,7 @@ from a2u.errors import ConfigError
 SCHEMAS: dict[str, type] = {}  # dataclasses by the file of configs/ that they type: "table", "dataset/adobe"
 
 LARGEST = 2**32 - 1  # the largest whole number that any key takes
+MOST_PROCESSES = max(64, 4 * (os.cpu_count() or 1))  # or threads, of one kind, on this machine
 
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=type)

@@ -3,13 +3,16 @@
 import json
 
 import pytest
+from helpers.matting_folders import small_photographs
 from helpers.runs import smoke
+from PIL import Image
 
 from a2u.apply.evaluate_weights import evaluate_weights
 from a2u.config import compose
-from a2u.engine.checkpoint import CheckpointError
+from a2u.engine.checkpoint import CheckpointError, save_checkpoint
 from a2u.engine.evaluate import seen_in_training
 from a2u.engine.identity import Places
+from a2u.engine.prepare import make_model
 from a2u.engine.run import run
 
 
@@ -40,6 +43,20 @@ def test_real_photographs(trained, tmp_path, shared):
     result = evaluate(trained[1], tmp_path, "dataset=alphamatting", f"dataset.root='{root}'", "dataset.limit_test=2")
     assert [image["name"] for image in result["images"]] == ["GT01", "GT02"]
     assert all(0 < image["sad"] < 100 for image in result["images"])
+
+
+@pytest.mark.parametrize("row", ["adamatting_reading", "context_aware"])
+def test_untrained_systems_of_table_5_take_photographs_of_odd_sizes(row, tmp_path, shared):
+    cfg = compose([f"experiment=table5/{row}", "scale=smoke"])
+    weights, root = tmp_path / "untrained.pt", small_photographs(shared, tmp_path / "photographs")
+    save_checkpoint(weights, cfg, [], model=make_model(cfg).state_dict(), step=0)
+    result = evaluate(weights, tmp_path, "dataset=alphamatting", f"dataset.root='{root}'")
+    assert [image["name"] for image in result["images"]] == ["GT01", "GT04"]
+    assert all(0 < image["sad"] < 10 for image in result["images"])
+    for prediction in (tmp_path / "evaluate" / "alphamatting").glob("*/predictions/*.png"):
+        photograph = Image.open(root / "input_training_lowres" / prediction.name)
+        assert photograph.size == Image.open(prediction).size
+        assert photograph.size[1] % 16
 
 
 def test_a_network_trained_on_a_test_image_is_warned_about(tmp_path, shared):

@@ -78,14 +78,16 @@ def test_a_scripts_help_has_its_examples_and_ends_well():
     command = [sys.executable, str(ROOT / "scripts" / "table.py"), "--help"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert ended.stdout.count("\n    python scripts/table.py ") == 4
+    assert ended.stdout.count("\n    python scripts/table.py ") == 5
     assert values(ended.stdout)["rows"][0] == "[]"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_examples_of_a_script_are_of_itself(script, monkeypatch):
     """And it reads them."""
-    examples = re.findall(r"^    python (.*)$", SCRIPTS[script].read_text(), re.MULTILINE)
+    command = ROOT / "src" / "a2u" / "commands" / f"{script}.py"
+    described = command if command.is_file() else SCRIPTS[script]
+    examples = re.findall(r"^    python (.*)$", described.read_text(), re.MULTILINE)
     assert examples
     for example in examples:
         path, *words = example.removeprefix("-m ").split()
@@ -117,6 +119,15 @@ def test_only_scripts_that_go_on_say_so_where_they_are_stopped(monkeypatch, tmp_
     assert stopped.value.code == (
         "stopped; the same command resumes from the last checkpoint" if goes_on else "stopped"
     )
+
+
+@pytest.mark.parametrize("script", ["predict", "table"])
+def test_an_interrupt_during_the_imports_is_one_word(tmp_path, script):
+    (tmp_path / "omegaconf.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
+    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "stopped\n")
 
 
 @pytest.mark.parametrize(

@@ -551,6 +551,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
         (["sample.crop=24"], ConfigError),
         (["dataset=adobe", "~dataset.cache", "dataset.root=/nowhere/at/all"], DataError),
         (["runtime.device=cuda:7"], ConfigError),
+        (["runtime.device=meta"], ConfigError),
         (["model.encoder_weights=/nowhere.pth"], ConfigError),
     ],
 )

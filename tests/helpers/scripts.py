@@ -16,7 +16,7 @@ WORK = {  # what each script calls once it has read its command line
     "predict": "a2u.apply.predict.predict_photographs",
     "measure": "a2u.apply.measure.measure",
     "export": "a2u.apply.export.export",
-    "report": "a2u.reproduce.html_report.make_page",
+    "report": "a2u.reproduce.html_report.make.make_page",
     "shipped": "a2u.reproduce.shipped.make",
     "pages": "a2u.reproduce.pages.make_pages",
     "bench": "scripts.bench.report.bench",
@@ -44,7 +44,8 @@ def asked_of(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> tu
     with monkeypatch.context() as patch:
         patch.setattr(WORK[name], work)
         if name == "table":
-            patch.setattr("a2u.reproduce.table.publish", work)
+            for other in ("table.publish", "ablation.ablate_table", "ablation.publish_ablation"):
+                patch.setattr(f"a2u.reproduce.{other}", work)
         patch.setattr(sys, "argv", [str(script_file(name)), *words])
         with pytest.raises(Understood):
             runpy.run_path(sys.argv[0], run_name="__main__")

@@ -265,6 +265,16 @@ def test_inputs_are_left_alone() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(before, images, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_matrix_and_a_memory_map_are_arrays(reference: Path, read_triple: Callable, tmp_path: Path) -> None:
+    images = read_triple(reference / "metrics", "diagonal_4conn")
+    expected = all_metrics(*images)
+    for index, image in enumerate(images):
+        np.save(tmp_path / f"{index}.npy", image)
+    assert all_metrics(*(np.load(tmp_path / f"{index}.npy", mmap_mode="r") for index in range(3))) == expected
+    assert all_metrics(*map(np.matrix, images)) == expected
+
+
 @pytest.mark.parametrize("function", [*FUNCTIONS, all_metrics])
 class TestBadInput:
     good = np.full((3, 4), 128, np.uint8)
@@ -276,6 +286,8 @@ class TestBadInput:
             (1, good > 0, ["true alpha", "bool", "uint8"]),
             (2, good.astype(np.int64), ["trimap", "int64", "uint8"]),
             (0, good.tolist(), ["prediction", "list", "NumPy"]),
+            (0, np.ma.masked_array(good, good > 100), ["prediction", "masked array", "mask would be ignored"]),
+            (2, np.ma.masked_array(good), ["trimap", "masked array"]),
             (0, good[..., None], ["prediction", "(3, 4, 1)", "channel"]),
             (1, good[None], ["true alpha", "(1, 3, 4)", "channel"]),
             (2, good[0], ["trimap", "(4,)", "channel"]),

@@ -50,6 +50,7 @@ from a2u.reproduce.figures.sheet import (
     save_pictures,
     scaled,
 )
+from a2u.reproduce.published import rows_of
 
 pytest.importorskip("matplotlib", reason='figures need Matplotlib (pip install -e ".[figures]")')
 
@@ -517,6 +518,10 @@ def test_without_matplotlib_a_sentence_says_what_to_install(tmp_path, monkeypatc
     assert not outputs.exists()
 
 
+def test_figure_4_has_the_systems_of_table_5_none_of_them_quoted():
+    assert {wanted.row for wanted in QUALITATIVE} == set(rows_of("table5")) - {"trimap_only"} | {"nearest"}
+
+
 def test_every_row_of_the_figures_is_a_row_of_its_table():
     for wanted in (*FEATURES, *KERNELS, *QUALITATIVE):
         cfg = compose([f"experiment={wanted.table}/{wanted.row}"])
@@ -595,9 +600,12 @@ def test_words_do_not_touch_each_other_nor_leave_the_page():
 
     name = shortened("antique-honiton-lace-1182740_1280_19")
     assert name == "antique-ho…80_19"
-    cells = [Cell(np.zeros((8, 8), np.uint8), note) for note in [name, "", *["SAD 1234.56"] * 7, "no unknown pixel"]]
+    cells = [
+        Cell(np.zeros((8, 8), np.uint8), note)
+        for note in [name, "", *["SAD 1234.56"] * len(QUALITATIVE), "no unknown pixel"]
+    ]
     titles = ["image", "trimap", *(wanted.title for wanted in QUALITATIVE), "ground truth"]
-    assert len(titles) == len(cells) == 10
+    assert len(titles) == len(cells) == 14
     with style.context(["default", STYLE]):
         figure = drawn(Sheet(titles, [cells, cells], CELL_WIDTH, ""))
         canvas = FigureCanvasAgg(figure)

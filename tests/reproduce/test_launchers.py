@@ -261,7 +261,7 @@ def test_a_wrong_option_of_a_launcher_ends_in_a_sentence(smoke, words, said):
 @pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("submitit", "submitit")])
 def test_a_launcher_that_is_not_installed_names_what_installs_it(tmp_path, smoke, monkeypatch, launcher, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=rf"launcher={launcher} needs a package .* pip install -e '\.\[{package}\]'"):
+    with pytest.raises(ConfigError, match=rf'launcher={launcher} needs a package .* pip install -e "\.\[{package}\]"'):
         make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", f"launcher={launcher}")))
     assert not (tmp_path / "outputs").exists()
 

@@ -126,6 +126,28 @@ def test_the_caption_names_other_programs():
     assert "metrics of the program released_python; rounding truncate" in caption(LITE, {"nearest": [other]})
 
 
+def test_a_probe_s_control_is_a_column_of_its_row():
+    def probed(mae):
+        run = result(0, 0) | {"metrics": {"mae": mae, "mse": 0.01, "grad": 1.0}}
+        run["config"] |= {"task": "probe", "model": {"channels": 16}}
+        run["provenance"] |= {"steps": 1000, "samples_per_second": 100}
+        return [run]
+
+    results = {"nearest": probed(0.3), "indexnet": probed(0.1), "indexnet_blank": probed(0.29)}
+    group = Group("probe", "synthetic", "lite")
+    table = results_table(group, results)
+    nearest, indexnet = lines(table)
+    titles = ["row", "MAE", "MSE", "Grad", "blank guide MAE", "params", "samples/s"]
+    assert list(indexnet) == titles
+    assert (indexnet["MAE"], indexnet["blank guide MAE"], nearest["blank guide MAE"]) == ("0.1000", "0.2900", "—")
+    assert "1,000 steps of 8 crops of 64 x 64, 16 channels. " in table.caption
+    assert "nobody has printed such numbers" in table.caption
+    short = lines(short_table(group, results))
+    assert list(short[1]) == ["row", "MAE here", "blank guide MAE", "extra parameters"]
+    alone = results_table(group, {"indexnet_blank": results["indexnet_blank"]})
+    assert [line["row"] for line in lines(alone)] == ["indexnet_blank"]
+
+
 def test_no_column_holds_measured_and_quoted_numbers_of_table_6():
     table = ranks_table("table6")
     content = published()["table6"]
@@ -248,3 +270,12 @@ def test_controls_are_marked_as_not_in_the_paper():
     assert [line["row"] for line in lines(found)] == ["nearest", "blur (control)"]
     assert "controls are not in the paper" in found.caption
     assert "control" not in caption(LITE, {"nearest": [result(0, 4.0)]})
+
+
+def test_what_was_measured_without_content_is_a_column_and_in_the_caption():
+    ablated = {"metrics": {"sad": 4.0}, "ablated": {"mean_kernel": {"metrics": {"sad": 5.2}}}}
+    results = {"nearest": [result(0, 4.0) | {"ablation": None}], "indexnet": [result(0, 4.1) | {"ablation": ablated}]}
+    for table in (results_table(LITE, results), short_table(LITE, results)):
+        assert [line["without content (%)"] for line in lines(table)] == ["—", "+30.0"]
+        assert "that of indexnet (+30.0%) plays a part" in table.caption
+    assert "without content (%)" not in lines(results_table(LITE, {"nearest": results["nearest"]}))[0]

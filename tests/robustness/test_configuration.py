@@ -12,6 +12,7 @@ from a2u.engine.identity import identity
 from a2u.engine.prepare import check
 from a2u.engine.run import run
 from a2u.errors import ConfigError
+from a2u.settings import MOST_PROCESSES
 
 
 def refused(*overrides):
@@ -44,6 +45,10 @@ def test_numbers_that_are_not_finite(key, value):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
+        ("trainer.batch_size", 10**9, "=1000000000: one batch of crops of 32 x 32 would take 57,220 GB"),
+        ("runtime.workers", 2**32 - 1, f" must be at most {MOST_PROCESSES}; got 4294967295"),
+        ("runtime.threads", 2**32 - 1, f" must be at most {MOST_PROCESSES}; got 4294967295"),
+        ("runtime.evaluation_threads", 2**32 - 1, f" must be at most {MOST_PROCESSES}; got 4294967295"),
         ("seed", 2**32, " must be at most 4294967295; got 4294967296"),
         ("trainer.batch_size", 10**25, f" must be at most 4294967295; got {10**25}"),
         ("model.encoder_blocks", [1, 1, 2000], " must be at most 1024; got [1, 1, 2000]"),
@@ -75,9 +80,18 @@ def test_milestones():
 
 
 @pytest.mark.parametrize("key", ["table", "row"])
-@pytest.mark.parametrize("name", ["", "../elsewhere", "a/b", ".", ".hidden"])
+@pytest.mark.parametrize("name", ["", "../elsewhere", "a/b", ".", ".hidden", "\x1b[2J", "a\nb"])
 def test_labels_that_cannot_name_a_folder(key, name):
     assert f"{key} names a folder of results" in out_of_range(key, name)
+
+
+def test_a_label_is_refused_next_to_a_finished_result_too(tmp_path):
+    """Whose hash is the same, since labels are no part of it."""
+    cfg = smoke(tmp_path, "experiment=table2/trimap_only", "dataset.limit_test=1")
+    run(cfg)
+    cfg.row = "../x"
+    with pytest.raises(ConfigError, match=r"row names a folder of results.* got '\.\./x'"):
+        run(cfg)
 
 
 def test_letters_of_any_alphabet_in_a_label(tmp_path):

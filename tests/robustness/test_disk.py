@@ -2,12 +2,16 @@
 
 import errno
 import os
+import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers.matting_folders import noise, save
 from helpers.runs import smoke
+from torch.utils.data import DataLoader, Dataset
 
 from a2u.cli.main import user_errors
 from a2u.data.files.disk_cache import DiskCache
@@ -16,9 +20,11 @@ from a2u.data.sources.alphamatting import AlphamattingConfig
 from a2u.data.sources.synthetic import SyntheticConfig
 from a2u.engine.checkpoint import load_checkpoint
 from a2u.engine.identity import Places, finished
+from a2u.engine.log import RunLog
 from a2u.engine.run import run
-from a2u.errors import DataError
-from a2u.files import write_json
+from a2u.engine.tasks.matting import with_plain_errors
+from a2u.errors import ConfigError, DataError
+from a2u.files import naming, write_json
 
 SHORT = ["trainer.epochs=1", "trainer.iterations=1", "runtime.log_every=1", "dataset.limit_test=1"]
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux, its /dev/full and /proc")
@@ -187,3 +193,47 @@ def test_an_error_of_the_program_keeps_its_traceback():
         with pytest.raises(type(error)) as raised, user_errors():
             raise error
         assert raised.value is error
+
+
+class TooLarge(Dataset):
+    """A sample for which a data worker's shared memory has no place."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, _):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        return torch.zeros(1000)
+
+
+def test_shared_memory_that_is_too_small():
+    """The limit has the same effect as a container's /dev/shm of 64 kB."""
+    with pytest.raises(ConfigError, match=r"too little of it in /dev/shm: set runtime\.workers=0"):
+        list(with_plain_errors(DataLoader(TooLarge(), num_workers=1)))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "advice"),
+    [
+        (lambda folder: shutil.rmtree(folder), "No such file or directory: check the path, and whether something"),
+        (lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY)), "raise the limit on the"),
+    ],
+    ids=["removed", "ulimit -f"],
+)
+def test_what_a_thread_cannot_write_is_one_sentence(tmp_path, says, trouble, advice):
+    """TensorBoard writes in a thread, whose own report of an error would be a traceback."""
+    limit, log = resource.getrlimit(resource.RLIMIT_FSIZE), RunLog(Places(tmp_path / "run"), 2, 0, 1, terminal=False)
+
+    def work():
+        try:
+            trouble(tmp_path / "run")
+            with naming(tmp_path / "run"):
+                for step in range(1000):
+                    log.metrics(step, {"sad": 0.0})
+                    log.board.flush()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    said = says(work)
+    assert said.startswith(f"error: {tmp_path}/run")
+    assert advice in said

@@ -189,3 +189,38 @@ def test_kernels_sum_to_one_under_a_softmax():
     q = operator.affinity(guide)
     for kernel in (operator.up_kernel(guide, q), operator.down_kernel(guide, q)):
         torch.testing.assert_close(kernel.sum(1), torch.ones_like(kernel[:, 0]))
+
+
+def computed(dtype, autocast, operator, *maps):
+    """Upsample with a module of that type, or under autocast to it."""
+    if not autocast:
+        operator, maps = operator.to(dtype), [each.to(dtype) for each in maps]
+    with torch.autocast("cpu", dtype, enabled=autocast), torch.no_grad():
+        x, guide = maps
+        return operator(x, operator.downsample(guide)[1] if operator.paired else guide).float()
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "options", [{"mode": "static"}, {"mode": "hybrid"}, {"mode": "dynamic"}, {"normalise_uv": True}, {"paired": True}]
+)
+def test_a_large_guide_in_16_bits_gives_what_it_gives_in_float32(options, dtype, autocast):
+    """A kernel has two to five factors linear in the guide, whose product float16 does not hold."""
+    torch.manual_seed(0)
+    x, guide = torch.randn(1, 8, 4, 5), torch.randn(1, 8, 8, 10)
+    for size in (1, 100, 3000):  # up to 1e4
+        operator = build_upsampler("a2u", 8, **options)
+        expected = computed(torch.float32, False, operator, x, size * guide)
+        found = computed(dtype, autocast, operator, x, size * guide)
+        assert found.isfinite().all()
+        if dtype == torch.float16 or size == 1:  # eight bits of U may turn the sign of a large q
+            torch.testing.assert_close(found, expected, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize(("mode", "size"), [("static", 1e15), ("hybrid", 1e10), ("dynamic", 1e6)])
+def test_the_range_of_a_guide_in_float32(mode, size):
+    torch.manual_seed(0)
+    operator = build_upsampler("a2u", 256, mode=mode, kernel_norm="softmax")
+    guide = size * torch.randn(1, 256, 4, 6).clamp(-1, 1)
+    assert computed(torch.float32, False, operator, torch.randn(1, 256, 2, 3), guide).isfinite().all()

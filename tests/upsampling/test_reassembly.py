@@ -253,13 +253,20 @@ def forget_compiled():
     forget()
 
 
-def test_without_a_compiler_it_runs_all_the_same(monkeypatch, tmp_path, forget_compiled):
-    monkeypatch.setenv("CC", "/nowhere/cc -O1")
+@pytest.mark.parametrize("command", ["/nowhere/cc -O1", 'gcc "'])
+def test_without_a_compiler_it_runs_all_the_same(monkeypatch, tmp_path, forget_compiled, command):
+    monkeypatch.setenv("CC", command)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # what was compiled before is not found
     x, kernel = torch.randn(1, 2, 3, 4), torch.randn(1, 9, 6, 8)
     with pytest.warns(UserWarning, match="Install a C compiler"):
         found = reassemble_up(x, kernel, 3)
     torch.testing.assert_close(found, slow_up(x, kernel, 3))
+
+
+def test_a_system_without_user_ids_compiles_too(needs_compiler, monkeypatch, tmp_path, forget_compiled):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delattr(os, "getuid")
+    assert c_backend.load("float").forward
 
 
 def test_a_damaged_compiled_file_is_made_again(needs_compiler, monkeypatch, tmp_path, forget_compiled):

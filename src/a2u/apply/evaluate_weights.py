@@ -16,6 +16,7 @@ from tqdm import tqdm
 from a2u.apply.systems import System, load_system, weights_hash
 from a2u.data.types import DatasetConfig
 from a2u.engine import distributed
+from a2u.engine.ablation import Ablation, check_ablation
 from a2u.engine.identity import dataset_identity, finished, short
 from a2u.engine.prepare import TASKS, channels_last, check_parts, check_tile, choose_device, evaluation_threads
 from a2u.engine.provenance import commit, provenance
@@ -37,6 +38,9 @@ class EvaluateConfig:
     )
     dataset: DatasetConfig = dataclasses.field(default_factory=DatasetConfig)
     metrics: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+    ablate: Ablation = field(
+        Ablation.none, "mean_kernel: every kernel, index map, offset or gate is its mean; other_guide: of another image"
+    )
     runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
 
 
@@ -65,10 +69,11 @@ def _evaluate_weights(cfg: DictConfig) -> dict[str, Any]:
     system = load_system(cfg.system, cfg.weights)
     check_parts(cfg, system.task, f"the network in {cfg.weights}" if cfg.weights else f"system={system.name}")
     check_tile(cfg.runtime.tile, system.model)
+    check_ablation(cfg.ablate, system.model, cfg.runtime.tile)
     device = choose_device(cfg.runtime.device)
     task = TASKS[system.task](cfg.dataset, cfg.metrics, device, evaluation_threads(cfg))
     task.train_names = list(system.train_names)
-    task.tile = cfg.runtime.tile
+    task.tile, task.ablate = cfg.runtime.tile, cfg.ablate
     if cfg.runtime.channels_last:
         channels_last(system.model)
     system.model.to(device)
@@ -132,8 +137,9 @@ def evaluations(cfg: DictConfig) -> dict[str, dict[str, Any]]:
 
 def _hash(cfg: DictConfig, weights: str) -> str:
     """Return the SHA-256 of everything that determines an evaluation's numbers; weights: their own hash."""
-    how = json.dumps([dataset_identity(plain(cfg.dataset)), plain(cfg.metrics)], sort_keys=True)
-    return hashlib.sha256((weights + how).encode()).hexdigest()
+    how = [dataset_identity(plain(cfg.dataset)), plain(cfg.metrics)]
+    how += [] if cfg.ablate is Ablation.none else [cfg.ablate.name]
+    return hashlib.sha256((weights + json.dumps(how, sort_keys=True)).encode()).hexdigest()
 
 
 def _folder(cfg: DictConfig) -> Path:

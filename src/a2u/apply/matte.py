@@ -16,7 +16,7 @@ from a2u.engine.prepare import choose_device
 from a2u.errors import ConfigError, DataError
 from a2u.files import user_path
 from a2u.models.networks.base import MattingNetwork
-from a2u.network_input import UNKNOWN
+from a2u.network_input import UNKNOWN, plain_array
 from a2u.settings import validate
 
 AUTO = "auto"
@@ -124,7 +124,7 @@ def _read(given: object, read: Callable[[Path], np.ndarray], what: str) -> np.nd
     if isinstance(given, str | os.PathLike):
         return read_upright(user_path(given), read)
     if isinstance(given, np.ndarray) and given.dtype == bool:
-        given = given.astype(np.uint8) * np.uint8(255)
+        given = np.where(plain_array(given, f"the {what}"), np.uint8(255), np.uint8(0))
     values = _checked(given, what, "(H, W)")
     if values.ndim != 2:
         raise DataError(f"the {what} has shape {values.shape}; expected (H, W)")
@@ -133,8 +133,9 @@ def _read(given: object, read: Callable[[Path], np.ndarray], what: str) -> np.nd
 
 def _checked(given: object, what: str, shape: str) -> np.ndarray:
     """Return an array of uint8, or of float in 0..1, that has pixels."""
-    if type(given) is not np.ndarray:
+    if not isinstance(given, np.ndarray):
         raise DataError(f"the {what} is a {type(given).__name__}; expected a file or a NumPy array {shape}")
+    given = plain_array(given, f"the {what}")
     if given.dtype != np.uint8 and not np.issubdtype(given.dtype, np.floating):
         raise DataError(f"the {what} has type {given.dtype}; expected uint8 in 0..255 or float in 0..1")
     if not given.size:

@@ -24,7 +24,7 @@ from a2u.engine.settings import MetricProgram
 from a2u.errors import ConfigError, DataError, did_you_mean
 from a2u.files import user_path
 from a2u.metrics import MattingMetrics
-from a2u.settings import field, schema, validate
+from a2u.settings import MOST_PROCESSES, field, schema, validate
 
 # What names may end in after the picture's own, by kind; scripts/predict.py writes NAME_alpha.png.
 ENDINGS = {"predictions": ("_pred", "_alpha"), "truth": ("_alpha",), "trimaps": ("_trimap",)}
@@ -43,7 +43,7 @@ class MeasureConfig(TrimapValues):
     dataset: DatasetConfig | None = field(None, "a dataset whose test set has truth and trimaps")
     program: MetricProgram = field(MetricProgram.matlab, "released_python: the figures of the authors' Python as well")
     folder: str = field("outputs/measure", "where the CSV files go")
-    jobs: int | None = field(None, "threads; null: one per CPU core", least=1, most=1024)
+    jobs: int | None = field(None, "threads; null: one per CPU core", least=1, most=MOST_PROCESSES)
     progress: bool = field(True, "a bar, where stderr is a terminal")
 
 

@@ -35,7 +35,8 @@ def help_text(about: str, config_name: str, overrides: Sequence[str]) -> str:
     later = [key for keys in SECTIONS.values() for key in keys]
     sections = {FIRST: [*chosen, *(str(key) for key in cfg if key not in later)]}
     sections |= {title: [key for key in keys if key in cfg] for title, keys in SECTIONS.items()}
-    text = [about.strip(), "", "Write KEY=VALUE; the values below are those of this command line."]
+    text = [about.strip(), "", "Where the package is installed, python scripts/NAME.py is also called a2u NAME.", ""]
+    text += ["Write KEY=VALUE; the values below are those of this command line."]
     for title, keys in sections.items():
         if keys:
             text += ["", f"{title}:", *(line for key in keys for line in _key(cfg, key))]

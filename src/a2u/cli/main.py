@@ -2,19 +2,21 @@
 
 import errno
 import os
+import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 import hydra
 from omegaconf import DictConfig
 
 from a2u.cli.help import help_text
 from a2u.config import CONFIG_DIR, as_typed, compose, refuse_incomplete, store_schemas, with_initial_hash
-from a2u.errors import A2UError
+from a2u.errors import A2UError, printable
 from a2u.files import FULL, reason
 
 ADVICE = {
@@ -23,11 +25,28 @@ ADVICE = {
     **dict.fromkeys(
         (errno.EEXIST, errno.ENOTDIR), "a file lies where a folder is needed: move it, or name another place"
     ),
+    errno.ENOENT: "check the path, and whether something removed it meanwhile",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
 }
-
+CURSOR = re.compile(r"[\r\n]*(\x1b\[A)+")  # how a second bar of tqdm gets to its line
 
 STOPPED = "stopped"
 RESUMES = "stopped; the same command resumes from the last checkpoint"
+
+
+class PrintableStream:
+    """A stream that shows control characters, which names of files may hold, instead of sending them to a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where an encoding lacks a character, such as the ± of a table
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text if CURSOR.fullmatch(text) else printable(text, keep="\n\r\t"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager
@@ -36,30 +55,32 @@ def user_errors(stopped: str = STOPPED) -> Iterator[None]:
 
     These are A2UErrors and errors of files (OSError); any other is a bug and keeps its traceback. A reader that
     closes the pipe, as `head` does, ends it quietly. SIGTERM, which stops a job of a cluster, ends it as Ctrl-C does.
+    An OSError of another thread (TensorBoard's writer) is left to the main one, in which it is raised again.
 
     stopped: what is said then.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # where an encoding lacks a character, such as the ± of a table
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-        sys.stdout.flush()
-    except A2UError as error:
-        _stop(str(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to print
-        sys.exit(1)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        place = error.filename2 or error.filename or "a file or standard output"
-        _stop(f"{place} cannot be used, {reason(error)}: {ADVICE.get(error.errno, 'check the path')}.")
-    except KeyboardInterrupt:
-        sys.exit(stopped)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    before, hook = signal.signal(signal.SIGTERM, _interrupt), threading.excepthook
+    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else hook(failed)
+    out, err = (cast(TextIO, PrintableStream(stream)) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            yield
+            sys.stdout.flush()
+        except A2UError as error:
+            _stop(str(error))
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to print
+            sys.exit(1)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            place = os.fsdecode(error.filename2 or error.filename or "a file or standard output")
+            _stop(f"{place} cannot be used, {reason(error)}: {ADVICE.get(error.errno, 'check the path')}.")
+        except KeyboardInterrupt:
+            sys.exit(stopped)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            threading.excepthook = hook
 
 
 def _interrupt(*_: object) -> None:

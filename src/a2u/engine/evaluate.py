@@ -1,7 +1,7 @@
 """Evaluate mattes at full resolution (Sec. 6.3: 8-bit alphas, metrics over the unknown region)."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -13,12 +13,14 @@ from torch import nn
 from a2u.data.files.images import write_png
 from a2u.data.types import Composite, Composites
 from a2u.engine import distributed
+from a2u.engine.ablation import Ablation
 from a2u.engine.prefetch import mapping
-from a2u.errors import A2UError
+from a2u.errors import A2UError, DataError
 from a2u.metrics import MattingMetrics, all_metrics, released
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.tiled import tiled
 from a2u.network_input import UNKNOWN, network_input
+from a2u.upsampling.content import mean_content, with_guides_of
 
 PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
 
@@ -114,6 +116,7 @@ def evaluate(
     seen: Callable[[int, int, Composite, np.ndarray], None] | None = None,
     threads: int = 1,
     tile: int | None = None,
+    ablate: Ablation = Ablation.none,
 ) -> MattingMetrics:
     """Return the four metrics of every test case.
 
@@ -130,12 +133,23 @@ def evaluate(
             each rank sees its own images.
         threads: number that read, measure and write; 1: no threads. Each holds about two cases in memory.
         tile: as for `predict`.
+        ablate: what is taken away from the network's operators; the guides are then those of the next case whose
+            image has the same size.
+
+    Raises:
+        DataError: there is no such case.
     """
     metrics = MattingMetrics(PROGRAMS[cfg.program.name])
+    others = next_of_same_size(test) if ablate is Ablation.other_guide else {}
 
-    def predicted(case: Composite) -> tuple[Composite, np.ndarray]:
+    def alpha(case: Composite) -> np.ndarray:
+        return predict(model, case.image, case.trimap, cfg.rounding.name, tile)
+
+    def predicted(number: int, case: Composite) -> tuple[Composite, np.ndarray]:
         try:
-            return case, predict(model, case.image, case.trimap, cfg.rounding.name, tile)
+            if number not in others:
+                return case, alpha(case)
+            return case, with_guides_of(model, lambda: alpha(test[others[number]]), lambda: alpha(case))
         except A2UError as error:
             raise type(error)(f"image {case.name!r}: {error}") from error
 
@@ -147,9 +161,10 @@ def evaluate(
         return case, prediction, values
 
     share, found = distributed.share_of(len(test)), []
-    with evaluation_mode(model), mapping(threads) as each:
+    content = mean_content(model) if ablate is Ablation.mean_kernel else nullcontext()
+    with evaluation_mode(model), content, mapping(threads) as each:
         cases = each(test.__getitem__, share)
-        for done, (case, prediction, values) in enumerate(each(measured, map(predicted, cases)), start=1):
+        for done, (case, prediction, values) in enumerate(each(measured, map(predicted, share, cases)), start=1):
             found.append((case.name, values))
             if seen is not None:
                 seen(done, len(share), case, prediction)
@@ -157,6 +172,23 @@ def evaluate(
         for name, values in part:
             metrics.add(name, values)
     return metrics
+
+
+def next_of_same_size(test: Composites) -> dict[int, int]:
+    """Return for each case the next one, after the last the first, with an image of the same size."""
+    of_size: dict[tuple[int, ...], list[int]] = {}
+    names = []
+    for number in range(len(test)):
+        case = test[number]
+        names.append(case.name)
+        of_size.setdefault(case.trimap.shape, []).append(number)
+    for size, numbers in of_size.items():
+        if len(numbers) == 1:
+            raise DataError(
+                f"ablate=other_guide needs two test images of each size; {names[numbers[0]]!r} alone is "
+                f"{size[1]} x {size[0]}."
+            )
+    return {number: same[place - len(same) + 1] for same in of_size.values() for place, number in enumerate(same)}
 
 
 def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]:

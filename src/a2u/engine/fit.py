@@ -23,6 +23,7 @@ from a2u.engine.prepare import Run
 from a2u.engine.provenance import device_name
 from a2u.engine.settings import Schedule
 from a2u.errors import A2UError
+from a2u.models.weights.files import differences, enumerated
 
 
 class DivergedError(A2UError, ArithmeticError):
@@ -69,10 +70,9 @@ def fit(
     trained = Trained()
     try:
         step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).partition(" in state_dict: ")[0].replace("\n\t", " ")  # without every tensor there is
+    except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"{places.last} is not a checkpoint of this run ({reason}); {start_again(places)}."
+            f"{places.last} is not a checkpoint of this run ({error}); {start_again(places)}."
         ) from error
     head, dirty = run.code
     trained.commits.append(f"{head}-dirty" if dirty else head)  # as git describe writes it
@@ -206,6 +206,9 @@ def _restore(
     checkpoint: dict[str, Any], model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, trained: Trained
 ) -> int:
     """Restore the state of a checkpoint; return the number of steps done."""
+    found = differences(checkpoint["model"], model.state_dict())
+    if found:
+        raise ValueError(enumerated(found, shown=3))
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])
     match_parameter_layout(optimizer)

@@ -12,6 +12,7 @@ from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from a2u.engine.identity import Places
+from a2u.errors import printable
 from a2u.files import replacing
 
 
@@ -102,7 +103,7 @@ class RunLog(QuietLog):
             self.board.add_scalar(f"test/{name}", value, step)
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
-        self.board.add_image(name, picture.clamp(0, 1), step)
+        self.board.add_image(printable(name), picture.clamp(0, 1), step)
 
     def settings(self, values: dict[str, Any]) -> None:
         """Write to TensorBoard's HParams, one table of all runs of a folder with their latest scalars as metrics.

@@ -1,6 +1,7 @@
 """Memory: keep what is freed, and recognise the out-of-memory errors of every library."""
 
 import ctypes
+import os
 
 import cv2
 import torch
@@ -9,6 +10,13 @@ NO_MORE = ("can't allocate memory", "not enough memory")  # of PyTorch's allocat
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # parameters of glibc's mallopt, from malloc.h
 KEPT = 2**30  # bytes
 MOST_BEFORE = 2**25  # bytes; the largest MMAP_THRESHOLD that older releases of glibc take
+
+
+def machine_memory() -> int | None:
+    """Return the bytes of memory of this machine; None where the system does not say."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def keep_freed_memory() -> None:

@@ -15,6 +15,7 @@ from a2u.engine.identity import Places, identity
 from a2u.engine.provenance import commit
 from a2u.engine.tasks.base import Task
 from a2u.engine.tasks.matting import Matting
+from a2u.engine.tasks.probe import Probe
 from a2u.engine.tasks.reconstruction import Reconstruction
 from a2u.errors import ConfigError
 from a2u.models import build_model, tiled
@@ -23,7 +24,7 @@ from a2u.models.norms.synchronised import synchronise
 from a2u.models.weights.initial import Start, start_from
 from a2u.settings import plain, validate
 
-TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction}
+TASKS: dict[str, type[Task]] = {"matting": Matting, "reconstruction": Reconstruction, "probe": Probe}
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def choose_device(name: str) -> torch.device:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.ones((), device=device).item()  # which has a value, unlike on the device meta
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are made on the current one
     except (RuntimeError, AssertionError) as error:

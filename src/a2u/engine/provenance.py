@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from a2u.engine.memory import machine_memory
+
 REPOSITORY = Path(__file__).parents[3]
 CODE = ("src", "configs", "scripts", "pyproject.toml")  # what a number depends on
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "hydra-core", "omegaconf", "pymatting")
@@ -22,6 +24,8 @@ def commit() -> tuple[str, bool]:
     it the commit is "unknown" and counts as dirty.
     """
     try:
+        if not (REPOSITORY / "src").is_dir():  # installed, maybe within another repository
+            raise FileNotFoundError
         head = _git("rev-parse", "HEAD")
         return head, bool(_git("status", "--porcelain", "--", *CODE))
     except (OSError, subprocess.CalledProcessError):
@@ -43,8 +47,8 @@ def machine() -> dict[str, Any]:
         "cores": available_cores(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    if memory := machine_memory():
+        found["memory_gb"] = round(memory / 2**30, 1)
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
     return found

@@ -21,7 +21,7 @@ from a2u.engine.provenance import provenance
 from a2u.engine.tasks.base import Picture
 from a2u.files import flush_folder, locked, naming, sweep, write_json
 from a2u.models.build import count_parameters
-from a2u.settings import plain
+from a2u.settings import plain, validate
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         A2UError: the configuration or the data cannot be used, another process is running the same, or training
             diverged; the message says why.
     """
+    validate(cfg)
     outputs, hash = Path(cfg.runtime.outputs), identity(cfg)
     with distributed.process_group(choose_device(cfg.runtime.device)):
         done = None if cfg.runtime.force else from_rank_zero(lambda: finished(outputs, [hash]).get(hash))

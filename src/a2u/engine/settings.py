@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from a2u.errors import ConfigError
-from a2u.settings import field, schema
+from a2u.settings import MOST_PROCESSES, field, schema
 
 
 class Schedule(Enum):
@@ -23,10 +23,11 @@ class Precision(Enum):
 
 
 class Loss(Enum):
-    """Loss of mattes: that of Sec. 6.3, or the Laplacian pyramid of alpha."""
+    """Loss of mattes: that of Sec. 6.3, the Laplacian pyramid of alpha, or that of trimap adaptation and alpha."""
 
     matting = 1
     laplacian = 2
+    adaptation = 3
 
 
 @dataclass
@@ -66,7 +67,11 @@ class MattingTrainerConfig(TrainerConfig):
         1, "parts per batch, whose gradients are added up; norms see one part at a time", least=1, added_later=True
     )
     precision: Precision = field(Precision.float32, added_later=True)
-    loss: Loss = field(Loss.matting, "laplacian: as Context-Aware Matting, over the unknown region", added_later=True)
+    loss: Loss = field(
+        Loss.matting,
+        "laplacian: as Context-Aware Matting, over the unknown region; adaptation: of model=adamatting, its only one",
+        added_later=True,
+    )
 
 
 @schema("trainer/reconstruction")
@@ -85,6 +90,17 @@ class ReconstructionTrainerConfig(TrainerConfig):
         super().check()
         if self.momentum >= 1:
             raise ConfigError(f"trainer.momentum must be below 1, or steps grow without bound; got {self.momentum}.")
+
+
+@schema("trainer/probe")
+@dataclass
+class ProbeTrainerConfig(TrainerConfig):
+    """Adam on the L1 loss over whole crops."""
+
+    epochs: int = 10
+    iterations: int = field(100, "of an epoch", least=1)
+    schedule: Schedule = Schedule.one_cycle
+    evaluate_every: int = 2
 
 
 class MetricProgram(Enum):
@@ -123,13 +139,19 @@ class ImageEvaluationConfig(EvaluationConfig):
     clamp: bool = field(False, "predictions to 0..1 first; the paper does not say")
 
 
+@schema("metrics/mixed")
+@dataclass
+class MixedEvaluationConfig(EvaluationConfig):
+    """MAE, MSE, Grad where the true alpha is mixed; predictions are clamped and rounded to 8 bits."""
+
+
 @dataclass
 class RuntimeConfig:
     """Where and how fast a run computes; nothing here is part of its identity."""
 
     outputs: str = field("outputs", "folder of runs and their results")
     device: str = field("auto", "auto, cpu, cuda, cuda:1, ...")
-    threads: int | None = field(None, "of PyTorch; null: its own choice", least=1)
+    threads: int | None = field(None, "of PyTorch; null: its own choice", least=1, most=MOST_PROCESSES)
     channels_last: bool = field(True, "memory layout of maps: faster on a CPU (docs/performance.md)")
     recompute: bool = field(
         False, "batch norms of the U-Net keep only their output for the backward pass: less memory, more time"
@@ -138,9 +160,14 @@ class RuntimeConfig:
         False, "torch.compile for the training step: needs a C++ compiler on a CPU, and a minute to start"
     )
     evaluation_threads: int | None = field(
-        None, "threads that read and measure next to the network; null: as many as PyTorch has", least=1
+        None,
+        "threads that read and measure next to the network; null: as many as PyTorch has",
+        least=1,
+        most=MOST_PROCESSES,
     )
-    workers: int | None = field(None, "data-loading processes; null: none on a CPU, up to 8 for a GPU", least=0)
+    workers: int | None = field(
+        None, "data-loading processes; null: none on a CPU, up to 8 for a GPU", least=0, most=MOST_PROCESSES
+    )
     log_every: int = field(20, "steps between TensorBoard scalars", least=1)
     checkpoint_seconds: float = field(60.0, "at most, between checkpoints; also one after every epoch", least=0)
     progress: bool = field(True, "a bar with the time left, if stderr is a terminal")

@@ -10,18 +10,19 @@ functions after it take checked images in 0..1 and are shared with `released.py`
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 
-from a2u.errors import A2UError, DataError
+from a2u.errors import A2UError, DataError, printable
 from a2u.files import replacing
-from a2u.network_input import UNKNOWN
+from a2u.network_input import UNKNOWN, plain_array
 
 NAMES = ("sad", "mse", "grad", "conn")
+FORMULA = ("=", "+", "-", "@")  # what a formula begins with in spreadsheets
 SIGMA = 1.4  # of Grad's Gaussian, pixels
 
 
@@ -38,7 +39,8 @@ def sad(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> float:
         trimap: (H, W) uint8: 0 background, 128 unknown, 255 foreground.
 
     Raises:
-        DataError: the three are not uint8 images of the same size, or the trimap has other values.
+        DataError: the three are not uint8 images of the same size, one is a masked array, or the trimap has other
+            values.
         UndefinedMetric: the trimap has no unknown pixel.
 
     Source: MATLAB evaluation program, compute_sad_loss.
@@ -116,14 +118,17 @@ class MattingMetrics:
     left out of the mean.
 
     Args:
-        measure: `all_metrics`, or the function of that name in `a2u.metrics.released`.
+        measure: `all_metrics`, or the function of that name in `a2u.metrics.released`, or another.
+        names: of the metrics that `measure` returns.
     """
 
     def __init__(
         self,
         measure: Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, float]] = all_metrics,
+        names: Sequence[str] = NAMES,
     ) -> None:
         self.measure = measure
+        self.names = names
         self.images: dict[str, dict[str, float]] = {}  # image name -> its metrics; {} where undefined
 
     def update(self, name: str, pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> None:
@@ -168,26 +173,41 @@ class MattingMetrics:
                 f"There is no mean, because none of the {len(self.images)} images measured has an unknown region "
                 f"(trimap value {UNKNOWN}); check the folder of trimaps."
             )
-        return {name: float(np.mean([values[name] for values in defined])) for name in NAMES}
+        return {name: float(np.mean([values[name] for values in defined])) for name in self.names}
 
     def rows(self) -> list[dict[str, str | float | None]]:
         """Return one {"name", "sad", "mse", "grad", "conn"} per image, in order; None where undefined."""
-        return [{"name": image, **{name: values.get(name) for name in NAMES}} for image, values in self.images.items()]
+        return [
+            {"name": image, **{name: values.get(name) for name in self.names}} for image, values in self.images.items()
+        ]
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write `rows()` under a header; the file appears whole or not at all."""
+        """Write `rows()` under a header; the file appears whole or not at all.
+
+        A name that a spreadsheet would compute as a formula gets an apostrophe before it; control characters in it are
+        escaped.
+        """
         with replacing(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=["name", *NAMES], lineterminator="\n")
+            writer = csv.DictWriter(file, fieldnames=["name", *self.names], lineterminator="\n")
             writer.writeheader()
-            writer.writerows(self.rows())  # None becomes an empty cell
+            for row in self.rows():
+                writer.writerow(
+                    {key: _as_text(value) if isinstance(value, str) else value for key, value in row.items()}
+                )
 
 
-def unknown_region(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Check the images of a metric and return where the trimap is unknown, (H, W) bool.
+def _as_text(name: str) -> str:
+    """Return a name as a cell that spreadsheets show and do not compute."""
+    return f"'{printable(name)}" if name.startswith(FORMULA) else printable(name)
+
+
+def checked(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check the images of a metric; return prediction and true alpha, and where the trimap is unknown, (H, W) bool.
 
     Arguments and errors as for `sad`.
     """
-    for name, image in {"prediction": pred, "true alpha": alpha, "trimap": trimap}.items():
+    images = {"prediction": pred, "true alpha": alpha, "trimap": trimap}
+    for name, image in images.items():
         if not isinstance(image, np.ndarray):
             raise DataError(
                 f"The {name} is of type {type(image).__name__}; the metrics take NumPy arrays: "
@@ -203,6 +223,7 @@ def unknown_region(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> n
                 f"The {name} has shape {image.shape}; expected one channel, (height, width): "
                 "take a single channel of it."
             )
+    pred, alpha, trimap = (plain_array(image, f"The {name}") for name, image in images.items())
     if not pred.shape == alpha.shape == trimap.shape:
         raise DataError(
             f"The prediction is {pred.shape}, the true alpha {alpha.shape} and the trimap "
@@ -221,7 +242,7 @@ def unknown_region(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> n
             f"The trimap has no unknown pixel (value {UNKNOWN}), its values are {_listed(trimap)}, so there is nothing "
             "to measure: leave out the image or mark an unknown region."
         )
-    return unknown
+    return pred, alpha, unknown
 
 
 def absolute_difference(pred: np.ndarray, alpha: np.ndarray, unknown: np.ndarray) -> float:
@@ -261,7 +282,7 @@ def connectivity_difference(
 
 def _unit_images(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Check the images; return prediction and alpha as float64 in 0..1 and the bool unknown region, (H, W) each."""
-    unknown = unknown_region(pred, alpha, trimap)
+    pred, alpha, unknown = checked(pred, alpha, trimap)
     return pred / 255.0, alpha / 255.0, unknown
 
 

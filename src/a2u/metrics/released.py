@@ -18,9 +18,9 @@ import numpy as np
 from a2u.metrics.matting import (
     SIGMA,
     absolute_difference,
+    checked,
     connectivity_difference,
     squared_difference,
-    unknown_region,
 )
 
 
@@ -59,7 +59,7 @@ def _stretched_images(
     pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Check the images; return both alphas stretched to float32 in 0..1 and the bool unknown region, (H, W) each."""
-    unknown = unknown_region(pred, alpha, trimap)
+    pred, alpha, unknown = checked(pred, alpha, trimap)
     return _stretch(pred), _stretch(alpha), unknown
 
 

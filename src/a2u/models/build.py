@@ -18,7 +18,8 @@ from a2u.settings import plain
 def build_model(cfg: DictConfig) -> nn.Module:
     """Construct the network of `cfg.model` with the operator of `cfg.upsampler`.
 
-    A matting network maps (N, 4, H, W) -> (N, 1, H, W), the reconstruction network (N, 1, H, W) -> (N, 1, H, W).
+    A matting network maps (N, 4, H, W) -> (N, 1, H, W), the reconstruction network (N, 1, H, W) -> (N, 1, H, W),
+    the probe (N, 4, H, W) with the true alpha -> (N, 1, H, W).
 
     Constructs only: reads no file, fetches nothing, freezes nothing. Initial values come from PyTorch's global
     generator.
@@ -57,7 +58,7 @@ def build_trained(cfg: DictConfig, tensors: Mapping[str, Tensor]) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]):
             model = build_model(cfg)
-        found = differences(tensors, {name: value.shape for name, value in model.state_dict().items()})
+        found = differences(tensors, model.state_dict())
         if found:
             raise ValueError(f"{enumerated(found)}.")
         model.load_state_dict(tensors)

@@ -63,7 +63,31 @@ class Encoder(nn.Module):
         return features, [None] * 4
 
 
-class ResNet34(Encoder):
+class ResNet(Encoder):
+    """A ResNet's stem, max-pool and first three layers; a subclass makes them."""
+
+    stem: nn.Module
+    pool: nn.Module
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+
+    def torchvision_name(self, key: str) -> str:
+        """Return torchvision's name: "layer2.0.conv1.1.0.weight" -> "layer2.0.bn1.weight"."""
+        *path, tensor = key.split(".")
+        if path[0] == "stem":
+            return f"conv1.{tensor}" if path[1] == "0" else f"bn1.{tensor}"
+        layer, block, part, position = path[:4]
+        if part == "projection":
+            return f"{layer}.{block}.downsample.{position}.{tensor}"
+        number = part.removeprefix("conv")
+        return f"{layer}.{block}.{'conv' if position == '0' else 'bn'}{number}.{tensor}"
+
+    def levels(self) -> Sequence[nn.Module]:
+        return self.stem, nn.Sequential(self.pool, self.layer1), self.layer2, self.layer3
+
+
+class ResNet34(ResNet):
     """The first 11 residual blocks of ResNet-34, with leaky ReLU (Sec. 6.1).
 
     With `reduces` ("d", and FADE's released network), the stem and the first convolutions of layer2 and layer3 have
@@ -88,20 +112,6 @@ class ResNet34(Encoder):
         self.layer1 = blocks(c64, c64, block_counts[0], norm)
         self.layer2 = blocks(c64, c128, block_counts[1], norm, stride=2, reduces=reduces)
         self.layer3 = blocks(c128, c256, block_counts[2], norm, stride=2, reduces=reduces)
-
-    def torchvision_name(self, key: str) -> str:
-        """Return torchvision's name: "layer2.0.conv1.1.0.weight" -> "layer2.0.bn1.weight"."""
-        *path, tensor = key.split(".")
-        if path[0] == "stem":
-            return f"conv1.{tensor}" if path[1] == "0" else f"bn1.{tensor}"
-        layer, block, part, position = path[:4]
-        if part == "projection":
-            return f"{layer}.{block}.downsample.{position}.{tensor}"
-        number = part.removeprefix("conv")
-        return f"{layer}.{block}.{'conv' if position == '0' else 'bn'}{number}.{tensor}"
-
-    def levels(self) -> Sequence[nn.Module]:
-        return self.stem, nn.Sequential(self.pool, self.layer1), self.layer2, self.layer3
 
     def forward(self, x: Tensor, operators: Sequence[Upsampler]) -> Encoded:
         return self._forward_reduced(x, operators) if self.reduces else super().forward(x, operators)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from a2u.config import compose
+from a2u.reproduce.changes import conclusion, without_content
 from a2u.reproduce.published import about, controls, is_printed_on, named_rows, printed_on, quoted_rows, task_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,13 @@ def _has_blocks(run: dict[str, Any]) -> bool:
 def scale_words(scale: str, run: dict[str, Any]) -> str:
     """Describe size and length of the training, from one of the runs, and whether it is the paper's setting."""
     model, sample, trainer = (run["config"][node] for node in ("model", "sample", "trainer"))
-    if run["config"].get("task") == "reconstruction":
+    is_papers, paper = False, ""  # nobody has printed the probe
+    if run["config"].get("task") == "probe":
+        setting = (
+            f"{run['provenance']['steps']:,} steps of {trainer['batch_size']} crops of {sample['crop']} x "
+            f"{sample['crop']}, {model['channels']} channels"
+        )
+    elif run["config"].get("task") == "reconstruction":
         steps = run["provenance"]["steps"]
         setting = (
             f"{run['provenance']['train_images']:,} training pictures, {steps:,} steps of {trainer['batch_size']} "
@@ -73,6 +80,8 @@ def scale_words(scale: str, run: dict[str, Any]) -> str:
         setting, is_papers = f"{setting}, started from the weights {run['config']['init_from']}", False
     if scale == "smoke":
         return f"{setting}, to see that every part works; the numbers mean nothing"
+    if not paper:
+        return setting
     note = "evidence that every row runs and learns, not a ranking; " if scale == "lite" else ""
     return f"{setting} ({'the setting of the paper' if is_papers else note + paper})"
 
@@ -87,12 +96,21 @@ def _is_papers(config: dict[str, Any]) -> bool:
     )
 
 
+def shows_best(group: "Group") -> bool:
+    """Return whether a table has a column of the best epoch: the paper chose checkpoints so, the probe does not."""
+    return not group.test and task_of(group.table) != "probe"
+
+
 def _numbers(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> str:
     """Explain the columns, the metric program, and the test set of the printed numbers."""
     if task_of(group.table) == "reconstruction":
         parts = ["PSNR in dB and RMSE (the paper's column MSE) are over all pixels"]
         parts.append("only an operator that reads its guide sees more of the picture than the map at 1/8")
         parts += ["predictions are clamped to 0..1"] * any(run["config"]["metrics"].get("clamp") for run in runs)
+    elif task_of(group.table) == "probe":
+        parts = ["MAE, MSE and Grad (divided by 1,000) are over the pixels of 0 < alpha < 1"]
+        parts += ["'blank guide' is the same operator trained with a blank picture for its guide"]
+        parts += ["nobody has printed such numbers"]
     else:
         parts = ["SAD, Grad and Conn are divided by 1,000"]
         programs = {run["config"]["metrics"].get("program", "matlab") for run in runs} - {"matlab"}
@@ -102,11 +120,13 @@ def _numbers(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> 
     if group.test:
         parts.append("weights are each run's last; s/image is wall time, reading and measuring included")
     else:
-        parts.append("metrics are the last epoch's, 'best' the best epoch's on the test set")
+        best = ", 'best' the best epoch's on the test set" if shows_best(group) else ""
+        parts.append(f"metrics are the last epoch's{best}")
     shown = not group.test or is_printed_on(group.table, group.measured_on)
     where = printed_on(group.table, group.measured_on) if shown else ""
     whose = about(group.table).get("printed_by", "the paper's")
     parts += [f"printed numbers are {whose} on {where}"] * bool(where)
+    parts += filter(None, [conclusion(group.table, without_content(group.table, results))])
     if any(results.get(row) for row in named_rows(group.table)):
         parts.append("rows without printed numbers are not in the paper")
     elif any(results.get(row) for row in controls(group.table)):

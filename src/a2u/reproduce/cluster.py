@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from a2u.errors import ConfigError
+from a2u.errors import ConfigError, how_to_install
 from a2u.reproduce.executors import RowExecutor, Work, work_here
 from a2u.reproduce.settings import RayConfig, SubmititConfig
 
@@ -116,6 +116,5 @@ class RayExecutor(RowExecutor):
 
 def _not_installed(launcher: str) -> ConfigError:
     return ConfigError(
-        f"launcher={launcher} needs a package that is not installed; "
-        f"pip install -e '.[{launcher}]' in the checkout installs it."
+        f"launcher={launcher} needs a package that is not installed; install it with {how_to_install(launcher)}."
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from a2u.errors import how_to_install
 from a2u.files import replacing
 from a2u.reproduce.published import metrics_of
 from a2u.reproduce.render import TITLES, Group, Results
@@ -21,6 +22,7 @@ COLOURS = ["#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#c
 LINE_STYLES = ["-", "--", ":"]  # the next style when the colours repeat
 MARKERS = "os^DvPX<>*ph"
 STYLE = {"font.size": 9, "font.sans-serif": ["DejaVu Sans"], "svg.fonttype": "none", "svg.hashsalt": "a2u"}
+STYLE |= {"text.parse_math": False}  # a dollar sign in a name is one
 
 Curve = tuple[list[int], list[float]]  # steps, metric
 
@@ -50,7 +52,7 @@ def draw_curves(group: Group, results: Results, path: Path) -> bool:
         from matplotlib import style
         from matplotlib.figure import Figure
     except ImportError:
-        log.warning('%s was not drawn: it needs Matplotlib; install it with `pip install -e ".[figures]"`.', path)
+        log.warning("%s was not drawn: it needs Matplotlib; install it with %s.", path, how_to_install("figures"))
         return False
     title = f"{group.title}: learning curves on the test set"
     with style.context(["default", STYLE]), replacing(path) as temporary:  # ignore this machine's matplotlibrc

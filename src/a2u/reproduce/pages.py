@@ -14,6 +14,7 @@ from a2u.reproduce.render import Group, Results, ranks_table, results_table, shi
 
 RESULTS = REPOSITORY / "results"
 SHOWN_ALONE = ("short.md", "printed.md")  # tables in the documentation that have no file in results/
+ABLATION = "ablation"  # folder of a table's results without content
 SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the package, in its order
 
 
@@ -21,7 +22,8 @@ def committed(root: Path) -> dict[Group, Results]:
     """Return the results under `root`, in the paper's order of tables and rows; each row was run as its config says.
 
     Files that are not results, and rows that a table does not have, are skipped. A row of one's own, which
-    published.yaml does not list, is shown once it has a result.
+    published.yaml does not list, is shown once it has a result. "ablation" of a result is what `make ablate` measured,
+    or None.
     """
     found: dict[Group, Results] = {}
     for path in sorted([*root.glob("*/*/*/*/seed*.json"), *root.glob("*/*/*/on_*/*/seed*.json")]):
@@ -29,6 +31,7 @@ def committed(root: Path) -> dict[Group, Results]:
         run = read_result(path) if table in published() and row in [*rows_of(table), *named_rows(table)] else None
         if run is not None:
             group = Group(table, dataset, scale, "".join(test).removeprefix("on_"))
+            run["ablation"] = read_result(group.folder(root) / ABLATION / row / path.name)
             lines = [line for line in listed(table) if not (group.test and line in quoted_rows(table))]
             found.setdefault(group, {line: [] for line in lines}).setdefault(row, []).append(run)
     return found

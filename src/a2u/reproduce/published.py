@@ -34,8 +34,8 @@ def task_of(table: str) -> str:
 
 
 def heading(table: str) -> str:
-    """Return the heading of a table: "Table 2", "Successors"."""
-    return table.replace("table", "Table ").replace("successors", "Successors")
+    """Return the heading of a table: "Table 2", "Successors", "Probe"."""
+    return table.replace("table", "Table ").capitalize()
 
 
 def quoted_rows(table: str) -> list[str]:
@@ -93,7 +93,8 @@ def listed(table: str) -> list[str]:
     if "mnist" in content:
         return list(content["mnist"])
     rows = [row for row in content if row not in ("about", "columns", "images")]
-    return [REFERENCE, *about(table).get("added", []), *rows]
+    reference = [REFERENCE] if task_of(table) == "matting" else []
+    return [*reference, *about(table).get("added", []), *rows]
 
 
 def lines_of(table: str) -> list[str]:

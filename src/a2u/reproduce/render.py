@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from a2u.metrics import MattingMetrics
-from a2u.reproduce.caption import caption, warnings
+from a2u.reproduce.caption import caption, shows_best, warnings
+from a2u.reproduce.changes import without_content
 from a2u.reproduce.published import (
     controls,
     heading,
@@ -33,6 +34,9 @@ TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
 TITLES |= {"psnr": "PSNR", "ssim": "SSIM", "rmse": "RMSE", "mae": "MAE"}
 DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2, "psnr": 2, "ssim": 4, "rmse": 4, "mae": 4}  # as the paper prints
 SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
+
+
+BLANK = "_blank"  # ends the name of a row of the probe whose guide is blank
 
 
 class Group(NamedTuple):
@@ -69,29 +73,36 @@ def results_table(group: Group, results: Results) -> Table:
     """
     metrics, runs = metrics_of(group.table), [run for of_row in results.values() for run in of_row]
     main, digits, elsewhere = metrics[0], digits_for(runs), bool(group.test)
-    is_matting, compares = task_of(group.table) == "matting", is_printed_on(group.table, group.measured_on)
+    task, compares = task_of(group.table), is_printed_on(group.table, group.measured_on)
+    is_matting, is_reconstruction = task == "matting", task == "reconstruction"
     columns = [Column("row", is_number=False), *(Column(TITLES[name]) for name in metrics)]
-    columns += [] if elsewhere else [Column(TITLES[main], "best")]
-    columns += [] if is_matting else [Column("reads guide", is_number=False)]
+    columns += [Column(TITLES[main], "best")] * shows_best(group)
+    blank, ablated = blank_guides(results), without_content(group.table, results)
+    columns += [Column(TITLES[main], "blank guide")] * bool(blank)
+    columns += [Column("content (%)", "without")] * bool(ablated)
+    columns += [Column("reads guide", is_number=False)] * is_reconstruction
     columns.append(Column("params"))
     if elsewhere:
         columns.append(Column("s/image"))
     else:
         columns.append(Column("params", "paper-scale") if is_matting else Column("samples/s"))
-    shows_printed = "columns" in published()[group.table] and (compares or not elsewhere)
+    shows_printed = bool(printed_on(group.table, "")) and "columns" in published()[group.table]
+    shows_printed &= compares or not elsewhere
     if shows_printed:
         columns += [Column(TITLES[name], "printed") for name in metrics]
         columns += [Column("params", "printed")] * ("params" in published()[group.table]["columns"])
         columns += [Column("− printed", TITLES[main])] * compares
     lines = []
-    for row, of_row in results.items():
+    for row, of_row in shown_alone(results).items():
         in_paper, source = printed(group.table, row, group.measured_on), record_id(group, row) if of_row else ""
         parameters = paper_scale(of_row) if is_matting else None
         cells = [words(row_title(group.table, row))]
         cells += [number([run["metrics"][name] for run in of_row], digits[name], source=source) for name in metrics]
-        if not elsewhere:
+        if shows_best(group):
             cells.append(number([run["best"][main] for run in of_row if run["best"]], digits[main], source=source))
-        cells += [] if is_matting else [reads_guide(of_row)]
+        cells += [number([run["metrics"][main] for run in blank.get(row, [])], digits[main])] * bool(blank)
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
+        cells += [reads_guide(of_row)] if is_reconstruction else []
         cells.append(count(of_row[0]["params"] if of_row else None))
         if elsewhere:
             cells.append(number(mean_of(map(seconds_per_image, of_row)), 2))
@@ -110,18 +121,38 @@ def results_table(group: Group, results: Results) -> Table:
 
 
 def short_table(group: Group, results: Results) -> Table:
-    """Return row, main metric here, printed, and parameters beyond the first trained row's at paper scale."""
+    """Return row, main metric here, without content, printed, and parameters beyond the first trained row's."""
     main = metrics_of(group.table)[0]
     digits = digits_for(run for of_row in results.values() for run in of_row)[main]
     base = next((paper_scale(of_row) for of_row in results.values() if of_row and of_row[0]["params"]), None)
-    columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here"), Column(f"printed {TITLES[main]}")]
+    blank, ablated = blank_guides(results), without_content(group.table, results)
+    is_printed = bool(printed_on(group.table, ""))
+    columns = [Column("row", is_number=False), Column(f"{TITLES[main]} here")]
+    columns += [Column(f"blank guide {TITLES[main]}")] * bool(blank)
+    columns += [Column("without content (%)")] * bool(ablated)
+    columns += [Column(f"printed {TITLES[main]}")] * is_printed
     lines = []
-    for row, of_row in results.items():
+    for row, of_row in shown_alone(results).items():
         own, learns = paper_scale(of_row), bool(of_row and of_row[0]["params"])
         extra = own - base if learns and own is not None and base is not None else None
         cells = [words(row_title(group.table, row)), number([run["metrics"][main] for run in of_row], digits)]
-        lines.append([*cells, as_printed(printed(group.table, row, group.measured_on).get(main), main), count(extra)])
+        cells += [number([run["metrics"][main] for run in blank.get(row, [])], digits)] * bool(blank)
+        cells += [number(ablated.get(row, []), 1, "+z")] * bool(ablated)
+        cells += [as_printed(printed(group.table, row, group.measured_on).get(main), main)] * is_printed
+        lines.append([*cells, count(extra)])
     return Table([*columns, Column("extra parameters")], lines, caption(group, results), group.title)
+
+
+def blank_guides(results: Results) -> Results:
+    """Return the probe's rows with a blank guide, by the row that they are the control of."""
+    found = {row.removesuffix(BLANK): of_row for row, of_row in results.items() if row.endswith(BLANK)}
+    return {row: of_row for row, of_row in found.items() if row in results}
+
+
+def shown_alone(results: Results) -> Results:
+    """Return the rows that have a line of their own, all but those that `blank_guides` shows in a column."""
+    in_columns = {row + BLANK for row in blank_guides(results)}
+    return {row: of_row for row, of_row in results.items() if row not in in_columns}
 
 
 def ranks_table(table: str) -> Table | None:

@@ -74,12 +74,13 @@ class RowsConfig:
 class TableConfig(RowsConfig):
     """configs/table.yaml: which rows, how many seeds, how many at a time; further keys are those of train.py."""
 
-    table: str = field("table2", "table1 ... table7, successors")
+    table: str = field("table2", "table1 ... table7, successors, probe")
     rows: list[str] = field([], "empty: every row; all: also those that run when they are named")
     seeds: int = field(1, "seeds 0 .. seeds-1", least=1)
     baseline: str | None = field(
         None, "row that the others' differences are from, of several seeds; null: the first trained"
     )
     publish: bool = field(False, "copy finished results to results/ instead of running")
+    ablate: bool = field(False, "measure finished rows again without content, and with other images' guides")
     test: list[str] = field([], "measure finished rows on another dataset, such as test=adobe test.root=DIR")
     photographs: str | None = field(None, "folder of alphamatting.com: short for test=alphamatting test.root=FOLDER")

@@ -110,7 +110,7 @@ def make_table(settings: TableConfig, overrides: Sequence[str]) -> int:
     measured: Finished = {}
     if request.test:
         asked, impossible = requested_evaluations(request.runs, request.test, done)
-        measured, failed = evaluate_missing(asked, _at_once(settings))
+        measured, failed = evaluate_missing(asked, evaluations_at_once(settings))
         failures |= impossible | failed
     archives, failed = _archives(request, done)
     failures |= failed
@@ -146,7 +146,7 @@ def _archives(request: Request, done: Finished) -> tuple[list[Path], Failures]:
     return made, failures
 
 
-def _at_once(settings: TableConfig) -> int:
+def evaluations_at_once(settings: TableConfig) -> int:
     """Return the number of evaluations at a time: on this machine, with any launcher of the trainings."""
     return 1 if settings.launcher.name is Launcher.inline else at_once_here(settings.jobs)
 

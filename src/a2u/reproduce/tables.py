@@ -1,5 +1,6 @@
 """One table: typed columns, cells and a caption, printed as text, Markdown or HTML."""
 
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class Table:
     def markdown(self) -> str:
         """Return a GitHub Markdown table, numbers to the right, and the caption below."""
         lines = [[column.title for column in self.columns], ["---", *["---:"] * (len(self.columns) - 1)]]
-        lines += [list(map(str, row)) for row in self.rows]
+        lines += [[_in_markdown(str(cell)) for cell in row] for row in self.rows]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines) + (f"\n{self.caption}\n" if self.caption else "")
 
     def text(self) -> str:
@@ -105,6 +106,11 @@ class Table:
             f'<table>\n<caption class="unseen">{escape(self.title)}</caption>\n'
             f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n"
         )
+
+
+def _in_markdown(text: str) -> str:
+    """Escape what would end a cell, or be HTML, code or a link."""
+    return re.sub(r"[\\|`]|<(?=[a-zA-Z/!?])|\](?=[(\[])", r"\\\g<0>", text)
 
 
 def _head(column: Column) -> str:

@@ -14,12 +14,14 @@ k up-kernel size, e encoder kernel size, r ratio; S sets of U and V, r*r where t
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import Average, GroupNorm
 from a2u.upsampling.initialise import LEAKY_SLOPE, FreeKernel, initialise
 from a2u.upsampling.ops import reassemble_down, reassemble_up
@@ -28,6 +30,11 @@ from a2u.upsampling.ops.encoding import encode_pair
 
 class A2U(Upsampler):
     """Affinity-aware upsampling with all the choices of Sec. 4, "Alternative Implementations".
+
+    Range: before its norm a kernel has two (static), three (hybrid) or five (dynamic) factors linear in the guide, a
+    product too large for float16. So q and the kernel are computed in float32 under autocast, too, and in modules
+    of float16 or bfloat16. The output is finite for a guide up to 1e4 in float16, whose largest value is 65504, and
+    up to 1e15 (static), 1e10 (hybrid) and 1e6 (dynamic) in float32.
 
     Args:
         channels: C, of the decoder feature and of the guide.
@@ -81,8 +88,9 @@ class A2U(Upsampler):
         self.down_kernel_size = ratio * up_kernel_size  # s_d = r * s_u
         # the k x k window of the small map (r*k x r*k of the large one), and the e x e of the large one for U and V
         self.reach = max(up_kernel_size // 2, math.ceil(encoder_kernel_size // 2 / ratio))
-        self.kernel_norm = kernel_norm
-        self.sigmoid_u = sigmoid_u
+        self.normalise = KernelNorm(kernel_norm)
+        self.activate_u = nn.Sigmoid() if sigmoid_u else nn.Identity()
+        self.content = Content()
         self.scale = 1 / math.sqrt(channels) if scale_affinity else 1.0
         self.sets = ratio**2 if pointwise else 1
 
@@ -102,31 +110,35 @@ class A2U(Upsampler):
     def affinity(self, guide: Tensor) -> Tensor:
         """q = scale * sum over channels of norm(U*X) o norm(V*X): (N, C, r*h, r*w) -> (N, S*d, h, w)."""
         u, v = self.u(guide), self.v(guide)  # (N or 1, S*d, G, e, e)
-        u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
-        u_x, v_x = _normalised(self.norm_u, u_x), _normalised(self.norm_v, v_x)
-        if self.sigmoid_u:
-            u_x = u_x.sigmoid()
-        return self.scale * (u_x * v_x).sum(dim=1)
+        with without_autocast(guide):
+            guide, u, v = (at_least_float32(each) for each in (guide, u, v))
+            u_x, v_x = encode_pair(guide, u, v, self.ratio)  # (N, C, S*d, h, w) each
+            u_x, v_x = self.activate_u(_normalised(self.norm_u, u_x)), _normalised(self.norm_v, v_x)
+            return self.scale * (u_x * v_x).sum(dim=1)
 
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """w = conv(P, q), normalised, by sub-position: (N, k*k, r*r, h, w)."""
-        p = self.p_up(guide)  # (N or 1, k*k*r*r / S, d)
+        p = at_least_float32(self.p_up(guide))  # (N or 1, k*k*r*r / S, d)
         n, _, h, w = q.shape
         q = q.view(n, self.sets, self.rank, h * w)
-        kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
+        with without_autocast(q):
+            kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
         # output (position in the k x k window)*r*r/S + sub-position
         kernel = kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w)
-        return normalise_kernel(kernel, self.kernel_norm)
+        return self.normalise(kernel)
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
-        return (self.p_down(guide) @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
+        p = at_least_float32(self.p_down(guide))
+        with without_autocast(q):
+            return (p @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
 
     def collect_statistics(self, feature: Tensor) -> None:
         self.affinity(feature)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
+        kernel = self.content(self.kernel(x, guide))
+        return reassemble_up(x, kernel, self.up_kernel_size, ratio=self.ratio)  # m' = w^T x, Eq. 1
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
         return guide if self.paired else self.up_kernel(guide, self.affinity(guide))
@@ -136,7 +148,8 @@ class A2U(Upsampler):
             return super().downsample(feature)
         self.check_feature(feature)
         q = self.affinity(feature)
-        down = reassemble_down(feature, self.down_kernel(feature, q), self.down_kernel_size, ratio=self.ratio)
+        kernel = self.content(self.down_kernel(feature, q))
+        down = reassemble_down(feature, kernel, self.down_kernel_size, ratio=self.ratio)
         return down, self.up_kernel(feature, q)
 
 
@@ -203,11 +216,23 @@ class GeneratedProjection(nn.Module):
         return self.conv(self.average(guide)).view(-1, *self.shape)
 
 
-def normalise_kernel(kernel: Tensor, kernel_norm: str) -> Tensor:
-    """Normalise over the k*k weights of an output position: (N, k*k, r*r, h, w)."""
-    if kernel_norm.startswith("sigmoid"):
-        kernel = kernel.sigmoid()
-    return kernel.softmax(dim=1) if kernel_norm.endswith("softmax") else kernel
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return a float16 or bfloat16 tensor as float32, others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Compute in the types that the tensors on the device of `x` have."""
+    enabled = not x.is_meta and torch.is_autocast_enabled(x.device.type)
+    return torch.autocast(x.device.type, enabled=False) if enabled else nullcontext()
+
+
+class KernelNorm(nn.Sequential):
+    """Normalises the k*k weights of an output position: (N, k*k, r*r, h, w)."""
+
+    def __init__(self, kernel_norm: str) -> None:
+        steps: dict[str, list[nn.Module]] = {"sigmoid": [nn.Sigmoid()], "softmax": [nn.Softmax(dim=1)], "none": []}
+        super().__init__(*(step for name in kernel_norm.split("_") for step in steps[name]))
 
 
 def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:

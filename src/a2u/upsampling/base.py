@@ -23,6 +23,9 @@ class Upsampler(nn.Module):
     A subclass whose output depends on a bounded neighbourhood sets `reach`; large images can then be computed in
     tiles. Averages and group norms over the whole map are taken by the layers of global_layers.py.
 
+    What an operator reads off the picture besides x (kernels, index maps, offsets, gates) passes through a layer
+    `Content` (content.py), by which it can be watched or taken away.
+
     A subclass sets `name` (what configs call it), `reads_guide`, and writes `upsample` (and `downsample`). Its
     constructor's arguments after `channels`, with their annotations and defaults, are its typed options.
     """

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.initialise import initialise
 from a2u.upsampling.ops import reassemble_up
 
@@ -62,6 +63,7 @@ class Carafe(Upsampler):
         self.groups = groups
         padding = dilation * (encoder_kernel_size // 2)
         self.reach = max(up_kernel_size // 2, padding)
+        self.content = Content()
         self.compress = nn.Conv2d(channels, compressed_channels, kernel_size=1)
         self.encode = nn.Conv2d(
             compressed_channels,
@@ -73,7 +75,7 @@ class Carafe(Upsampler):
         initialise(self)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, self.groups, self.ratio)
+        return reassemble_up(x, self.content(self.kernel(x, guide)), self.up_kernel_size, self.groups, self.ratio)
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
         kernel = self.encode(self.compress(x))  # (N, g*k*k*r*r, h, w)

@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from a2u.upsampling.affinity import StaticProjection, check_kernel, normalise_kernel
+from a2u.upsampling.affinity import KernelNorm, StaticProjection, check_kernel
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.ops import reassemble_up
 
 
@@ -40,13 +41,14 @@ class ConstantKernel(Upsampler):
         check_kernel(self.name, up_kernel_size, kernel_norm)
         self.up_kernel_size = up_kernel_size
         self.reach = up_kernel_size // 2
-        self.kernel_norm = kernel_norm
+        self.normalise = KernelNorm(kernel_norm)
         self.p = StaticProjection(1, up_kernel_size**2 * ratio**2, "xavier")
+        self.content = Content()
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return reassemble_up(x, self.kernel(x, guide), self.up_kernel_size, ratio=self.ratio)
+        return reassemble_up(x, self.content(self.kernel(x, guide)), self.up_kernel_size, ratio=self.ratio)
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
         p = self.p(x).view(1, self.up_kernel_size**2, self.ratio**2, 1, 1)  # output: window position*r*r + sub-position
         n, _, h, w = x.shape
-        return normalise_kernel(p, self.kernel_norm).expand(n, -1, -1, h, w)
+        return self.normalise(p).expand(n, -1, -1, h, w)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops.geometry import pixel_shuffle
 from a2u.upsampling.ops.sampling import sample
@@ -61,6 +62,8 @@ class DySample(Upsampler):
         outputs = 2 * groups * ratio**2 // shuffled
         self.offset = nn.Conv2d(channels // shuffled, outputs, kernel_size=1)
         self.scope = None
+        self.sigmoid = nn.Sigmoid()
+        self.content = Content()
         self.draw_parameters()
         if dynamic_scope:
             self.scope = nn.Conv2d(channels // shuffled, outputs, kernel_size=1, bias=False)
@@ -74,8 +77,8 @@ class DySample(Upsampler):
     def positions(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Where each output position samples x: columns and rows in pixels of x, (N, g, r*h, r*w) each."""
         z = pixel_shuffle(x, self.ratio) if self.style == "pl" else x
-        scope = 0.25 if self.scope is None else 0.5 * self.scope(z).sigmoid()
-        offset = self.offset(z) * scope
+        scope = 0.25 if self.scope is None else 0.5 * self.sigmoid(self.scope(z))
+        offset = self.content(self.offset(z) * scope, self.ratio if self.style == "pl" else 1)
         if self.style == "lp":
             offset = pixel_shuffle(offset, self.ratio)
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32)).unflatten(1, (2, self.groups))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
 from a2u.upsampling.ops.geometry import by_sub_position
@@ -57,16 +58,19 @@ class Fade(Upsampler):
         self.compress = nn.Conv2d(channels, compressed, kernel_size=1, bias=False)
         self.encode = nn.Conv2d(compressed, taps, kernel_size=3, padding=1, groups=taps if lite else 1)
         self.gate = nn.Conv2d(channels, 1, kernel_size=1) if gated else None
+        self.sigmoid = nn.Sigmoid()
+        self.content = Content()
         self.draw_parameters()
 
     def draw_parameters(self) -> None:
         draw_convolutions(self, nn.init.xavier_uniform_)
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        y = reassemble_up(x, self.kernel(x, guide), self.kernel_size)
+        y = reassemble_up(x, self.content(self.kernel(x, guide)), self.kernel_size)
         if self.gate is None:
             return y
-        gate = interpolate(self.gate(x).sigmoid(), scale_factor=2, mode="nearest")  # (N, 1, 2h, 2w)
+        gate = self.content(self.sigmoid(self.gate(x)))
+        gate = interpolate(gate, scale_factor=2, mode="nearest")  # (N, 1, 2h, 2w)
         return gate * guide + (1 - gate) * y
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:

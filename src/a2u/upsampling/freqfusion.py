@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
@@ -85,6 +86,7 @@ class FreqFusion(Upsampler):
         self.compress = nn.Conv2d(channels, compressed_channels, kernel_size=1)
         self.low_pass = nn.Conv2d(compressed_channels, LOW**2, kernel_size=3, padding=1)
         self.high_pass = nn.Conv2d(compressed_channels, HIGH**2, kernel_size=3, padding=1)
+        self.content = Content()
         self.resampler = Resampler(compressed_channels) if resample else None
         self.draw_parameters()
 
@@ -112,11 +114,11 @@ class FreqFusion(Upsampler):
 
     def _enlarged(self, x: Tensor, logits: Tensor) -> Tensor:
         """By low-pass kernels: (N, C, h, w) and (N, 25, 2h, 2w) -> (N, C, 2h, 2w)."""
-        return self.reassemble(x, normalised(logits), LOW, ratio=2)
+        return self.reassemble(x, self.content(normalised(logits), 2), LOW, ratio=2)
 
     def _smoothed(self, x: Tensor, logits: Tensor) -> Tensor:
         """By low-pass kernels, what is left of x being its high frequencies: (N, C, H, W) and (N, 9, H, W)."""
-        return self.reassemble(x, normalised(logits), HIGH, ratio=1)
+        return self.reassemble(x, self.content(normalised(logits), 2), HIGH, ratio=1)
 
 
 class Resampler(nn.Module):
@@ -131,12 +133,15 @@ class Resampler(nn.Module):
         self.offset = nn.Conv2d(seen, 4 * outputs, kernel_size=3, padding=1)
         self.scope_guide = nn.Conv2d(seen, outputs, kernel_size=3, padding=1)
         self.scope = nn.Conv2d(seen, 4 * outputs, kernel_size=3, padding=1)
+        self.sigmoid = nn.Sigmoid()
+        self.content = Content()
 
     def forward(self, y: Tensor, of_guide: Tensor, of_x: Tensor) -> Tensor:
         """Sample y (N, C, 2h, 2w); of_guide (N, m, 2h, 2w) and of_x (N, m, h, w) are the compressed features."""
         of_guide, of_x = with_similarities(self.norm_guide(of_guide)), with_similarities(self.norm(of_x))
         scope = pixel_shuffle(self.scope(of_x), 2) + self.scope_guide(of_guide)
-        offset = (pixel_shuffle(self.offset(of_x), 2) + self.offset_guide(of_guide)) * scope.sigmoid()
+        offset = (pixel_shuffle(self.offset(of_x), 2) + self.offset_guide(of_guide)) * self.sigmoid(scope)
+        offset = self.content(offset, 2)
         # The released program adds offsets in pixels of x to positions in pixels of y as if those were twice as many
         offset = 2 * offset.to(torch.promote_types(offset.dtype, torch.float32)).unflatten(1, (2, GROUPS))
         rows, columns = (torch.arange(side, dtype=offset.dtype, device=offset.device) for side in y.shape[-2:])

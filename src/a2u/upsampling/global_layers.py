@@ -140,7 +140,9 @@ class GroupNorm(GlobalLayer, nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.total is None:
-            return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)  # of a single pixel, too
+            # of a single pixel, too; in float32, where what an operator computes from float16 is
+            weight, bias = (value.to(torch.promote_types(value.dtype, x.dtype)) for value in (self.weight, self.bias))
+            return torch.group_norm(x, self.num_groups, weight, bias, self.eps)
         mean, square = self.total.unsqueeze(-1)  # (N, groups, 1) each
         deviation = (square - mean.square() + self.eps).sqrt()
         scale = self.weight.view(self.num_groups, -1) / deviation  # (N, groups, C / groups)

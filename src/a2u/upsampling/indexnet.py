@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.initialise import initialise
 from a2u.upsampling.ops.geometry import pixel_shuffle
 
@@ -70,6 +71,8 @@ class IndexNet(Upsampler):
             )
         else:
             self.index = nn.Sequential(nn.Conv2d(channels, maps, size, 2, padding, groups=groups_in, bias=False))
+        self.sigmoid = nn.Sigmoid()
+        self.content = Content()
         initialise(self)
 
     def index_blocks(self, feature: Tensor) -> Tensor:
@@ -80,7 +83,7 @@ class IndexNet(Upsampler):
             blocks = logits.view(n, 4, maps // 4, h, w).transpose(1, 2)
         else:
             blocks = logits.view(n, maps // 4, 4, h, w)
-        return blocks.sigmoid()
+        return self.content(self.sigmoid(blocks))
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         decode = guide if self.paired else spread(self.index_blocks(guide))  # (N, C or 1, 2h, 2w)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.ops.reflection import reassemble_up_reflected, window_similarity_reflected
 
 FIXUP = 0.1  # share of the correction in a kernel
@@ -53,6 +54,7 @@ class JBU(Upsampler):
         self.temperature = nn.Parameter(torch.tensor(0.0))
         self.sigma = nn.Parameter(torch.tensor(1.0))
         self.project = _two_convolutions(channels, key_channels)
+        self.content = Content()
         self.correct = _two_convolutions(channels + self.window**2, self.window**2)
 
     def draw_parameters(self) -> None:
@@ -61,7 +63,8 @@ class JBU(Upsampler):
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         enlarged = interpolate(x, size=guide.shape[-2:], mode="bicubic", align_corners=False)
-        return reassemble_up_reflected(enlarged, self.weights(guide).unsqueeze(2), self.window, ratio=1)
+        weights = self.content(self.weights(guide), self.ratio)
+        return reassemble_up_reflected(enlarged, weights.unsqueeze(2), self.window, ratio=1)
 
     def weights(self, guide: Tensor) -> Tensor:
         """The weights of the D x D neighbours of every pixel: (N, C, H, W) -> (N, D*D, H, W)."""

@@ -9,8 +9,9 @@ from torch.nn.functional import interpolate
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.channel_norm import ChannelNorm
+from a2u.upsampling.content import Content
 from a2u.upsampling.initialise import draw_convolutions
-from a2u.upsampling.ops.attention import attend
+from a2u.upsampling.ops.attention import point_weights, weighted_sum
 
 
 class LDAAQU(Upsampler):
@@ -84,6 +85,7 @@ class LDAAQU(Upsampler):
             nn.GELU(),
             nn.Conv2d(of_group, 2 * taps, kernel_size=3, padding=1),
         )
+        self.content = Content()
         self.position_bias = None
         if relative_position_bias:
             self.position_bias = nn.Parameter(torch.empty(1, heads, 1, taps, hidden // heads))
@@ -105,12 +107,14 @@ class LDAAQU(Upsampler):
         px, py = self.points(query)
         table = self.position_bias
         bias = None if table is None else table[0, :, 0].transpose(0, 1).flatten(1)  # (k*k, H)
-        return attend(scale * query, self.key(normalised), x, px, py, self.heads, bias)
+        weights = point_weights(scale * query, self.key(normalised), px, py, self.heads, bias)
+        return weighted_sum(x, self.content(weights, self.ratio), px, py)
 
     def points(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """Columns and rows of the points of each output position, in pixels of x: (N, groups, k*k, r*h, r*w) each."""
         offset = self.offset(query.unflatten(1, (self.groups, -1)).flatten(0, 1)).tanh() * self.offset_range
         offset = offset.unflatten(1, (-1, 2)).unflatten(0, (-1, self.groups))  # (N, groups, k*k, 2, r*h, r*w)
+        offset = self.content(offset, self.ratio)
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
         rows, columns = (torch.arange(side, dtype=offset.dtype, device=offset.device) for side in offset.shape[-2:])
         line = torch.arange(self.kernel_size, device=offset.device) - self.kernel_size // 2

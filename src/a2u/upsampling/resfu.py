@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
@@ -62,6 +63,7 @@ class ReSFU(Upsampler):
         self.key = nn.Conv2d(channels, embedding, kernel_size=1)
         self.semantic = PairedDifference(embedding, ratio)
         self.detail = PairedDifference(embedding, ratio)
+        self.content = Content()
         self.draw_parameters()
 
     def draw_parameters(self) -> None:
@@ -70,7 +72,7 @@ class ReSFU(Upsampler):
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         # A point lies where the fine pixel does, or whole pixels of x from there: on the enlarged map, r pixels from it
         enlarged = by_sub_position(_enlarged(x, guide), self.ratio).transpose(1, 2)  # (N, r*r, C, h, w)
-        kernel = self.point_weights(x, guide).transpose(1, 2)  # (N, r*r, 9, h, w)
+        kernel = self.content(self.point_weights(x, guide)).transpose(1, 2)  # (N, r*r, 9, h, w)
         y = reassemble_up(enlarged.flatten(1, 2), kernel.flatten(1, 2), WINDOW, groups=self.ratio**2, ratio=1)
         return pixel_shuffle(y.unflatten(1, (-1, x.shape[1])).transpose(1, 2).flatten(1, 2), self.ratio)
 

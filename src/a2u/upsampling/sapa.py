@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
 from a2u.upsampling.channel_norm import ChannelNorm
+from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
 from a2u.upsampling.ops import reassemble_up
@@ -77,6 +78,7 @@ class SAPA(Upsampler):
         self.variant = variant
         self.kernel_size = kernel_size
         self.reach = kernel_size // 2 if norm == "layer" else None
+        self.content = Content()
         learned = variant != "i"
         self.norm_guide, self.norm_x = (_norm(norm, channels, learned) for _ in range(2))
         embed = partial(nn.Conv2d, out_channels=embedding, kernel_size=1)
@@ -89,6 +91,7 @@ class SAPA(Upsampler):
             self.query_guide = embed(channels)
             self.query_x = self.key if shared_embedding else embed(channels)
             self.gate = nn.Conv2d(channels, 1, kernel_size=1)
+            self.sigmoid = nn.Sigmoid()
         self.draw = nn.init.trunc_normal_ if norm == "layer" else nn.init.normal_
         self.draw_parameters()
 
@@ -96,7 +99,7 @@ class SAPA(Upsampler):
         draw_convolutions(self, partial(self.draw, std=0.02))
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
-        return reassemble_up(x, self.kernel(x, guide), self.kernel_size, ratio=self.ratio)
+        return reassemble_up(x, self.content(self.kernel(x, guide)), self.kernel_size, ratio=self.ratio)
 
     def kernel(self, x: Tensor, guide: Any) -> Tensor:
         normalised = self.norm_x(x)
@@ -112,7 +115,7 @@ class SAPA(Upsampler):
         if self.variant == "cat":  # of [guide, enlarged x]; what is 1x1 may as well be enlarged afterwards
             of_guide, of_x = self.query.weight.split(self.channels, dim=1)
             return F.conv2d(guide, of_guide, self.query.bias) + self._enlarge(F.conv2d(x, of_x))
-        gate = self._enlarge(self.gate(normalised).sigmoid())
+        gate = self._enlarge(self.sigmoid(self.gate(normalised)))
         return gate * self.query_guide(guide) + (1 - gate) * self._enlarge(self.query_x(x))
 
     def _enlarge(self, maps: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from a2u.upsampling.base import Upsampler
+from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
-from a2u.upsampling.ops.attention import attend, attend_near, window_radius
+from a2u.upsampling.ops.attention import near_points, point_weights, weighted_sum
 from a2u.upsampling.ops.geometry import pixel_shuffle
 
 
@@ -67,6 +68,7 @@ class SAPAD(Upsampler):
         self.key = nn.Conv2d(channels, groups * embedding, kernel_size=1)
         sub_positions = ratio**2 if high_offset else 1
         self.offset = nn.Conv2d(channels, 2 * groups * points * sub_positions, kernel_size=1)
+        self.content = Content()
         self.draw_parameters()
 
     def draw_parameters(self) -> None:
@@ -75,9 +77,9 @@ class SAPAD(Upsampler):
     def offsets(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Columns and rows of every output position's points, in pixels of the normalised x: (N, g, P, r*h, r*w).
 
-        From the pixel that the output position lies in.
+        They count from the pixel that the output position lies in.
         """
-        offset = self.offset(x)
+        offset = self.content(self.offset(x))
         if self.high_offset:
             offset = pixel_shuffle(offset, self.ratio)
         else:
@@ -90,8 +92,10 @@ class SAPAD(Upsampler):
         normalised = self.norm_x(x)
         query, key = self.query(self.norm_guide(guide)), self.key(normalised)
         dx, dy = self.offsets(normalised)
-        radius = window_radius(dx, dy)
-        if radius is not None:
-            return attend_near(query, key, x, dx, dy, radius, self.ratio)
+        near = near_points(dx, dy, self.ratio)
+        if near is not None:
+            return near.weighted_sum(x, self.content(near.weights(query, key), self.ratio))
         rows, columns = (torch.arange(side, device=x.device) // self.ratio for side in dx.shape[-2:])
-        return attend(query, key, x, columns + dx, rows[:, None] + dy, heads=self.groups)
+        px, py = columns + dx, rows[:, None] + dy
+        weights = point_weights(query, key, px, py, heads=self.groups)
+        return weighted_sum(x, self.content(weights, self.ratio), px, py)

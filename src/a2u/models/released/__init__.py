@@ -61,7 +61,7 @@ def load_released(weights: Mapping[str, Any] | str | Path, system: str = "a2u") 
         clamped. Input: RGB normalised with the ImageNet mean and deviation, and trimap / 255.
 
     Raises:
-        ReleasedError: another system, or tensors that are missing, unknown or of another shape; all are listed.
+        ReleasedError: another system, or tensors that are missing, unknown, of another shape or not floating-point.
         WeightsError: the file cannot be read.
     """
     if system not in SYSTEMS:
@@ -91,12 +91,12 @@ def recognise(weights: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def _wanted(how: ReleasedSystem, model: nn.Module) -> dict[str, torch.Size]:
-    """Return the shapes of a released network's tensors by their names."""
-    own, wanted = model.state_dict(), dict[str, torch.Size]()
+def _wanted(how: ReleasedSystem, model: nn.Module) -> dict[str, Tensor]:
+    """Return a released network's tensors by their names, without values."""
+    own, wanted = model.state_dict(), dict[str, Tensor]()
     for ours, theirs in how.sources(model).items():
         first, *rest = own[ours].shape
-        wanted |= dict.fromkeys(theirs, torch.Size([first // len(theirs), *rest]))
+        wanted |= dict.fromkeys(theirs, torch.empty(first // len(theirs), *rest, device="meta"))
     return wanted
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from a2u.models.layers import ConvNorm
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.networks.context_aware import ContextAware
+from a2u.network_input import plain_array
 
 # Theirs from ours: every pattern is replaced, then dots by slashes.
 RENAMED = [
@@ -64,7 +65,7 @@ def prepare(given: Mapping[str, np.ndarray | Tensor]) -> dict[str, Tensor]:
         kind = name.rpartition("/")[2]
         if kind not in KINDS:
             continue
-        tensor = torch.as_tensor(value)
+        tensor = torch.as_tensor(plain_array(value, name) if isinstance(value, np.ndarray) else value)
         if tensor.dim() == 4:  # (h, w, in, out), depthwise (h, w, C, 1)
             tensor = tensor.permute(2, 3, 0, 1) if kind == "depthwise_weights" else tensor.permute(3, 2, 0, 1)
         if name.endswith("/concat_projection/weights"):  # reads the pooled branch first, ours last

@@ -57,6 +57,10 @@ def load_encoder_weights(model: nn.Module, source: str) -> None:
                 f"model.encoder_weights={source}: tensor {name} is {tuple(weight.shape)}, the encoder's is "
                 f"{tuple(value.shape)}; ImageNet weights fit model.width=1 alone, else set model.encoder_weights=none."
             )
+        if not weight.is_floating_point() and value.is_floating_point():
+            raise ConfigError(
+                f"model.encoder_weights={source}: tensor {name} is of {weight.dtype}, not floating-point."
+            )
         state[key] = weight
     encoder.load_state_dict(state)
 

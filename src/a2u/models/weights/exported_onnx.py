@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from a2u.errors import A2UError
+from a2u.errors import A2UError, how_to_install
 from a2u.files import replacing
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.weights.exported import METADATA
@@ -27,7 +27,7 @@ SMALLEST = 2  # multiples of what the network divides by, of the image it is che
 ROUNDING = 1e-4  # of the largest output, or of 1 where that is smaller: more is another network
 TO_THE_END = 2**31 - 1
 _NOT_KEPT = "so it was not kept; please report it, with the versions of torch, onnxscript and onnxruntime"
-_MISSING = 'exporting as ONNX needs packages of its own ({}); install them with `pip install -e ".[onnx]"`.'
+_MISSING = "exporting as ONNX needs packages of its own ({}); install them with " + how_to_install("onnx") + "."
 
 
 def write_onnx(path: Path, model: nn.Module, about: Mapping[str, Any]) -> dict[str, Any]:

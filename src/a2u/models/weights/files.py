@@ -89,8 +89,8 @@ def tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
     others = [str(name) for name, value in content.items() if not _is_plain(value)]
     if others:
         raise WeightsError(
-            f"{path} holds {', '.join(others[:5])}, which are no tensors or not whole ones: it is a checkpoint of "
-            "another form; expected are tensors by name, or a `state_dict` entry that holds them."
+            f"{path} holds {', '.join(others[:5])}, which are no tensors, not whole ones or quantised: it is a "
+            "checkpoint of another form; expected are tensors by name, or a `state_dict` entry that holds them."
         )
     check_finite(content, path)
     return content
@@ -101,16 +101,27 @@ def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tens
     return {name.removeprefix(prefix): value for name, value in tensors.items()}
 
 
-def differences(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> list[str]:
-    """List what is missing, unknown or of another shape in `given`."""
+def differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """List what is missing, unknown, of another shape or of another kind of number in `given`."""
     found = [f"missing {name}" for name in wanted if name not in given]
     found += [f"unknown {name}" for name in given if name not in wanted]
+    both = [(name, given[name], own) for name, own in wanted.items() if name in given]
     found += [
-        f"{name} is {tuple(given[name].shape)}, expected {tuple(shape)}"
-        for name, shape in wanted.items()
-        if name in given and given[name].shape != shape
+        f"{name} is {tuple(value.shape)}, expected {tuple(own.shape)}"
+        for name, value, own in both
+        if value.shape != own.shape
+    ]
+    found += [
+        f"{name} is of {str(value.dtype).removeprefix('torch.')}, expected a floating-point type"
+        for name, value, own in both
+        if own.is_floating_point() and not value.is_floating_point()
     ]
     return found
+
+
+def fits(given: Tensor, own: Tensor) -> bool:
+    """Return whether a tensor has the shape and the kind of number of a network's own."""
+    return not differences({"": given}, {"": own})
 
 
 def enumerated(found: Sequence[str], shown: int = 20) -> str:
@@ -126,10 +137,10 @@ def check_finite(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a tensor has all its values in the file: not sparse, not one value repeated a billion times."""
+    """Return whether a tensor has all its values in the file: not sparse, quantised or one repeated a billion times."""
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
         return False
-    return value.nbytes <= value.untyped_storage().nbytes()
+    return not value.is_quantized and value.nbytes <= value.untyped_storage().nbytes()
 
 
 def _check_archive(path: Path) -> None:

@@ -13,7 +13,7 @@ from a2u.files import sha256, user_path
 from a2u.models.released import load_released, recognise
 from a2u.models.shipped import shipped_weights
 from a2u.models.weights.exported import METADATA, read_manifest
-from a2u.models.weights.files import WeightsError, differences, read_content, tensors_of, without_prefix
+from a2u.models.weights.files import WeightsError, differences, fits, read_content, tensors_of, without_prefix
 
 SHIPPED = "auto"  # the model in the package, as a2u.load calls it
 
@@ -69,7 +69,7 @@ def start_from(model: nn.Module, source: str, expected: str) -> Start:
             f"holds {', '.join(sorted(given)[:3])}, ... ImageNet weights of an encoder go to model.encoder_weights."
         )
     model.load_state_dict(fitting, strict=False)
-    left = differences(given, {name: value.shape for name, value in own.items()})
+    left = differences(given, own)
     report = (
         f"init_from={source}: {len(fitting)} of the network's {len(own)} tensors are taken, {taken:,} of its "
         f"{sum(parameters.values()):,} parameters{'; what does not fit:' if left else '.'}"
@@ -82,7 +82,7 @@ def _file(source: str) -> Path:
 
 
 def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    return {name: value for name, value in given.items() if name in own and fits(value, own[name])}
 
 
 def _train_names(path: Path, content: Mapping[str, Any]) -> Sequence[str]:

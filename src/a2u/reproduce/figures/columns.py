@@ -44,14 +44,18 @@ FEATURES = (
     Wanted("table2", "a2u_dynamic_cs_d_norm", "A2U"),
 )
 KERNELS = (Wanted("table2", "a2u_hybrid_cw", "A2U"),)
-QUALITATIVE = (
+QUALITATIVE = (  # the ten systems of Table 5, each trained by one recipe, and the baseline
     Wanted("table5", "closed_form", "Closed-Form"),
     Wanted("table5", "knn", "KNN"),
     Wanted("table5", "dim", "DIM"),
     Wanted("table5", "indexnet_matting", "IndexNet Matting"),
+    Wanted("table5", "adamatting_reading", "AdaMatting-like"),
+    Wanted("table5", "context_aware", "Context-Aware"),
     Wanted("table5", "gca", "GCA Matting"),
     Wanted("table2", "nearest", "baseline (nearest)"),
-    Wanted("table2", "a2u_dynamic_cs_d_norm", "ours (A2U)"),
+    Wanted("table2", "a2u_hybrid_cw", "ours (hybrid-cw)"),
+    Wanted("table2", "a2u_dynamic_cs", "ours (dynamic-cs)"),
+    Wanted("table2", "a2u_dynamic_cs_d_norm", "ours (dynamic-cs-d)"),
 )
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from a2u.data.files.images import write_png
-from a2u.errors import A2UError
+from a2u.errors import A2UError, how_to_install
 from a2u.files import replacing, write_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DPI = 256
 ORANGE = "#d55e00"  # of boxes; stands out against green and violet with any colour vision
 LARGEST = 512  # pixels, of a single picture's longer side
 INDEX = "pictures.json"  # of a sheet's single pictures
-STYLE = {"font.size": 7, "font.sans-serif": ["DejaVu Sans"], "pdf.fonttype": 42}
+STYLE = {"font.size": 7, "font.sans-serif": ["DejaVu Sans"], "pdf.fonttype": 42, "text.parse_math": False}
 
 
 class FigureError(A2UError):
@@ -53,7 +53,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise FigureError('figures need Matplotlib; install it with `pip install -e ".[figures]"`.') from error
+        raise FigureError(f"figures need Matplotlib; install it with {how_to_install('figures')}.") from error
 
 
 def save(sheet: Sheet, stem: Path, title: str) -> list[Path]:

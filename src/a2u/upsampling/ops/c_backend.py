@@ -105,7 +105,11 @@ def load(real: str) -> ctypes.CDLL:
     found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if found is None:
         raise OSError("no C compiler (cc, gcc, clang) was found")
-    command = [*shlex.split(found), *FLAGS, f"-DREAL={real}", str(SOURCE)]
+    try:
+        compiler = shlex.split(found)
+    except ValueError as error:
+        raise OSError(f"CC={found} cannot be read as a command ({error})") from error
+    command = [*compiler, *FLAGS, f"-DREAL={real}", str(SOURCE)]
     mark = hashlib.sha256("\n".join([SOURCE.read_text(), *command[:-1], _processor()]).encode()).hexdigest()
     path = _cache_folder() / f"reassembly-{mark[:16]}.so"
     if path.is_file():
@@ -138,7 +142,8 @@ def _cache_folder() -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.stat()
-        if about.st_uid == os.getuid() and not about.st_mode & 0o022 and os.access(folder, os.W_OK):
+        is_own = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+        if is_own and not about.st_mode & 0o022 and os.access(folder, os.W_OK):
             return folder
     except OSError:
         pass
