@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from a2u.reproduce.tables import Table
 from a2u.upsampling import Upsampler, build_upsampler, operators, option_names
 
 SHOWN = 64  # channels of the operator whose parameters and time are shown
 SIDE = 128  # of the map that is upsampled for the time
+FACTS = ["operator", "idea", "paper", "reads guide", "own ratio", "reach", "licence of the authors' program"]
+COSTS = ["operator", f"parameters, C = {SHOWN}", "in the network", "GMAC", "forward", "peak", "with backward", "peak"]
 STAGES = ((256, 32), (128, 64), (64, 128), (64, 256))  # channels and side of x in the network, for 512 x 512
 
 
@@ -136,22 +137,15 @@ def gallery(measured: dict[str, Any] | None) -> str:
 
     measured: the measurements of scripts/bench/operators.py; None where none are published.
     """
-    return f"{_facts().markdown()}\n{_costs(measured).markdown()}\n{_caption(measured)}\n"
+    facts = [FACTS, ["---"] * len(FACTS), *map(_facts_of, ENTRIES)]
+    costs = [COSTS, ["---", *["---:"] * (len(COSTS) - 1)], *(_costs_of(entry, measured) for entry in ENTRIES)]
+    tables = ("".join(f"| {' | '.join(line)} |\n" for line in lines) for lines in (facts, costs))
+    return "\n".join([*tables, f"{_caption(measured)}\n"])
 
 
-def measurements(entry: Entry) -> dict[str, str]:
-    """Return what scripts/bench/operators.py measures of an entry: the name of each by column."""
-    return {
-        "forward": f"{entry.title}, forward",
-        "its peak": f"{entry.title}, forward, peak",
-        "and backward": f"{entry.title}, forward + backward",
-        "its peak ": f"{entry.title}, forward + backward, peak",
-    }
-
-
-def _facts() -> Table:
-    header = ["operator", "idea", "paper", "reads guide", "own ratio", "reach", "licence of the authors' program"]
-    return Table.of_texts(header, [_facts_of(entry) for entry in ENTRIES])
+def measurements(entry: Entry) -> list[str]:
+    """Return the names of what scripts/bench/operators.py measures of an entry."""
+    return [f"{entry.title}, {work}{what}" for work in ("forward", "forward + backward") for what in ("", ", peak")]
 
 
 def _facts_of(entry: Entry) -> list[str]:
@@ -168,22 +162,18 @@ def _takes_any_ratio(entry: Entry) -> bool:
     if "ratio" not in option_names(operators()[entry.operator]):
         return False
     try:
-        entry.build(36, ratio=3)  # channels that 3 x 3 divides
+        with torch.device("meta"):
+            entry.build(288, ratio=3)  # channels that 3 x 3 divides
     except ValueError:
         return False
     return True
 
 
-def _costs(measured: dict[str, Any] | None) -> Table:
-    header = ["operator", f"parameters, C = {SHOWN}", "in the network", "GMAC at 512 x 512"]
+def _costs_of(entry: Entry, measured: dict[str, Any] | None) -> list[str]:
     found = {line["what"]: line for line in measured["lines"]} if measured else {}
-    rows: list[Sequence[str]] = []
-    for entry in ENTRIES:
-        lines = [found.get(what) for what in measurements(entry).values()]
-        own, network = parameters(entry, SHOWN), sum(parameters(entry, channels) for channels, _ in STAGES)
-        counts = [f"{own:,}", f"{network:,}", f"{multiply_adds(entry) / 1e9:.2f}"]
-        rows.append([entry.title, *counts, *(_measured(line) for line in lines)])
-    return Table.of_texts([*header, *map(str.strip, measurements(ENTRIES[0]))], rows)
+    own, network = parameters(entry, SHOWN), sum(parameters(entry, channels) for channels, _ in STAGES)
+    counts = [f"{own:,}", f"{network:,}", f"{multiply_adds(entry) / 1e9:.2f}"]
+    return [entry.title, *counts, *(_measured(found.get(what)) for what in measurements(entry))]
 
 
 def _measured(line: dict[str, Any] | None) -> str:
@@ -203,9 +193,9 @@ def _multiply_adds(number: int) -> int:
     entry, total = ENTRIES[number], 0
     for channels, side in STAGES:
         with torch.device("meta"):
-            operator = entry.build(channels).eval()
+            operator = entry.build(channels).eval().requires_grad_(False)
             x, guide = torch.empty(1, channels, side, side), torch.empty(1, channels, 2 * side, 2 * side)
-        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=SAMPLES) as counter:
+        with FlopCounterMode(display=False, custom_mapping=SAMPLES) as counter:
             upsample(operator, x, guide)
         total += counter.get_total_flops() // 2
     return total
