@@ -39,7 +39,7 @@ endif
 # The code of this checkout runs, whichever checkout the environment was made for.
 export PYTHONPATH := $(CURDIR)/src
 
-TABLES := table1 table2 table3 table4 table5 table6 table7 successors probe
+TABLES := table1 table2 table3 table4 table5 table6 table7 successors probe looks
 ROW_ARGS = scale=$(SCALE) $(if $(ROOT),dataset.root="'$(ROOT)'") $(ARGS)
 TABLE_ARGS = $(if $(SEEDS),seeds=$(SEEDS)) launcher=$(LAUNCHER) $(if $(ROWS),'rows=[$(ROWS)]') $(if $(JOBS),jobs=$(JOBS)) $(ROW_ARGS)
 TEST_ARGS = $(if $(TEST),test=$(TEST)) $(if $(PHOTOS),photographs="'$(PHOTOS)'")
@@ -82,6 +82,7 @@ table6: ## run and print Table 6, alphamatting.com: PHOTOS=...
 table7: ## run and print Table 7, Distinctions-646
 successors: ## run and print the operators that came after A2U, next to Table 2's
 probe: ## run and print what every operator restores by itself, with and without its guide
+looks: ## run and print variants of A2U, on validation pictures: does it look, and does it help?
 $(TABLES): need-experiments
 	$(call EACH_DATASET,scripts/table.py table=$@ $(TEST_ARGS) $(TABLE_ARGS))
 
@@ -100,11 +101,11 @@ pages: need-experiments ## render the tables of results/ again: there, in the RE
 bench: need-experiments ## measure time and memory of every part; ARGS=publish=true copies them to results/
 	"$(RUN)" -m scripts.bench $(ARGS)
 
-demo: need-experiments ## matte a generated picture with the model in the package
+demo: need-experiments ## matte a generated picture with the best system in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
 	  background=white folder=outputs/demo $(ARGS)
 
-shipped: need-experiments ## compare that model with closed-form and KNN matting: PHOTOS=...; ARGS=publish=true copies it to results/
+shipped: need-experiments ## compare the model in the package with closed-form and KNN matting: PHOTOS=...; ARGS=publish=true copies it to results/
 	"$(RUN)" scripts/shipped.py photographs="'$(PHOTOS)'" $(ARGS)
 
 report: need-experiments ## write all tables to an HTML page, outputs/report/index.html; ARGS=source=outputs: your own runs

@@ -1,11 +1,14 @@
 """environment.yml, pyproject.toml and constraints.txt list the same packages."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
 import yaml
 from packaging.requirements import Requirement
+
+from a2u.errors import EXPERIMENTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +27,14 @@ def test_environment_yml_agrees_with_pyproject():
     assert sorted(packages) == sorted(str(Requirement(line)) for line in wanted)
     assert f"python{python}" in content
     assert "--editable ." in from_pip
+
+
+def test_packages_of_experiments_are_known_by_their_modules():
+    """So that what lacks one can name the extra."""
+    modules = runpy.run_path(str(ROOT / "scripts" / "require.py"))["MODULES"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [Requirement(line).name for line in project["optional-dependencies"]["experiments"]]
+    assert {modules.get(name, name) for name in names} == EXPERIMENTS
 
 
 def test_constraints_satisfy_pyproject():

@@ -1,7 +1,10 @@
 """Imports within the package go downward only, in the order that docs/architecture.md states."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -33,3 +36,20 @@ def test_imports_go_downward_only():
     assert ("engine", "models") in edges
     assert [edge for edge in sorted(edges) if edge[0] != edge[1] and level[edge[0]] >= level[edge[1]]] == []
     assert "upsampling" not in {importer for importer, room in edges if room != "upsampling"}
+
+
+ELSEWHERE = """
+import os, sys, numpy, torch  # which know themselves where they are
+sys.modules.update(dict.fromkeys(["fcntl", "grp", "pwd", "resource", "termios"]))  # importing one of these fails
+del os.getuid, os.fork, os.register_at_fork, os.sched_getaffinity, os.sysconf
+from a2u.metrics import sad
+from a2u.upsampling import A2U
+picture = numpy.full((2, 2), 128, numpy.uint8)
+print(sad(picture, picture, picture), *A2U(4)(torch.ones(1, 4, 3, 3), torch.ones(1, 4, 6, 6)).shape)
+"""
+
+
+def test_metrics_and_operators_work_without_what_only_posix_has():
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    ended = subprocess.run([sys.executable, "-c", ELSEWHERE], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "0.0 1 4 6 6\n"), ended.stderr

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from a2u.losses import adaptation_loss, laplacian_loss, laplacian_pyramid, matting_loss
+from a2u.losses import adaptation_loss, gradient_loss, laplacian_loss, laplacian_pyramid, matting_loss
 
 
 def test_equals_the_released_program(reference):
@@ -113,6 +113,17 @@ def test_shapes_that_do_not_fit_the_laplacian_loss_are_named():
     given = tensors()
     with pytest.raises(ValueError, match=r"laplacian_loss .* alpha \(2, 1, 4, 5\)"):
         laplacian_loss(given["pred"], given["alpha"][:, :, :4], given["unknown"])
+
+
+def test_gradient_loss_of_a_step():
+    alpha = torch.zeros(1, 1, 4, 6)
+    step = alpha.clone()
+    step[..., 3:] = 0.5  # differs from alpha across one line of 4 pixels
+    unknown = torch.ones_like(alpha)
+    assert float(gradient_loss(step, alpha, unknown)) == pytest.approx(4 * 0.5 / 25)
+    assert float(gradient_loss(step, step + 0.25, unknown)) == 0
+    unknown[..., 3:] = 0  # known pixels count as right
+    assert float(gradient_loss(step, alpha, unknown)) == 0
 
 
 def adaptation(n=2, size=4):

@@ -238,7 +238,9 @@ def _refuse_strange_overrides(overrides: list[str]) -> None:
     """Refuse overrides that Hydra accepts but must not, or reports unclearly. Raises ConfigError, HydraException."""
     for given in overrides:
         if given.splitlines() not in ([], [given]):
-            raise ConfigError(f"{given!r} holds a line break: write KEY=VALUE in one line.")
+            raise ConfigError(
+                f"{given!r} holds a line break: write KEY=VALUE in one line, and name a file by its folder."
+            )
     groups = {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()}
     for override in OverridesParser.create().parse_overrides(overrides):
         line, key = str(override.input_line), override.key_or_group
@@ -330,6 +332,8 @@ def explain(error: Exception) -> str:
         reason = next((line for line in lines if re.search("alue|issing|ptional|ssigned", line)), lines[0])
         value = re.search(r"'([^']*)', expected one of \[(.*)\]", reason)
         suggestion = did_you_mean(value[1], value[2].split(", ")) if value else ""
+        if reason.startswith("Interpolation"):
+            suggestion = " Write \\${ for a ${ in a name."
         return f"configuration key {full_key.group(1)}: {reason.strip().rstrip('.')}.{suggestion}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)

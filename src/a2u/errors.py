@@ -5,6 +5,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Packages of the extra "experiments", as they are imported.
+EXPERIMENTS = frozenset(
+    {
+        *("PIL", "cv2", "filelock", "hydra", "jinja2", "numpy", "omegaconf"),
+        *("safetensors", "scipy", "tensorboard", "torchvision", "tqdm"),
+    }
+)
+
 
 class A2UError(Exception):
     """Base of the errors that the scripts print as one sentence, without a traceback."""
@@ -48,11 +56,17 @@ def how_to_install(extra: str) -> str:
     return f'`pip install -e ".[{extra}]"`' if in_checkout else f'`pip install "a2u[{extra}]"`'
 
 
+class MissingPackageError(A2UError, ModuleNotFoundError):
+    """A package of the extra "experiments" is not installed."""
+
+
 @contextmanager
 def needs_experiments(what: str) -> Iterator[None]:
-    """Make the import of a missing package say that `what` needs it, and how to install it (ModuleNotFoundError)."""
+    """Make the import of a missing package of EXPERIMENTS say that `what` needs it (MissingPackageError)."""
     try:
         yield
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in EXPERIMENTS:
+            raise
         sentence = f"{what} needs the package {error.name}; install it with {how_to_install('experiments')}"
-        raise ModuleNotFoundError(sentence, name=error.name) from error
+        raise MissingPackageError(sentence, name=error.name) from error

@@ -1,7 +1,6 @@
 """Write files atomically, lock folders, hash contents."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -10,8 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
-from weakref import WeakSet
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from a2u.errors import A2UError
 
@@ -97,18 +97,6 @@ class BusyError(A2UError):
     """Another process is working in the same folder. Its sentence begins with BUSY."""
 
 
-_lock_files: WeakSet[IO[str]] = WeakSet()  # open in this process
-
-
-def _close_lock_files() -> None:
-    for file in _lock_files:
-        file.close()
-
-
-# A forked process shares its parent's locks, and would hold them for some seconds after the parent was killed.
-os.register_at_fork(after_in_child=_close_lock_files)
-
-
 @contextmanager
 def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path`; it goes with this process, however that ends, whatever it has forked.
@@ -116,12 +104,11 @@ def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
     Raises BusyError, which names `what`, where another process holds it and `wait` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        _lock_files.add(file)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise BusyError(f"{BUSY} {what} ({path.parent}); wait for it, or stop it.") from error
+    try:
+        held = FileLock(path).acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
+        raise BusyError(f"{BUSY} {what} ({path.parent}); wait for it, or stop it.") from error
+    with held:
         yield
 
 

@@ -63,12 +63,28 @@ def laplacian_loss(pred: Tensor, alpha: Tensor, unknown: Tensor) -> Tensor:
     Raises:
         ValueError: shapes do not fit.
     """
-    if not pred.shape == alpha.shape == unknown.shape:
-        shapes = f"pred {tuple(pred.shape)}, alpha {tuple(alpha.shape)}, unknown {tuple(unknown.shape)}"
-        raise ValueError(f"laplacian_loss takes pred, alpha, unknown of one shape; got {shapes}.")
+    _check_shapes("laplacian_loss", pred, alpha, unknown)
     levels = laplacian_pyramid((pred - alpha) * unknown)  # the pyramid is linear
     total = sum(2**i * level.abs().sum(dim=(1, 2, 3)) for i, level in enumerate(levels))
     return (total / (unknown.sum(dim=(1, 2, 3)) + 1)).mean()
+
+
+def gradient_loss(pred: Tensor, alpha: Tensor, unknown: Tensor) -> Tensor:
+    """Return the L1 distance of the gradients of two mattes, over the unknown region.
+
+    Gradients are differences of neighbours in each direction. Known pixels count as right. For each image the sum is
+    divided by the number of its unknown pixels + 1; mean over the batch. Arguments and errors as for `laplacian_loss`.
+    """
+    _check_shapes("gradient_loss", pred, alpha, unknown)
+    difference = (pred - alpha) * unknown
+    total = difference.diff(dim=2).abs().sum(dim=(1, 2, 3)) + difference.diff(dim=3).abs().sum(dim=(1, 2, 3))
+    return (total / (unknown.sum(dim=(1, 2, 3)) + 1)).mean()
+
+
+def _check_shapes(loss: str, pred: Tensor, alpha: Tensor, unknown: Tensor) -> None:
+    if not pred.shape == alpha.shape == unknown.shape:
+        shapes = f"pred {tuple(pred.shape)}, alpha {tuple(alpha.shape)}, unknown {tuple(unknown.shape)}"
+        raise ValueError(f"{loss} takes pred, alpha, unknown of one shape; got {shapes}.")
 
 
 def laplacian_pyramid(image: Tensor, levels: int = 5) -> list[Tensor]:

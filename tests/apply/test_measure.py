@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from helpers.matting_folders import matte, noise, save
@@ -68,6 +69,22 @@ def copied(source, cases, root):
     return [f"predictions={root / 'p'}", f"truth={root / 'a'}", f"trimaps={root / 't'}"]
 
 
+def test_alphas_of_16_bits_and_floats_on_request(measuring, tmp_path):
+    words = folders(tmp_path, "cat", "dog")
+    expected = measuring(*words).metrics["matlab"].images
+    cat, dog = (tmp_path / "pred" / f"{name}.png" for name in ("cat", "dog"))
+    save(cat, cv2.imread(str(cat), cv2.IMREAD_UNCHANGED) * np.uint16(257))
+    save(dog.with_suffix(".tif"), cv2.imread(str(dog), cv2.IMREAD_UNCHANGED) / np.float32(255))
+    dog.unlink()
+    truth = tmp_path / "alpha" / "cat.png"
+    save(truth, cv2.imread(str(truth), cv2.IMREAD_UNCHANGED) * np.uint16(257))
+    assert measuring(*words, "deep_alphas=true").metrics["matlab"].images == expected
+    with pytest.raises(
+        DataError, match="bits a channel; convert it to 8 bits a channel, or, if it is an alpha, give deep"
+    ):
+        measuring(*words)
+
+
 def test_the_figures_of_the_matlab_program(measuring, shared, tmp_path, assert_reference):
     """Of the fixtures as they are, in one folder, and of three folders."""
     source = shared / "fixtures" / "metrics"
@@ -82,7 +99,7 @@ def test_the_figures_of_the_matlab_program(measuring, shared, tmp_path, assert_r
         assert_reference(together.metrics["matlab"].images[case], source / "expected.csv", case)
 
 
-def test_the_figures_of_the_python_program_beside_them(measuring, reference, assert_reference):
+def test_the_figures_of_the_python_program_next_to_them(measuring, reference, assert_reference):
     source = reference / "metrics"
     found = measuring(*(f"{kind}={source}" for kind in ENDINGS), "program=released_python")
     assert [path.name for path in found.files] == ["metrics.csv", "metrics_released_python.csv"]

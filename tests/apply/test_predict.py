@@ -418,6 +418,12 @@ def test_a_photograph_with_a_reference_in_its_name(matting, tmp_path):
     assert (matting(*words, "cutout=false") / "${folder}_alpha.png").is_file()
 
 
+def test_a_photograph_with_a_line_break_in_its_name_is_found_in_its_folder(matting, tmp_path):
+    photograph(tmp_path, name="a\nb")
+    out = matting(*in_folders(tmp_path), "cutout=false")
+    assert [path.name for path in out.iterdir()] == ["a\nb_alpha.png"]
+
+
 def test_trimaps_of_other_values_on_request(matting, tmp_path, caplog):
     words = photograph(tmp_path)
     expected = matting(*words, "cutout=false", folder="exact")

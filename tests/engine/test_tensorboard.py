@@ -75,6 +75,12 @@ def test_scalars_have_their_steps(events):
         scores = found.Scalars(f"test/{name}")
         assert [event.step for event in scores] == [2, 4]
         assert scores[-1].value == pytest.approx(value)
+    for stage, measures in result["health"].items():
+        for name, value in measures.items():
+            scores = found.Scalars(f"health/{name}/{stage}")
+            assert [event.step for event in scores] == [2, 4]
+            assert scores[-1].value == pytest.approx(value)
+    assert list(result["health"]) == [f"upsamplers.{stage}" for stage in range(4)]
 
 
 def test_every_evaluation_has_strips_and_kernels(events):

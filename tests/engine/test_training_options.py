@@ -10,7 +10,7 @@ from a2u.engine.fit import match_parameter_layout
 from a2u.engine.identity import identity
 from a2u.engine.prepare import check, prepare
 from a2u.errors import ConfigError
-from a2u.losses import laplacian_loss
+from a2u.losses import gradient_loss, laplacian_loss, matting_loss
 from a2u.models.layers import NormActivation
 
 SMALL = ["scale=smoke", "dataset.cache=null", "upsampler=a2u", "runtime.progress=false", "model.dropout=0"]
@@ -77,6 +77,18 @@ def test_the_laplacian_loss_is_that_of_the_predictions():
     assert parts.task.step(cfg, parts.model)(batch) == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
+def test_further_losses_are_added_by_weight():
+    options = ("trainer.laplacian_weight=0.5", "trainer.gradient_weight=0.25")
+    cfg = compose([*SMALL, "trainer.batch_size=4", *options])
+    parts = prepare(cfg)
+    parts.task.training_mode(cfg, parts.model)
+    batch = next(parts.task.batches(cfg, epoch=0, done=0))
+    compared = (parts.model(batch["input"]), batch["alpha"], batch["unknown"])
+    total = matting_loss(*compared, *(batch[key] for key in ("fg", "bg", "image")))
+    total = total + 0.5 * laplacian_loss(*compared) + 0.25 * gradient_loss(*compared)
+    assert parts.task.step(cfg, parts.model)(batch) == pytest.approx(float(total.detach()), rel=1e-5)
+
+
 def test_only_what_changes_numbers_belongs_to_a_runs_identity():
     plain = identity(compose(SMALL))
     for option in ("runtime.channels_last=false", "runtime.recompute=true", "runtime.compile=true"):
@@ -84,6 +96,8 @@ def test_only_what_changes_numbers_belongs_to_a_runs_identity():
     for option in ("trainer.accumulate=2", "trainer.precision=bfloat16", "trainer.loss=laplacian"):
         assert identity(compose([*SMALL, option])) != plain
     defaults = ("trainer.accumulate=1", "trainer.precision=float32", "trainer.loss=matting")
+    later = ["trainer.ema=0", "trainer.laplacian_weight=0", "trainer.gradient_weight=0", "sample.brush=0"]
+    assert identity(compose([*SMALL, *later, "sample.brush_max=51", "sample.camera=false"])) == plain
     for default in defaults:  # runs from before there were these options
         assert identity(compose([*SMALL, default])) == plain
 

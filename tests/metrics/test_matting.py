@@ -275,6 +275,43 @@ def test_a_matrix_and_a_memory_map_are_arrays(reference: Path, read_triple: Call
     assert all_metrics(*map(np.matrix, images)) == expected
 
 
+def over_all_pixels(pred: np.ndarray, alpha: np.ndarray, trimap: np.ndarray) -> dict[str, float]:
+    """SAD, MSE and Conn by the rules that docs/deviations.md gives for mmagic."""
+    pred, alpha = pred / 255, alpha / 255
+    ends = np.ones(pred.shape)
+    for step in range(10, 0, -1):
+        threshold = np.arange(0, 1.1, 0.1)[step]
+        component = slow_component(((pred >= threshold) & (alpha >= threshold)).tolist())
+        for pixel in np.ndindex(pred.shape):
+            if pixel not in component:
+                ends[pixel] = (step - 1) / 10
+    phi = [(image - ends) * (image - ends >= 0.15) for image in (pred, alpha)]
+    return {
+        "SAD": float(np.abs(pred - alpha).sum()) / 1000,
+        "MSE": float(np.square(pred - alpha).sum()) / np.count_nonzero(trimap == 128),
+        "Conn": float(np.abs(phi[0] - phi[1])[trimap == 128].sum()) / 1000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "images"),
+    [
+        ("SAD", ([0, 99], [51, 99], [0, 128])),
+        ("MSE", ([0, 99], [51, 99], [0, 128])),
+        ("Conn: thresholds", ([153, 255], [255, 255], [128, 128])),
+        ("Conn: a threshold that", ([0, 0], [255, 255], [128, 128])),
+    ],
+)
+def test_the_examples_beside_mmagic(row: str, images: tuple[list[int], ...]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deviations.md").read_text()
+    [line] = [line for line in page.splitlines() if line.startswith(f"| {row}") and len(line.split("|")) == 8]
+    *_, theirs, ours = (1e-3 * float(cell) for cell in line.split("|")[-3:-1])
+    arrays = [np.uint8([image]) for image in images]
+    metric = row.partition(":")[0]
+    assert all_metrics(*arrays)[metric.lower()] == pytest.approx(ours)
+    assert over_all_pixels(*arrays)[metric] == pytest.approx(theirs)
+
+
 @pytest.mark.parametrize("function", [*FUNCTIONS, all_metrics])
 class TestBadInput:
     good = np.full((3, 4), 128, np.uint8)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.runs import generated
 from PIL import Image
 from torch.nn.functional import pixel_shuffle
 
@@ -37,6 +38,7 @@ from a2u.reproduce.figures.cases import Case, evenly, most_translucent, named, p
 from a2u.reproduce.figures.columns import (
     FEATURES,
     KERNELS,
+    OPEN,
     QUALITATIVE,
     WEIGHTS,
     Column,
@@ -80,7 +82,7 @@ def given(outputs, *further):
         "launcher=inline",
         "scale=smoke",
         f"runtime.outputs='{outputs}'",
-        f"dataset.cache='{outputs.parent / 'cache'}'",
+        generated(),
         "dataset.test_size=64",
         "dataset.limit_test=8",
         "trainer.epochs=1",
@@ -133,8 +135,8 @@ def column(outputs):
     """A finished row by its name."""
 
     @cache
-    def column(row, title="title"):
-        wanted = Wanted("table2", row, title)
+    def column(row, title="title", own=()):
+        wanted = Wanted("table2", row, title, own)
         _, overrides = split_command_line(given(outputs), FiguresConfig, "figures")
         run = runs_of([wanted], overrides)[wanted]
         return Column(wanted, run, finished(outputs)[run.hash])
@@ -353,11 +355,14 @@ def test_kernels_are_what_the_operator_multiplies_with(outputs, column, test_cas
 
 
 def test_figure_5_shows_every_weight_of_the_first_sub_position_on_one_scale(column, test_cases):
-    hybrid = column("a2u_hybrid_cw")
-    sheet = figure_5(hybrid, test_cases[:2])
-    maps = [[up_kernels(model, case) for model in (hybrid.initial(), hybrid.network())] for case in test_cases[:2]]
+    hybrid, opened = column("a2u_hybrid_cw"), column("a2u_hybrid_cw", "opened", OPEN)
+    sheet = figure_5([hybrid, opened], test_cases[:2])
+    models = hybrid.initial(), hybrid.network(), opened.network()
+    maps = [[up_kernels(model, case) for model in models] for case in test_cases[:2]]
     low, high = np.percentile(maps, (0.5, 99.5))
     assert f"{low:.3f} (dark blue" in sheet.caption
+    assert sheet.titles == ["input", "initial kernels", "learned kernels", "opened"]
+    assert "opened (upsampler.kernel_norm=softmax, upsampler.normalise_uv=true), which the paper" in sheet.caption
     for row, pair in zip(sheet.rows, maps, strict=True):
         for cell, kernels in zip(row[1:], pair, strict=True):
             tile = in_colours(kernels[5, ::2, ::2], low, high).repeat(8, axis=0).repeat(8, axis=1)  # second row, third
@@ -542,7 +547,8 @@ def test_a_checkpoint_that_is_gone_is_a_sentence(column, tmp_path):
         (["trainer.lrr=1"], ConfigError, "trainer.lrr"),
     ],
 )
-def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, further, error, words):
+def test_bad_input_ends_in_a_sentence_before_anything_is_written(tmp_path, monkeypatch, further, error, words):
+    monkeypatch.setattr("a2u.reproduce.figures.make.FEATURES", FEW[1:2])  # all figures, of fewer rows
     outputs = tmp_path / "outputs"
     arguments = ["launcher=inline", "scale=smoke", f"runtime.outputs='{outputs}'", *further]
     with pytest.raises(error, match=words) as refused:
@@ -564,9 +570,9 @@ def test_figure_4_has_the_systems_of_table_5_none_of_them_quoted():
 
 
 def test_every_row_of_the_figures_is_a_row_of_its_table():
-    assert {wanted.row for wanted in WEIGHTS} <= set(rows_of("successors"))
-    for wanted in (*FEATURES, *KERNELS, *QUALITATIVE):
-        cfg = compose([f"experiment={wanted.table}/{wanted.row}"])
+    assert all(wanted.row in rows_of(wanted.table) for wanted in (*FEATURES, *KERNELS, *WEIGHTS, *QUALITATIVE))
+    for wanted in (each for each in (*FEATURES, *KERNELS, *QUALITATIVE) if each.overrides):
+        cfg = compose([f"experiment={wanted.table}/{wanted.row}", *wanted.overrides])
         assert (cfg.table, cfg.row) == (wanted.table, wanted.row)
 
 

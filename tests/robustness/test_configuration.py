@@ -158,6 +158,12 @@ def test_a_reference_that_leads_nowhere(override):
     assert override.partition("=")[0] in refused(override)
 
 
+def test_a_dollar_sign_and_a_brace_in_the_name_of_a_folder():
+    said = refused("dataset=adobe", "dataset.root='/data/${x}'")
+    assert said == "configuration key dataset.root: Interpolation key 'x' not found. Write \\${ for a ${ in a name."
+    assert compose(["dataset=adobe", "dataset.root='/data/\\${x}'"]).dataset.root == "/data/${x}"
+
+
 def test_one_key_twice():
     """The last one counts, as Hydra has it."""
     assert identity(compose(["seed=1", "seed=2", "upsampler=a2u", "upsampler=carafe"])) == identity(

@@ -160,6 +160,29 @@ def test_far_more_pixels_than_bytes(builders):
         path.write_bytes(content)
 
 
+def claiming(form):
+    """An image of 8 x 8 pixels whose header claims 30,000 x 30,000, or in a WebP the most there can be."""
+    content = BytesIO()
+    Image.new("RGB", (8, 8)).save(content, form, lossless=True)
+    data = bytearray(content.getvalue())
+    if form == "WEBP":
+        place = data.index(b"VP8L") + 9
+        claim = struct.pack("<I", struct.unpack_from("<I", data, place)[0] | 2**28 - 1)
+    else:
+        place = {"GIF": 6, "BMP": 18, "JPEG": data.find(b"\xff\xc0") + 5}[form]
+        claim = struct.pack({"GIF": "<HH", "BMP": "<ii", "JPEG": ">HH"}[form], 30000, 30000)
+    data[place : place + len(claim)] = claim
+    return bytes(data)
+
+
+@pytest.mark.parametrize("form", ["GIF", "BMP", "JPEG", "WEBP"])
+@pytest.mark.parametrize("read", [read_header, read_colour, read_picture])
+def test_far_more_pixels_than_bytes_in_other_formats(tmp_path, form, read):
+    (tmp_path / "a.png").write_bytes(claiming(form))
+    with pytest.raises(DataError, match=r"a\.png cannot be used \(Image size"):
+        read(tmp_path / "a.png")
+
+
 @pytest.mark.filterwarnings("ignore")  # PIL's of what it passes over
 @given(
     form=st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]),

@@ -224,3 +224,24 @@ def test_the_range_of_a_guide_in_float32(mode, size):
     operator = build_upsampler("a2u", 256, mode=mode, kernel_norm="softmax")
     guide = size * torch.randn(1, 256, 4, 6).clamp(-1, 1)
     assert computed(torch.float32, False, operator, torch.randn(1, 256, 2, 3), guide).isfinite().all()
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_calibrated_the_first_training_batch_has_a_mean_size_of_1_and_sets_it_for_good(paired):
+    torch.manual_seed(0)
+    operator = build_upsampler("a2u", 4, kernel_norm="none", calibrate=True, paired=paired)
+    plain = build_upsampler("a2u", 4, kernel_norm="none", paired=paired)
+    plain.load_state_dict(operator.state_dict(), strict=False)
+    first, later = 100 * torch.randn(2, 4, 8, 12), torch.randn(1, 4, 8, 12)
+
+    def kernel(each, guide):
+        return each.up_kernel(guide, each.affinity(guide))
+
+    torch.testing.assert_close(kernel(operator.eval(), first), kernel(plain, first))
+    assert kernel(plain, first).abs().mean() > 100
+    assert kernel(operator.train(), first).abs().mean().item() == pytest.approx(1)
+    size = kernel(plain, first).abs().mean()
+    torch.testing.assert_close(kernel(operator, later), kernel(plain, later) / size)
+    torch.testing.assert_close(kernel(operator.eval(), later), kernel(plain, later) / size)
+    operator.reset_parameters()
+    assert operator.calibrate_up.size == 0

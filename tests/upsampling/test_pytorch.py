@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from a2u.upsampling import build_upsampler, operators
@@ -131,6 +132,30 @@ def exported(network):
     close(program.module()(*again), network(*again))
 
 
+class OwnCalls(TorchDispatchMode):
+    """Keeps the calls of this package's operators of PyTorch."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = {}  # one for each operator
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == "a2u":
+            self.calls[function] = args
+        return function(*args, **(kwargs or {}))
+
+
+def opcheck(network):
+    """Of every operator of PyTorch that this package registers and that the network calls in a step."""
+    x, feature = inputs()
+    with OwnCalls() as own:
+        network(x.requires_grad_(), feature).sum().backward()
+    assert own.calls or network.operator.name not in ("a2u", "carafe")
+    for function, args in own.calls.items():
+        given = [each.detach().requires_grad_() if isinstance(each, torch.Tensor) else each for each in args]
+        torch.library.opcheck(function, tuple(given))
+
+
 def grad(network):
     values = parameters(network)
     arguments = 0 if values else 1
@@ -225,23 +250,24 @@ def compiled(network):
 
 def onnx(network, tmp_path, **arguments):
     onnxruntime = pytest.importorskip("onnxruntime")
-    path = str(tmp_path / "operator.onnx")
+    path, names = str(tmp_path / "operator.onnx"), ["x", "feature"]
     with torch.no_grad():
-        torch.onnx.export(network, inputs(), path, opset_version=20, verbose=False, **arguments)
+        torch.onnx.export(network, inputs(), path, input_names=names, opset_version=20, verbose=False, **arguments)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        names = [each.name for each in session.get_inputs()]
-        given = dict(zip(("x", "feature"), inputs(), strict=True))
-        assert len(names) == 2 or not network.operator.reads_guide
-        fed = {name: given["feature" if "feature" in name else "x"].numpy() for name in names}
-        close(torch.from_numpy(session.run(None, fed)[0]), network(*inputs()))
+        taken = [each.name for each in session.get_inputs()]
+        assert taken == names or not network.operator.reads_guide
+        again = inputs(3)  # another batch
+        fed = {name: value.numpy() for name, value in zip(names, again, strict=True) if name in taken}
+        close(torch.from_numpy(session.run(None, fed)[0]), network(*again))
 
 
 def onnx_torchscript(network, tmp_path):
-    onnx(network, tmp_path, dynamo=False, input_names=["x", "feature"])
+    onnx(network, tmp_path, dynamo=False, dynamic_axes={name: {0: "batch"} for name in ("x", "feature")})
 
 
 def onnx_dynamo(network, tmp_path):
-    onnx(network, tmp_path, dynamo=True, input_names=["x", "feature"])
+    batch = {0: torch.export.Dim("batch")}
+    onnx(network, tmp_path, dynamo=True, dynamic_shapes=(batch, batch))
 
 
 # What is done (the table's first column): how
@@ -253,8 +279,9 @@ CHECKS = {
     "`torch.fx.symbolic_trace`": symbolic_trace,
     "`torch.export`, any batch": exported,
     "`torch.compile(fullgraph=True)`, with gradients": compiled,
-    "`torch.onnx.export(dynamo=False)`": onnx_torchscript,
-    "`torch.onnx.export(dynamo=True)`": onnx_dynamo,
+    "`torch.onnx.export(dynamo=False)`, any batch": onnx_torchscript,
+    "`torch.onnx.export(dynamo=True)`, any batch": onnx_dynamo,
+    "`torch.library.opcheck` of what it calls": opcheck,
     "`torch.func.grad`": grad,
     "`torch.func.vmap`": vmap,
     "gradients of gradients": double_backward,
@@ -275,6 +302,7 @@ def cases():
         for name in OPERATORS:
             marks = {
                 compiled: [pytest.mark.slow],
+                opcheck: [pytest.mark.slow],  # the library's operators themselves are checked below
                 onnx_torchscript: [pytest.mark.onnx],
                 onnx_dynamo: [pytest.mark.onnx],
             }
@@ -315,22 +343,23 @@ def test_the_table_of_the_page_is_what_was_tested():
 
 
 @pytest.mark.onnx
-@pytest.mark.parametrize("dynamo", [False, True])
 @pytest.mark.filterwarnings("ignore")
-def test_the_network_of_the_page_exports_without_help(dynamo, tmp_path):
+def test_the_network_of_the_page_is_exported_as_the_page_says(tmp_path, monkeypatch):
     onnxruntime = pytest.importorskip("onnxruntime")
-    [block] = [
-        block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "Pyramid(" in block
-    ]
+    monkeypatch.chdir(tmp_path)
     names = {}
-    exec(compile(block, "operators.md", "exec"), names)
-    network, image, path = names["Pyramid"](classes=5).eval(), names["image"], str(tmp_path / "pyramid.onnx")
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        if "Pyramid(" in block:  # the network, and below, its export
+            exec(compile(block, "operators.md", "exec"), names)
+    image = torch.randn(3, 3, 96, 128)  # another batch
     with torch.no_grad():
-        torch.onnx.export(
-            network, (image,), path, dynamo=dynamo, input_names=["image"], opset_version=20, verbose=False
-        )
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        close(torch.from_numpy(session.run(None, {"image": image.numpy()})[0]), network(image))
+        expected = names["network"](image)
+        close(torch.jit.load("pyramid.pt")(image), expected)
+        files = sorted(tmp_path.glob("*.onnx"))
+        assert len(files) == 2
+        for file in files:
+            session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+            close(torch.from_numpy(session.run(None, {"image": image.numpy()})[0]), expected)
 
 
 def blocks(dtype=torch.float32, last=False):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from a2u.data.build import build_data
 from a2u.data.files.folders import check_sizes, some
-from a2u.data.files.images import read_grey, read_trimap
+from a2u.data.files.images import read_deep_grey, read_grey, read_trimap
 from a2u.data.files.layout import foreground_of
 from a2u.data.files.photographs import find_files
 from a2u.data.sampling.trimaps import TrimapValues, ValueRule
@@ -41,6 +41,9 @@ class MeasureConfig(TrimapValues):
     truth: str | None = field(None, "the same for true alphas")
     trimaps: str | None = field(None, "the same for trimaps; the unknown pixels, 128, are measured")
     dataset: DatasetConfig | None = field(None, "a dataset whose test set has truth and trimaps")
+    deep_alphas: bool = field(
+        False, "predictions and truth of 16 bits, or float in 0..1, are scaled to 8 bits; otherwise refused"
+    )
     program: MetricProgram = field(MetricProgram.matlab, "released_python: the figures of the authors' Python as well")
     folder: str = field("outputs/measure", "where the CSV files go")
     jobs: int | None = field(None, "threads; null: one per CPU core", least=1, most=MOST_PROCESSES)
@@ -79,13 +82,14 @@ def measure(cfg: DictConfig) -> Measured:
         raise ConfigError("give either truth=DIR and trimaps=DIR, or dataset=NAME with dataset.root=DIR.")
     if cfg.dataset is not None and cfg.trimap_values is not ValueRule.exact:
         raise ConfigError("trimap_values= is for trimaps=DIR; those of a dataset are read as they are.")
-    cases, problems = _cases_of_folders(cfg) if cfg.dataset is None else _cases_of_dataset(cfg)
+    read_alpha = read_deep_grey if cfg.deep_alphas else read_grey
+    cases, problems = _cases_of_folders(cfg, read_alpha) if cfg.dataset is None else _cases_of_dataset(cfg)
     programs = dict.fromkeys([MetricProgram.matlab.name, cfg.program.name])
     metrics = {program: MattingMetrics(PROGRAMS[program]) for program in programs}
 
     def measured(case: Case) -> dict[str, dict[str, float]] | str:
         try:
-            prediction, (truth, trimap) = read_grey(case.prediction), case.read()
+            prediction, (truth, trimap) = read_alpha(case.prediction), case.read()
             check_sizes({case.prediction: prediction.shape, case.origin: truth.shape})
             return {name: each.measured(case.name, prediction, truth, trimap) for name, each in metrics.items()}
         except DataError as error:
@@ -110,12 +114,12 @@ def measure(cfg: DictConfig) -> Measured:
     return Measured(metrics, problems, files)
 
 
-def _cases_of_folders(cfg: DictConfig) -> tuple[list[Case], list[str]]:
+def _cases_of_folders(cfg: DictConfig, read_alpha: Callable[[Path], np.ndarray]) -> tuple[list[Case], list[str]]:
     """Match predictions with truth and trimaps. Raises DataError where nothing matches or a match is ambiguous."""
     values = TrimapValues(cfg.trimap_values, cfg.low, cfg.high)
     if all(user_path(cfg[kind]).is_file() for kind in ENDINGS):  # belong together, whatever their names
         prediction, truth, trimap = (user_path(cfg[kind]) for kind in ENDINGS)
-        return [Case(prediction.stem, prediction, _reader(truth, trimap, values), truth)], []
+        return [Case(prediction.stem, prediction, _reader(truth, read_alpha, trimap, values), truth)], []
     found = {kind: find_files(kind, cfg[kind]) for kind in ENDINGS}
     share_a_folder = len({path for files in found.values() for path in files.values()}) < sum(map(len, found.values()))
     if share_a_folder or not set.intersection(*map(set, _both_partners(**found))):
@@ -130,7 +134,7 @@ def _cases_of_folders(cfg: DictConfig) -> tuple[list[Case], list[str]]:
             problems.append(f"{prediction} has no partner of its name in {' and '.join(lacking)}.{near}")
             continue
         truth, trimap = truths[truth_of[name]], trimaps[trimap_of[name]]
-        cases.append(Case(name, prediction, _reader(truth, trimap, values), truth))
+        cases.append(Case(name, prediction, _reader(truth, read_alpha, trimap, values), truth))
     for kind, files, of in (("truth", truths, truth_of), ("trimaps", trimaps, trimap_of)):
         problems += _without_prediction(kind, set(files) - set(of.values()))
     if not cases:
@@ -210,9 +214,11 @@ def _without_prediction(where: str, names: Iterable[str]) -> list[str]:
     return [f"{len(lacking)} of {where} without a prediction: {some(lacking)}."] if lacking else []
 
 
-def _reader(truth: Path, trimap: Path, values: TrimapValues) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+def _reader(
+    truth: Path, read_alpha: Callable[[Path], np.ndarray], trimap: Path, values: TrimapValues
+) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     def read() -> tuple[np.ndarray, np.ndarray]:
-        images = read_grey(truth), read_trimap(trimap, values)
+        images = read_alpha(truth), read_trimap(trimap, values)
         check_sizes({truth: images[0].shape, trimap: images[1].shape})
         return images
 

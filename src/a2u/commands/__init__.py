@@ -4,7 +4,7 @@ import pkgutil
 import runpy
 import sys
 
-from a2u.errors import did_you_mean, needs_experiments
+from a2u.errors import MissingPackageError, did_you_mean, needs_experiments
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def run(name: str) -> None:
     try:
         with needs_experiments(f"a2u {name}"):
             runpy.run_module(f"{__name__}.{name}", run_name="__main__", alter_sys=True)
-    except ModuleNotFoundError as error:
+    except MissingPackageError as error:
         print(f"error: {error}.", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,20 +1,23 @@
 """Prepare and check datasets. The first word says what to do.
 
-unpack    unpack a zip or tar file, all of it or nothing
-compose   make the composites of Composition-1k or Distinctions-646
-verify    report what is missing or different in a dataset's folder
-pictures  draw the contact sheets of the generated dataset
-demo      draw the picture of `make demo`, its trimap and its alpha
+unpack       unpack a zip or tar file, all of it or nothing
+compose      make the composites of Composition-1k or Distinctions-646
+verify       report what is missing or different in a dataset's folder
+photographs  collect photographs and cut-outs for dataset=photo_textures, with a table of their licences
+pictures     draw the contact sheets of the generated dataset, or of dataset=photo_textures
+demo         draw the picture of `make demo`, its trimap and its alpha
 
 Examples:
     python scripts/data.py unpack archive=Adobe.zip into=DIR
     python scripts/data.py compose root=DIR backgrounds=VOC2012/JPEGImages
     python scripts/data.py verify dataset=adobe dataset.root=DIR deep=true
+    python scripts/data.py photographs into=data/photographs
 
 Keys of each: python scripts/data.py verify --help
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +30,9 @@ from a2u.config import as_typed, compose, refuse_incomplete
 from a2u.data.composition1k.compose import make, plan
 from a2u.data.composition1k.verify import verify
 from a2u.data.files.archives import GB, unpack
+from a2u.data.photo_textures.collect import TABLE, collect
+from a2u.data.photo_textures.sheet import photo_sheet
+from a2u.data.sources.photo_textures import PhotoTexturesConfig
 from a2u.data.sources.synthetic import SyntheticConfig
 from a2u.data.synthetic.demo import write_demo
 from a2u.data.synthetic.sheet import contact_sheet
@@ -91,13 +97,39 @@ class Verify:
         return 1 if found.problems else 0
 
 
+@schema("photographs")
+@dataclass
+class Photographs:
+    into: str = field("???", "a new or empty folder")
+    folders: str | None = field(None, f"your own photographs; several folders with {os.pathsep} between them")
+    licence: str = field("unknown", "of the pictures in folders, for the table")
+    debian: bool = field(True, "also those in five of Debian's packages, which apt-get downloads (330 MB)")
+    samples: bool = field(True, "also those in scikit-image and scikit-learn, where they are installed")
+
+    def __call__(self) -> int:
+        folders = self.folders.split(os.pathsep) if self.folders else []
+        found = collect(user_path(self.into), folders, self.licence, self.debian, self.samples)
+        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items())) or "nothing"
+        print(
+            f"{self.into}: {found.photographs} photographs and {found.cutouts} cut-outs, listed with their licences in "
+            f"{TABLE}; left out: {skipped}"
+        )
+        return 0
+
+
 @schema("pictures")
 @dataclass
 class Pictures:
     folder: str = field("docs/images", "where the sheets go")
+    photographs: str | None = field(None, "a folder of photographs: draw the sheet of dataset=photo_textures instead")
 
     def __call__(self) -> int:
-        contact_sheet(user_path(self.folder), SyntheticConfig().seed)
+        folder = user_path(self.folder)
+        if self.photographs is None:
+            contact_sheet(folder, SyntheticConfig().seed)
+        else:
+            data = PhotoTexturesConfig(root=self.photographs, cache=None, test_images=10, test_size=256, held_out=0.5)
+            photo_sheet(folder / "photo_textures.jpg", data.build().test)
         return 0
 
 
@@ -115,6 +147,7 @@ COMMANDS: dict[str, type[Any]] = {
     "unpack": Unpack,
     "compose": Compose,
     "verify": Verify,
+    "photographs": Photographs,
     "pictures": Pictures,
     "demo": Demo,
 }

@@ -42,7 +42,11 @@ class Layers(Protocol):
 
 
 class Pictures(Protocol):
-    """Background images, by index: (H, W, 3) uint8 RGB. Messages use its `name(index)`, if there is one."""
+    """Background images, by index: (H, W, 3) uint8 RGB.
+
+    Messages use its `name(index)`, if there is one. `behind(layer, index)`, if there is one, is used instead of
+    `[index]`: the background for the layer of an index.
+    """
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> np.ndarray: ...

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycl
 
 from a2u.data.sampling.samples import Stream
 from a2u.engine import distributed
+from a2u.engine.average import Average
 from a2u.engine.checkpoint import CheckpointError, save_checkpoint, start_again
 from a2u.engine.identity import Places
 from a2u.engine.log import QuietLog
@@ -49,6 +51,7 @@ def fit(
 ) -> Trained:
     """Train `run.model` in place for trainer.epochs epochs, from `checkpoint` if there is one.
 
+    With trainer.ema the average of the weights is evaluated, saved as the checkpoint's model, and left in the network.
     Writes last.pt after every epoch and at intervals, keeping the one before it, and best.pt at the best score.
 
     Args:
@@ -68,8 +71,9 @@ def fit(
     optimizer = task.optimizer(cfg, model)
     scheduler = make_scheduler(cfg, optimizer, epoch_steps)
     trained = Trained()
+    average = Average(model, trainer.ema) if trainer.ema else None
     try:
-        step = _restore(checkpoint, model, optimizer, scheduler, trained) if checkpoint else 0
+        step = _restore(checkpoint, model, average, optimizer, scheduler, trained) if checkpoint else 0
     except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{places.last} is not a checkpoint of this run ({error}); {start_again(places)}."
@@ -89,7 +93,7 @@ def fit(
             cfg,
             task.train_names,
             before,
-            model=model.state_dict(),
+            **({"model": average.state, "trained": model.state_dict()} if average else {"model": model.state_dict()}),
             optimizer=optimizer.state_dict(),
             scheduler=scheduler.state_dict(),
             step=step,
@@ -120,6 +124,8 @@ def fit(
             optimizer.step()
             scheduler.step()
             step += 1
+            if average:
+                average.update(model, step)
             log.step(step, value)
             if step % cfg.runtime.log_every == 0 or step == steps:
                 log.scalars(step, _scalars(value, norm, optimizer, log.samples_per_second(step)))
@@ -128,11 +134,14 @@ def fit(
                 save(places.last, places.earlier)
                 saved = time.monotonic()
         if _is_due(epoch + 1, trainer):
-            trained.scores.append({"epoch": epoch + 1, **evaluate(step)})
+            with average.inside(model) if average else nullcontext():
+                trained.scores.append({"epoch": epoch + 1, **evaluate(step)})
             if task.best(trained.scores) is trained.scores[-1]:
                 save(places.best)
         save(places.last, places.earlier)
         saved = time.monotonic()
+    if average:
+        model.load_state_dict(average.state)
     trained.samples_per_second = log.samples_per_second(step)
     return trained
 
@@ -203,13 +212,21 @@ def match_parameter_layout(optimizer: Optimizer) -> None:
 
 
 def _restore(
-    checkpoint: dict[str, Any], model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, trained: Trained
+    checkpoint: dict[str, Any],
+    model: nn.Module,
+    average: Average | None,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    trained: Trained,
 ) -> int:
     """Restore the state of a checkpoint; return the number of steps done."""
     found = differences(checkpoint["model"], model.state_dict())
     if found:
         raise ValueError(enumerated(found, shown=3))
     model.load_state_dict(checkpoint["model"])
+    if average:
+        average.state = {key: value.clone() for key, value in model.state_dict().items()}
+        model.load_state_dict(checkpoint["trained"])
     optimizer.load_state_dict(checkpoint["optimizer"])
     match_parameter_layout(optimizer)
     scheduler.load_state_dict(checkpoint["scheduler"])

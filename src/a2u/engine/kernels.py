@@ -11,7 +11,9 @@ from torch.nn.functional import pixel_shuffle
 
 from a2u.data.types import Composite
 from a2u.engine.evaluate import evaluation_mode, predict
+from a2u.engine.health import Health, watched
 from a2u.models.networks.base import MattingNetwork
+from a2u.upsampling.content import Content
 
 BETWEEN = 4  # pixels between tiles
 SIDE = 192  # pixels at most of the part of an image whose kernels are drawn
@@ -64,14 +66,25 @@ def kernel_picture(model: MattingNetwork, case: Composite) -> Tensor | None:
     of every input position, from 0 (dark blue) to twice the mean of a window whose weights sum to 1 (yellow).
     """
     with evaluation_mode(model):
-        maps = up_kernels(model, _middle(case))
+        maps = up_kernels(model, middle(case))
     if maps is None:
         return None
     tiles = [in_colours(values[::2, ::2], 0, 2 / len(maps)) for values in maps]
     return torch.from_numpy(mosaic(tiles).copy()).permute(2, 0, 1) / 255
 
 
-def _middle(case: Composite) -> Composite:
+def kernel_health(model: MattingNetwork, case: Composite) -> Health:
+    """Measure the operators' content in the middle of an image: one pass of the network, none if there is none."""
+    if not any(isinstance(part, Content) for part in model.modules()):
+        return {}
+    part = middle(case)
+    with evaluation_mode(model), watched(model) as health:
+        predict(model, part.image, part.trimap)
+    return health
+
+
+def middle(case: Composite) -> Composite:
+    """Return the middle of an image, SIDE pixels at most."""
     height, width = case.trimap.shape
     top, left = max(0, height - SIDE) // 2, max(0, width - SIDE) // 2
     rows, columns = slice(top, top + SIDE), slice(left, left + SIDE)

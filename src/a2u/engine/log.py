@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -40,6 +41,9 @@ class QuietLog:
     def evaluating(self, step: int, done: int, total: int) -> None: ...
 
     def metrics(self, step: int, values: dict[str, float]) -> None: ...
+
+    def health(self, step: int, values: Mapping[str, Mapping[str, float]]) -> None:
+        """Log measures of each operator's kernels, by the operator's name in the network."""
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
         """Log a strip of pictures, (3, H, W) in 0..1."""
@@ -101,6 +105,11 @@ class RunLog(QuietLog):
     def metrics(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
             self.board.add_scalar(f"test/{name}", value, step)
+
+    def health(self, step: int, values: Mapping[str, Mapping[str, float]]) -> None:
+        for operator, measures in values.items():
+            for name, value in measures.items():
+                self.board.add_scalar(f"health/{name}/{operator}", value, step)
 
     def strip(self, step: int, name: str, picture: Tensor) -> None:
         self.board.add_image(printable(name), picture.clamp(0, 1), step)

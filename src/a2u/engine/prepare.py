@@ -120,6 +120,10 @@ def _check_network(cfg: DictConfig, model: nn.Module) -> None:
 def _check_shared(cfg: DictConfig) -> None:
     """Refuse what the synchronised batch norms of several processes cannot do. Raises ConfigError."""
     distributed.share_of_batch(cfg.trainer.batch_size, OmegaConf.select(cfg, "trainer.accumulate") or 1)
+    if plain(cfg.upsampler).get("calibrate"):
+        raise ConfigError(
+            "upsampler.calibrate=true measures the first batch of one process: leave it out with several."
+        )
     if cfg.runtime.recompute:
         raise ConfigError("runtime.recompute=true does not work with several processes: leave it out.")
     if plain(cfg.model).get("norm") == "inplace_abn":

@@ -13,6 +13,7 @@ from a2u.engine import distributed
 from a2u.engine.checkpoint import latest_checkpoint
 from a2u.engine.distributed import from_rank_zero
 from a2u.engine.fit import Trained, fit
+from a2u.engine.health import warn_of_constant_kernels
 from a2u.engine.identity import Places, finished, identity, read_result
 from a2u.engine.log import QuietLog, RunLog
 from a2u.engine.memory import keep_freed_memory
@@ -76,6 +77,7 @@ def _run(prepared: Run) -> dict[str, Any]:
     finally:
         log.close()
     assert tester.last is not None
+    warn_of_constant_kernels(task.health, cfg.upsampler.name)
     wall_seconds = trained.wall_seconds or time.monotonic() - clock
     result = _result(prepared, trained, tester.last, started, wall_seconds)
     from_rank_zero(lambda: write_json(places.result, result))
@@ -109,6 +111,7 @@ def _result(
         "metrics": metrics,
         "best": best,
         "curve": trained.scores,
+        "health": task.health,
         **task.extra_fields(),
         "hash": prepared.hash,
         "config": plain(cfg),
@@ -159,6 +162,7 @@ class _Tester:
             if task.best(self.scores) is self.last:
                 task.write_details(folder / "metrics_best.csv")
         self.log.metrics(step, self.last)
+        self.log.health(step, task.health)
         return self.last
 
 

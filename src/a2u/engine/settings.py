@@ -46,6 +46,13 @@ class TrainerConfig:
         above=0,
         added_later=True,
     )
+    ema: float = field(
+        0.0,
+        "decay per step of an exponential moving average of the weights, which is evaluated and saved; 0: none",
+        least=0,
+        most=0.999999,
+        added_later=True,
+    )
     evaluate_every: int = field(
         1, "epochs; also before the rate drops and after the last epoch. 0: after the last only", least=0
     )
@@ -62,6 +69,9 @@ class MattingTrainerConfig(TrainerConfig):
 
     iterations: int = field(6000, "of an epoch", least=1)
     encoder_lr_ratio: float = field(100.0, "a pretrained encoder learns at lr / encoder_lr_ratio", above=0)
+    operator_lr_ratio: float = field(
+        1.0, "the upsampling operator learns at lr / operator_lr_ratio", above=0, added_later=True
+    )
     freeze_encoder_norm: bool | None = field(None, "null: if encoder weights are loaded, as in the paper")
     accumulate: int = field(
         1, "parts per batch, whose gradients are added up; norms see one part at a time", least=1, added_later=True
@@ -71,6 +81,10 @@ class MattingTrainerConfig(TrainerConfig):
         Loss.matting,
         "laplacian: as Context-Aware Matting, over the unknown region; adaptation: of model=adamatting, its only one",
         added_later=True,
+    )
+    laplacian_weight: float = field(0.0, "of the Laplacian loss, added to the matting loss", least=0, added_later=True)
+    gradient_weight: float = field(
+        0.0, "of the L1 distance of the mattes' gradients, added to the loss", least=0, added_later=True
     )
 
 

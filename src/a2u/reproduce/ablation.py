@@ -11,7 +11,6 @@ from a2u.engine.identity import finished
 from a2u.engine.prepare import make_model
 from a2u.errors import A2UError, ConfigError
 from a2u.files import locked, write_json
-from a2u.reproduce.changes import changes, conclusion, error_of
 from a2u.reproduce.evaluations import (
     TestSet,
     evaluate_missing,
@@ -23,7 +22,7 @@ from a2u.reproduce.evaluations import (
 )
 from a2u.reproduce.launch import Failures, Finished, report_failures
 from a2u.reproduce.pages import ABLATION, RESULTS, make_pages, write
-from a2u.reproduce.render import TITLES, Group, Results, digits_for, row_title
+from a2u.reproduce.render import Results, ablation_table
 from a2u.reproduce.rows import RowRun
 from a2u.reproduce.settings import TableConfig
 from a2u.reproduce.table import (
@@ -34,9 +33,7 @@ from a2u.reproduce.table import (
     parse_request,
     refuse_unfit,
 )
-from a2u.reproduce.tables import Column, Table, number, words
 
-HEADINGS = {"mean_kernel": "without content", "other_guide": "other guide"}
 Asked = dict[RowRun, dict[Ablation, DictConfig]]
 
 
@@ -90,29 +87,6 @@ def publish_ablation(settings: TableConfig, overrides: Sequence[str]) -> int:
     make_pages()
     print(f"published {len(records)} results to {folder.relative_to(RESULTS.parent)}")
     return 0
-
-
-def ablation_table(group: Group, records: Results) -> Table:
-    """Return what every row's error is without something, and the change in percent.
-
-    records: for each row what was measured, one per seed.
-    """
-    error = error_of(group.table)
-    digits = digits_for(record for of_row in records.values() for record in of_row)[error]
-    columns = [Column("row", is_number=False), Column(TITLES[error])]
-    columns += [Column(name, over) for over in HEADINGS.values() for name in (TITLES[error], "%")]
-    lines = []
-    for row, of_row in records.items():
-        cells = [words(row_title(group.table, row)), number([record["metrics"][error] for record in of_row], digits)]
-        for kind in HEADINGS:
-            parts = [record["ablated"][kind] for record in of_row if kind in record["ablated"]]
-            cells.append(number([part["metrics"][error] for part in parts], digits))
-            cells.append(number(changes(group.table, of_row, kind), 1, "+z"))
-        lines.append(cells)
-    without = {row: changes(group.table, of_row, "mean_kernel") for row, of_row in records.items()}
-    said = conclusion(group.table, {row: values for row, values in without.items() if values})
-    caption = f"{group.title}: {said}; other guides are those of another image of the same size."
-    return Table(columns, lines, caption, f"{group.title}, without content")
 
 
 def _test(request: Request) -> TestSet:

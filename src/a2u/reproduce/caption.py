@@ -30,6 +30,8 @@ def _setting(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> 
     kind = "test images"
     if any(run["config"].get("dataset", {}).get("held_out") for run in runs):
         kind = "held-out training images"
+    elif any(run["config"].get("dataset", {}).get("test") == "validation" for run in runs):
+        kind = "validation images"
     elif group.measured_on == "mnist5k":
         kind += " (of MNIST's training split)"
     parts = [f"{group.title}: {images} {kind}, {seeds}"]

@@ -126,6 +126,8 @@ def _outcome(process: BaseProcess, log: Path, start: int) -> str | None:
     assert status is not None
     if status == 0:
         return None
+    if not log.is_file():
+        return f"something removed {log.parent} while it ran"
     lines = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
     said = lines[-1] if lines else "it said nothing"
     if said.startswith("error: "):

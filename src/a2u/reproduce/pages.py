@@ -7,13 +7,16 @@ from pathlib import Path
 from a2u.engine.identity import read_result
 from a2u.engine.provenance import REPOSITORY
 from a2u.files import replacing
+from a2u.reproduce.changes import conclusion, without_content
 from a2u.reproduce.curves import draw_curves
 from a2u.reproduce.differences import differences_page
+from a2u.reproduce.health import health_table
 from a2u.reproduce.published import listed, named_rows, published, quoted_rows, rows_of
-from a2u.reproduce.render import Group, Results, ranks_table, results_table, shipped_table, short_table
+from a2u.reproduce.render import Group, Results, ablation_table, ranks_table, results_table, shipped_table, short_table
 
 RESULTS = REPOSITORY / "results"
-SHOWN_ALONE = ("short.md", "printed.md")  # tables in the documentation that have no file in results/
+# Tables and sentences in the documentation that have no file in results/
+SHOWN_ALONE = ("short.md", "printed.md", "health.md", "content.md")
 ABLATION = "ablation"  # folder of a table's results without content
 SHIPPED = ("a2u", "closed_form", "knn")  # rows of the table of the model in the package, in its order
 
@@ -45,11 +48,20 @@ def sections() -> dict[str, str]:
         found[f"{folder}/table.md"] = results_table(group, results).markdown()
         found[f"{folder}/short.md"] = short_table(group, results).markdown()
         found[f"{folder}/differences.md"] = differences_page(group, results)[1]
+        if changes := without_content(group.table, results):
+            records = {row: [run["ablation"] for run in of_row if run["ablation"]] for row, of_row in results.items()}
+            records = {row: of_row for row, of_row in records.items() if of_row}
+            found[f"{folder}/{ABLATION}.md"] = ablation_table(group, records).markdown()
+            said = conclusion(group.table, changes)
+            found[f"{folder}/content.md"] = f"{group.title}: {said}.\n"
+        if health := health_table(group, results):
+            found[f"{folder}/health.md"] = health.markdown()
         if printed := ranks_table(group.table):
             found[f"results/{group.table}/printed.md"] = printed.markdown()
-    if shipped := [path for row in SHIPPED if (path := RESULTS / "shipped" / f"{row}.json").is_file()]:
-        rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in shipped}
-        found["results/shipped/table.md"] = shipped_table(rows).markdown()
+    for name in ("shipped", "validation"):
+        if files := [path for row in SHIPPED if (path := RESULTS / name / f"{row}.json").is_file()]:
+            rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+            found[f"results/{name}/table.md"] = shipped_table(rows).markdown()
     return {name: text for name, text in found.items() if text}
 
 

@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 
 from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, shows_best, warnings
-from a2u.reproduce.changes import without_content
+from a2u.reproduce.changes import changes, conclusion, error_of, without_content
 from a2u.reproduce.published import (
+    BLANK,
     controls,
     heading,
     is_printed_on,
@@ -36,7 +37,7 @@ DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2, "psnr": 2, "ssim": 4, "rmse"
 SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
 
 
-BLANK = "_blank"  # ends the name of a row of the probe whose guide is blank
+ABLATIONS = {"mean_kernel": "without content", "other_guide": "other guide"}  # columns of a table of ablations
 
 
 class Group(NamedTuple):
@@ -155,6 +156,29 @@ def shown_alone(results: Results) -> Results:
     return {row: of_row for row, of_row in results.items() if row not in in_columns}
 
 
+def ablation_table(group: Group, records: Results) -> Table:
+    """Return what every row's error is without something, and the change in percent.
+
+    records: for each row what was measured, one per seed.
+    """
+    error = error_of(group.table)
+    digits = digits_for(record for of_row in records.values() for record in of_row)[error]
+    columns = [Column("row", is_number=False), Column(TITLES[error])]
+    columns += [Column(name, over) for over in ABLATIONS.values() for name in (TITLES[error], "%")]
+    lines = []
+    for row, of_row in records.items():
+        cells = [words(row_title(group.table, row)), number([record["metrics"][error] for record in of_row], digits)]
+        for kind in ABLATIONS:
+            parts = [record["ablated"][kind] for record in of_row if kind in record["ablated"]]
+            cells.append(number([part["metrics"][error] for part in parts], digits))
+            cells.append(number(changes(group.table, of_row, kind), 1, "+z"))
+        lines.append(cells)
+    without = {row: changes(group.table, of_row, "mean_kernel") for row, of_row in records.items()}
+    said = conclusion(group.table, {row: values for row, values in without.items() if values})
+    caption = f"{group.title}: {said}; other guides are those of another image of the same size."
+    return Table(columns, lines, caption, f"{group.title}, without content")
+
+
 def ranks_table(table: str) -> Table | None:
     """Return the paper's own Table 6, of photographs without public true alpha; None of other tables."""
     content = published()[table]
@@ -181,6 +205,9 @@ def ranks_table(table: str) -> Table | None:
     )
 
 
+VALIDATION = "generated mattes in the colours of held-out photographs (dataset=photo_textures)"
+
+
 def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
     """Return the table of the model in the package and classic systems.
 
@@ -197,12 +224,14 @@ def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
         ]
         for row, result in results.items()
     ]
+    of_photographs = results["a2u"]["config"]["dataset"]["name"] == "alphamatting"
+    tests = "photographs of alphamatting.com with true alpha (Trimap1)" if of_photographs else VALIDATION
     trained, origins = results["a2u"]["trained"], [result["provenance"] for result in results.values()]
     threads = ", ".join(sorted({f"{origin['device']}, threads: {origin['threads']}" for origin in origins}))
     texts = [
         f"The model in the package ({trained['row']}, scale {trained['scale']}, trained on {trained['dataset']} for "
         f"{trained['steps']:,} steps) next to pymatting's closed-form and KNN matting, on {origins[0]['test_images']} "
-        "photographs of alphamatting.com with true alpha (Trimap1).",
+        f"{tests}.",
         "SAD, Grad and Conn are divided by 1,000; s/image is the wall time of an evaluation, reading and measuring "
         f"included, divided by its images ({threads}).",
         warnings({row: [{"row": row, **result}] for row, result in results.items()}),

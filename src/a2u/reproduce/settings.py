@@ -74,7 +74,7 @@ class RowsConfig:
 class TableConfig(RowsConfig):
     """configs/table.yaml: which rows, how many seeds, how many at a time; further keys are those of train.py."""
 
-    table: str = field("table2", "table1 ... table7, successors, probe")
+    table: str = field("table2", "table1 ... table7, successors, probe, looks")
     rows: list[str] = field([], "empty: every row; all: also those that run when they are named")
     seeds: int = field(1, "seeds 0 .. seeds-1", least=1)
     baseline: str | None = field(

@@ -44,7 +44,7 @@ class A2U(Upsampler):
         sharing_groups: read where sharing is "partly_shared"; divides C.
         pointwise: "pw": r*r sets of U and V, one for every sub-position, and one P with k*k outputs; otherwise one
             set and a P with r*r*k*k outputs.
-        rank: d.
+        rank: d. With 1, and without "pw", all r*r*k*k weights of a position follow from one number, its q.
         up_kernel_size: k, odd.
         encoder_kernel_size: e, odd or even (the released configurations have 6).
         kernel_norm: over the k*k weights of an output position. k = 1 refuses a softmax, which would be 1.
@@ -54,6 +54,7 @@ class A2U(Upsampler):
         p_init: initial values of a static P: "xavier": drawn as the network's convolutions; "ones": Table 1.
         paired: "d": also downsample, with kernels of size r*k from the same U and V and a second P.
         ratio: r.
+        calibrate: divide P q by the mean |P q| of the first training batch, so that sigmoid and softmax start open.
 
     Raises:
         ValueError: an impossible combination; the message names the option.
@@ -61,6 +62,7 @@ class A2U(Upsampler):
 
     name = "a2u"
     has_kernels = True
+    later_options = ("calibrate",)
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class A2U(Upsampler):
         p_init: Literal["xavier", "ones"] = "xavier",
         paired: bool = False,
         ratio: int = 2,
+        calibrate: bool = False,
     ) -> None:
         super().__init__(channels, ratio, paired)
         _check_choices(locals())
@@ -104,6 +107,8 @@ class A2U(Upsampler):
         if paired:
             # One down-kernel an output position, so a point-wise P reads the q of all sub-positions.
             self.p_down = _projection(generated_p, channels, self.sets * rank, self.down_kernel_size**2, p_init)
+        self.calibrate_up = Calibration() if calibrate else nn.Identity()
+        self.calibrate_down = Calibration() if calibrate and paired else nn.Identity()
         self.norm_u = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
         self.norm_v = _group_norm(self.sets * rank * channels) if normalise_uv else nn.Identity()
 
@@ -119,19 +124,19 @@ class A2U(Upsampler):
     def up_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """w = conv(P, q), normalised, by sub-position: (N, k*k, r*r, h, w)."""
         p = at_least_float32(self.p_up(guide))  # (N or 1, k*k*r*r / S, d)
-        n, _, h, w = q.shape
-        q = q.view(n, self.sets, self.rank, h * w)
+        size, q = q.shape[2:], q.unflatten(1, (self.sets, self.rank)).flatten(3)  # (N, S, d, h*w)
         with without_autocast(q):
-            kernel = p.unsqueeze(1) @ q  # (N, S, k*k*r*r / S, h*w)
+            kernel = self.calibrate_up(p.unsqueeze(1) @ q)  # (N, S, k*k*r*r / S, h*w)
         # output (position in the k x k window)*r*r/S + sub-position
-        kernel = kernel.transpose(1, 2).reshape(n, self.up_kernel_size**2, self.ratio**2, h, w)
+        kernel = kernel.transpose(1, 2).flatten(1, 2).unflatten(1, (self.up_kernel_size**2, self.ratio**2))
+        kernel = kernel.unflatten(3, size)
         return self.normalise(kernel)
 
     def down_kernel(self, guide: Tensor, q: Tensor) -> Tensor:
         """The second P, no shuffle, softmax over the window: (N, (r*k)^2, h, w)."""
         p = at_least_float32(self.p_down(guide))
         with without_autocast(q):
-            return (p @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
+            return self.calibrate_down(p @ q.flatten(2)).unflatten(2, q.shape[2:]).softmax(dim=1)
 
     def collect_statistics(self, feature: Tensor) -> None:
         self.affinity(feature)
@@ -227,6 +232,24 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(x.device.type, enabled=False) if enabled else nullcontext()
 
 
+class Calibration(nn.Module):
+    """Divides by the mean size of the first training batch's values, whatever comes later; until then by 1."""
+
+    size: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("size", torch.zeros(()))  # 0: there was no training batch
+
+    def reset_parameters(self) -> None:
+        self.size.zero_()
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.training:
+            self.size.copy_(torch.where(self.size > 0, self.size, values.detach().abs().mean()))
+        return values / torch.where(self.size > 0, self.size, 1.0)
+
+
 class KernelNorm(nn.Sequential):
     """Normalises the k*k weights of an output position: (N, k*k, r*r, h, w)."""
 
@@ -239,7 +262,7 @@ def _normalised(norm: nn.Module, encoded: Tensor) -> Tensor:
     """(N, C, S*d, h, w), normalised as the C*S*d channels of one map."""
     if isinstance(norm, nn.Identity):
         return encoded
-    return norm(encoded.flatten(1, 2)).view(encoded.shape)
+    return norm(encoded.flatten(1, 2)).unflatten(1, encoded.shape[1:3])
 
 
 def _projection(generated: bool, channels: int, rank: int, outputs: int, p_init: str) -> nn.Module:

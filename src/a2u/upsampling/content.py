@@ -32,7 +32,7 @@ def mean_content(network: nn.Module) -> Iterator[None]:
         return mean_over_positions(maps, *given[1:])
 
     marked = [part for part in network.modules() if isinstance(part, Content)]
-    with _removed_at_the_end([part.register_forward_hook(mean) for part in marked]):
+    with removed_at_the_end([part.register_forward_hook(mean) for part in marked]):
         yield
 
 
@@ -61,11 +61,11 @@ def with_guides_of(network: nn.Module, other: Callable[[], object], own: Callabl
     def exchange(operator: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
         return (given[0], guides[operator], *given[2:])
 
-    with _removed_at_the_end([part.register_forward_pre_hook(note) for part in readers(network)]):
+    with removed_at_the_end([part.register_forward_pre_hook(note) for part in readers(network)]):
         other()
     if not guides:
         raise ValueError(f"{type(network).__name__} gives no upsampling operator a guide that could be exchanged.")
-    with _removed_at_the_end([operator.register_forward_pre_hook(exchange) for operator in guides]):
+    with removed_at_the_end([operator.register_forward_pre_hook(exchange) for operator in guides]):
         return own()
 
 
@@ -76,7 +76,8 @@ def readers(network: nn.Module) -> list[Upsampler]:
 
 
 @contextmanager
-def _removed_at_the_end(hooks: list[RemovableHandle]) -> Iterator[None]:
+def removed_at_the_end(hooks: list[RemovableHandle]) -> Iterator[None]:
+    """Remove hooks of PyTorch on leaving the context."""
     try:
         yield
     finally:

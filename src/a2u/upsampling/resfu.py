@@ -122,8 +122,9 @@ def blurred(x: Tensor) -> Tensor:
     """Convolve each channel with a 3 x 3 Gaussian, sigma 1, the border pixels repeated outside: (N, C, H, W)."""
     line = torch.arange(-1, 2, dtype=x.dtype, device=x.device).square().mul(-0.5).exp()
     line = line / line.sum()
-    kernel = (line[:, None] * line).expand(x.shape[1], 1, 3, 3)
-    return conv2d(pad(x, [1] * 4, mode="replicate"), kernel, groups=x.shape[1])
+    channels = int(x.shape[1])  # a tensor in torch.jit.trace
+    kernel = (line[:, None] * line).expand(channels, 1, 3, 3)
+    return conv2d(pad(x, [1] * 4, mode="replicate"), kernel, groups=channels)
 
 
 def guided_filter(x: Tensor, guide: Tensor) -> Tensor:

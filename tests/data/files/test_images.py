@@ -11,7 +11,16 @@ from helpers.matting_folders import noise
 from PIL import ExifTags, Image, ImageOps
 
 from a2u.data.composition1k.rule import read_picture
-from a2u.data.files.images import encode_png, read_colour, read_grey, read_header, read_srgb, read_trimap, read_upright
+from a2u.data.files.images import (
+    encode_png,
+    read_colour,
+    read_deep_grey,
+    read_grey,
+    read_header,
+    read_srgb,
+    read_trimap,
+    read_upright,
+)
 from a2u.errors import DataError
 
 READERS = [read_colour, read_grey, read_trimap]
@@ -118,6 +127,34 @@ def test_sixteen_bits_are_refused(tmp_path, read, suffix, shape):
     path = save(tmp_path / f"a.{suffix}", np.full(shape, 128, np.uint16))
     with pytest.raises(DataError, match=rf"a\.{suffix} has 16 bits a channel"):
         read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_deep_grey_is_scaled_on_request(tmp_path, suffix):
+    path = save(tmp_path / f"a.{suffix}", np.uint16([[0, 257, 32_895], [128, 129, 65_535]]))
+    assert read_deep_grey(path).tolist() == [[0, 1, 128], [0, 1, 255]]
+    assert read_header(path, deep=True)[:2] == (2, 3)
+    eight = save(tmp_path / f"b.{suffix}", np.uint8([[0, 7, 255]]))
+    assert read_deep_grey(eight).tolist() == read_grey(eight).tolist() == [[0, 7, 255]]
+
+
+def test_float_grey_is_scaled_on_request(tmp_path):
+    path = save(tmp_path / "a.tif", np.float32([[0, 0.5, 1], [0.001, 0.002, 0.25]]))
+    assert read_deep_grey(path).tolist() == [[0, 128, 255], [0, 1, 64]]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.float32([[0, 255]]), "has float values from 0 to 255; expected 0"),
+        (np.float32([[0, np.nan]]), "has float values from nan"),
+        (np.uint16([[0, 255]]), "has 16 bits a channel, but no value above 255"),
+        (np.full((2, 3, 3), 5000, np.uint16), "has 16 bits a channel; convert"),
+    ],
+)
+def test_deep_grey_in_another_range_is_refused(tmp_path, pixels, words):
+    with pytest.raises(DataError, match=words):
+        read_deep_grey(save(tmp_path / "a.tif", pixels))
 
 
 @pytest.mark.parametrize(("suffix", "difference"), [("png", 1), ("jpg", 60)])

@@ -55,6 +55,17 @@ def test_layout(root):
     assert data.test[2].trimap.dtype == np.uint8
 
 
+def test_alphas_of_16_bits_on_request(root):
+    for path, shape in (("Training_set/alpha/c.png", (40, 50)), ("Test_set/alpha/x.png", (8, 9))):
+        cv2.imwrite(str(root / path), np.full(shape, 100 * 257, np.uint16))
+    data = build(root, deep_alphas=True)
+    assert [data.layers[2].alpha[0, 0], data.test[0].alpha[0, 0]] == [100, 100]
+    with pytest.raises(DataError, match=r"c\.png has 16 bits a channel; convert .* or, if it is an alpha"):
+        build(root)
+    decoded = build(root, deep_alphas=True, decoded=str(root / "decoded"))
+    assert decoded.layers[2].alpha[0, 0] == 100
+
+
 def test_a_composite_may_have_an_alpha_of_its_own(root):
     shutil.move(root / "Test_set/alpha/x.png", root / "Test_set/alpha/x_0.png")
     save(root / "Test_set/alpha/x_10.png", 8, 9, value=7)
@@ -275,7 +286,7 @@ def test_photographs(shared):
     assert (len(data.layers), len(data.backgrounds), len(data.test)) == (14, 12, 20)
     assert len(data.layer_names) == 14
     assert len(build(shared / "data" / "adobe-mini", split=Split.all).layers) == 18
-    # The merged pictures were made from the foregrounds beside them: alpha 255 copies.
+    # The merged pictures were made from the foregrounds next to them: alpha 255 copies.
     for index in (0, 7, 19):
         case = data.test[index]
         stem = case.name.rpartition("_")[0]

@@ -124,6 +124,21 @@ def test_the_two_forms_may_be_mixed(small, tmp_path):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
+def test_the_root_may_be_torchvisions_folder_itself(small, tmp_path, name):
+    write(tmp_path / FOLDERS[name] / "raw", small)
+    assert_small(IdxConfig(name=name, root=str(tmp_path / FOLDERS[name])).build())
+
+
+def test_kaggles_names_are_found_beside_folders_of_the_usual_ones(small, tmp_path):
+    kaggle = {name.replace("-idx", ".idx"): content for name, content in small.items()}
+    assert "train-images.idx3-ubyte" in kaggle
+    write(tmp_path / "root", kaggle, "extracted")
+    for name, content in small.items():
+        write(tmp_path / "root" / name, {name: content}, "extracted")
+    assert_small(IdxConfig(name="mnist", root=str(tmp_path / "root")).build())
+
+
+@pytest.mark.parametrize("name", FOLDERS)
 def test_without_a_root_the_folder_data_is_read(small, name):
     write(Path("data") / FOLDERS[name] / "raw", small)
     assert_small(IdxConfig(name=name).build())
@@ -164,7 +179,7 @@ def test_debians_package_serves_fashion_mnist_alone_and_only_without_a_root(smal
 def test_where_nothing_is_found_every_place_and_every_way_is_named(small, tmp_path, name):
     found = message(IdxConfig(name=name))
     data = tmp_path / "current" / "data"
-    places = [data / FOLDERS[name] / "raw", data] + [tmp_path / "debian"] * (name == "fashion_mnist")
+    places = [data / FOLDERS[name] / "raw", data / "raw", data] + [tmp_path / "debian"] * (name == "fashion_mnist")
     assert f"not in {' nor in '.join(map(str, places))}: " in found
     assert all(file in found for file in small)
     assert "dataset.download=true" in found
@@ -248,6 +263,13 @@ def test_a_folder_in_a_files_place_is_refused(small, tmp_path):
     (tmp_path / TEST).unlink()
     (tmp_path / TEST).mkdir()
     assert f"{tmp_path / TEST} cannot be read: Is a directory" in message(IdxConfig(name="mnist", root=str(tmp_path)))
+
+
+def test_a_pipe_in_a_files_place_is_not_waited_for(small, tmp_path):
+    write(tmp_path, small, "extracted")
+    (tmp_path / TEST).unlink()
+    os.mkfifo(tmp_path / TEST)
+    assert f"{tmp_path / TEST} cannot be read: it is a pipe" in message(IdxConfig(name="mnist", root=str(tmp_path)))
 
 
 @pytest.mark.parametrize("form", ["gzip", "extracted"])
@@ -521,14 +543,20 @@ def csv(pixels=784, grey=7, labels=None):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (csv(labels=np.repeat(np.arange(10), 500)[:-1]), "of shape (4999, 785), does not hold 500 digits of 28 x 28"),
-        (csv(pixels=783), "of shape (5000, 784), does not hold 500 digits of 28 x 28"),
-        (csv(labels=np.tile(np.arange(10), 500)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
-        (csv(labels=np.repeat(np.arange(5), 1000)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
-        (csv(grey=256), "cannot be read: "),
-        (csv()[:-1], "cannot be read: "),
-        (damaged(csv()), "cannot be read: "),
-        (b"no archive", "cannot be read: Not a gzipped file"),
+        (
+            lambda: csv(labels=np.repeat(np.arange(10), 500)[:-1]),
+            "of shape (4999, 785), does not hold 500 digits of 28 x 28",
+        ),
+        (lambda: csv(pixels=783), "of shape (5000, 784), does not hold 500 digits of 28 x 28"),
+        (lambda: csv(labels=np.tile(np.arange(10), 500)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
+        (
+            lambda: csv(labels=np.repeat(np.arange(5), 1000)),
+            "of shape (5000, 785), does not hold 500 digits of 28 x 28",
+        ),
+        (lambda: csv(grey=256), "cannot be read: "),
+        (lambda: csv()[:-1], "cannot be read: "),
+        (lambda: damaged(csv()), "cannot be read: "),
+        (lambda: b"no archive", "cannot be read: Not a gzipped file"),
         (None, "cannot be read: [Errno 2] No such file"),
     ],
     ids=["count", "pixels", "order", "classes", "range", "truncated", "damaged", "no archive", "no file"],
@@ -536,7 +564,7 @@ def csv(pixels=784, grey=7, labels=None):
 def test_a_package_with_other_contents_is_refused_and_its_version_named(monkeypatch, tmp_path, content, reason):
     (tmp_path / "data").mkdir()
     if content is not None:
-        (tmp_path / "data" / "mnist_5k.csv.gz").write_bytes(content)
+        (tmp_path / "data" / "mnist_5k.csv.gz").write_bytes(content())
     monkeypatch.setattr(digits, "files", lambda package: tmp_path)
     found = message(Mnist5kConfig())
     assert found.startswith(str(tmp_path / "data" / "mnist_5k.csv.gz"))

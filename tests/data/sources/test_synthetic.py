@@ -60,6 +60,17 @@ def test_items_are_the_generator_s(cfg: SyntheticConfig, cached: bool) -> None:
         assert data.test[3].name == data.test_names[3]
 
 
+def test_validation_pictures_are_others_of_the_same_kind(cfg: SyntheticConfig) -> None:
+    test, validation = cfg.build(), replace(cfg, test=module.Split.validation).build()
+    assert validation.test_names == [name.replace("test", "validation") for name in test.test_names]
+    assert not np.array_equal(validation.test[1].alpha, test.test[1].alpha)
+    again = replace(cfg, test=module.Split.validation).build().test[1]  # from the cache
+    assert (again.name, again.image.tobytes()) == (validation.test_names[1], validation.test[1].image.tobytes())
+    assert test.layers is not None
+    assert validation.layers is not None
+    assert np.array_equal(validation.layers[0].alpha, test.layers[0].alpha)
+
+
 def test_trimaps_of_one_width_change_nothing_else(cfg: SyntheticConfig) -> None:
     drawn, even = cfg.build(), replace(cfg, trimap=7).build()
     for index in range(len(even.test)):

@@ -10,7 +10,15 @@ from unicodedata import normalize
 import numpy as np
 
 from a2u.data.files.disk_cache import DiskCache
-from a2u.data.files.images import SUFFIXES, Header, read_colour, read_grey, read_header, read_trimap
+from a2u.data.files.images import (
+    SUFFIXES,
+    Header,
+    read_colour,
+    read_deep_grey,
+    read_grey,
+    read_header,
+    read_trimap,
+)
 from a2u.data.types import Composite, DatasetConfig, Layer
 from a2u.errors import DataError
 from a2u.files import check_regular, sha256, user_path
@@ -43,18 +51,22 @@ class LayerFiles:
         files: their sizes are compared here, from the headers.
         cache_mb: room in memory for the most recently used layers, MB (2**20 bytes).
         decoded: a cache on disk, used instead of that in memory.
+        deep: alphas of 16 bits are scaled.
 
     Raises:
         DataError: foreground and alpha differ in size, or are too narrow to crop; the message names both files.
     """
 
-    def __init__(self, files: Sequence[LayerFile], cache_mb: int, decoded: DiskCache | None = None) -> None:
+    def __init__(
+        self, files: Sequence[LayerFile], cache_mb: int, decoded: DiskCache | None = None, deep: bool = False
+    ) -> None:
         for file in files:
-            headers = {path: read_header(path) for path in file[1:]}
+            headers = {path: read_header(path, deep and path == file.alpha) for path in file[1:]}
             check_together(headers)
             _refuse_narrow(headers)
         self._files = files
         self._decoded = decoded
+        self._read_alpha = read_deep_grey if deep else read_grey
         self._room = cache_mb * 2**20  # bytes
         self._cache: OrderedDict[int, Layer] = OrderedDict()  # least recently used first
 
@@ -67,9 +79,10 @@ class LayerFiles:
             self._cache.move_to_end(index)
             return self._cache[index]
         if self._decoded is None:
-            layer = Layer(file.name, read_colour(file.foreground), read_grey(file.alpha))
+            layer = Layer(file.name, read_colour(file.foreground), self._read_alpha(file.alpha))
         else:
-            layer = Layer(file.name, self._decoded(file.foreground, read_colour), self._decoded(file.alpha, read_grey))
+            alpha = self._decoded(file.alpha, self._read_alpha)
+            layer = Layer(file.name, self._decoded(file.foreground, read_colour), alpha)
         check_sizes({file.foreground: layer.foreground.shape[:2], file.alpha: layer.alpha.shape})
         if isinstance(layer.foreground, np.memmap):
             return layer  # the page cache keeps it, for all processes at once
@@ -98,19 +111,23 @@ class PictureFiles:
 
 
 class CompositeFiles:
-    """Test cases, read on demand; their sizes are compared here, from the headers."""
+    """Test cases, read on demand; their sizes are compared here, from the headers.
 
-    def __init__(self, files: Sequence[CompositeFile]) -> None:
+    deep: alphas of 16 bits are scaled.
+    """
+
+    def __init__(self, files: Sequence[CompositeFile], deep: bool = False) -> None:
         for file in files:
-            check_together({path: read_header(path) for path in file[1:]})
+            check_together({path: read_header(path, deep and path == file.alpha) for path in file[1:]})
         self._files = files
+        self._read_alpha = read_deep_grey if deep else read_grey
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, index: int) -> Composite:
         name, image, trimap, alpha = self._files[index]
-        return Composite(name, read_colour(image), read_trimap(trimap), read_grey(alpha))
+        return Composite(name, read_colour(image), read_trimap(trimap), self._read_alpha(alpha))
 
 
 def checksum(root: Path, files: Sequence[CompositeFile]) -> str:

@@ -57,6 +57,26 @@ def read_grey(path: Path) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
 
+def read_deep_grey(path: Path) -> np.ndarray:
+    """Return the grey values of an image of any depth, (H, W) uint8: v / 257 of 16 bits, 255 v of a float, rounded.
+
+    Raises:
+        DataError: as for `read_grey`, a float is outside 0..1, or 16 bits hold values of 8.
+    """
+    with opened(path, deep=True) as image:
+        if not _is_deep_grey(image):
+            return read_grey(path)
+        values = np.array(image)
+    low, high = values.min(), values.max()
+    if values.dtype.kind == "f":
+        if not (low >= 0 and high <= 1):  # so NaN, too
+            raise DataError(f"{path} has float values from {low:g} to {high:g}; expected 0..1")
+        return np.rint(values * np.float32(255)).astype(np.uint8)
+    if 0 < high <= 255:
+        raise DataError(f"{path} has 16 bits a channel, but no value above 255: save it with 8 bits, or times 257")
+    return np.rint(values / 257).astype(np.uint8)
+
+
 def read_trimap(path: Path, values: TrimapValues | None = None) -> np.ndarray:
     """Return a trimap, (H, W) uint8 of 0, 128 and 255.
 
@@ -107,13 +127,15 @@ class Header(NamedTuple):
     orientation: int  # EXIF, 1 to 8; 1 (as stored) also for unknown values and for TIFF, which Pillow turns itself
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, deep: bool = False) -> Header:
     """Read the header of an image file without decoding it.
 
+    deep: grey of 16 bits or float is allowed.
+
     Raises:
-        DataError: the file has no valid header, far too many pixels, or more than 8 bits a channel.
+        DataError: the file has no valid header, far too many pixels, or more bits a channel than are allowed.
     """
-    with opened(path, header_only=True) as image:
+    with opened(path, header_only=True, deep=deep) as image:
         exif = Image.Image.getexif(image)  # the PNG plugin's own getexif decodes the image
         orientation = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation, 1)
         return Header(image.height, image.width, orientation if orientation in range(2, 9) else 1)
@@ -141,14 +163,16 @@ def read_upright(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
 
 
 @contextmanager
-def opened(path: Path, header_only: bool = False) -> Iterator[Image.Image]:
+def opened(path: Path, header_only: bool = False, deep: bool = False) -> Iterator[Image.Image]:
     """Open an image file without decoding it; an error of Pillow inside the block becomes a DataError.
 
     Args:
         header_only: the pixels will not be used, so the checksums of a PNG file, which cover them, are not verified.
+        deep: grey of 16 bits or float is allowed.
 
     Raises:
-        DataError: the file is missing, damaged, not an image, far too large, or has more than 8 bits a channel.
+        DataError: the file is missing, damaged, not an image, far too large, or has more bits a channel than are
+            allowed.
     """
     try:
         check_regular(path)
@@ -156,7 +180,8 @@ def opened(path: Path, header_only: bool = False) -> Iterator[Image.Image]:
             with Image.open(path, formats=FORMATS) as image:
                 image.verify()  # Pillow decodes a PNG without looking at its checksums; no image can be used after this
         with Image.open(path, formats=FORMATS) as image:
-            _refuse_more_than_8_bits(path, image)
+            if not (deep and _is_deep_grey(image)):
+                _refuse_more_than_8_bits(path, image)
             if image.mode == "LAB":
                 raise DataError(f"{path} has CIELAB colours; convert it to RGB")
             yield image
@@ -197,6 +222,10 @@ def _end_of_jpeg(data: bytes) -> int:
     return data.index(b"\xff\xd9", position)
 
 
+def _is_deep_grey(image: Image.Image) -> bool:
+    return image.mode == "F" or image.mode.startswith("I;16")
+
+
 def _refuse_more_than_8_bits(path: Path, image: Image.Image) -> None:
     """Pillow reduces 16-bit colours to 8 bits silently: only the raw mode of the pixels still says so."""
     tiles = getattr(image, "tile", None) or []
@@ -207,7 +236,10 @@ def _refuse_more_than_8_bits(path: Path, image: Image.Image) -> None:
         bits = 32
     else:
         return
-    raise DataError(f"{path} has {bits} bits a channel; convert it to 8 bits a channel")
+    raise DataError(
+        f"{path} has {bits} bits a channel; convert it to 8 bits a channel, or, if it is an alpha, give "
+        "deep_alphas=true to a command or a dataset that takes it"
+    )
 
 
 def _opaque_colours(path: Path, image: Image.Image) -> np.ndarray:
@@ -243,6 +275,13 @@ def write_png(path: Path, image: np.ndarray) -> None:
     """Write (H, W), (H, W, 3) RGB or (H, W, 4) RGBA uint8 as a PNG file, which appears whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(encode_png(image))
+
+
+def write_jpeg(path: Path, image: np.ndarray, quality: int) -> None:
+    """Write (H, W, 3) RGB uint8 as a JPEG file, which appears whole or not at all."""
+    code = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    with replacing(path) as temporary:
+        temporary.write_bytes(code.tobytes())
 
 
 def encode_png(image: np.ndarray) -> bytes:

@@ -27,7 +27,7 @@ from a2u.data.files.folders import (
     read_names,
     require,
 )
-from a2u.data.files.images import read_grey
+from a2u.data.files.images import read_deep_grey
 from a2u.data.types import MattingData, MattingDatasetConfig
 from a2u.errors import DataError
 from a2u.files import user_path
@@ -81,6 +81,7 @@ class TwoPartConfig(MattingDatasetConfig):
     split: Split = field(
         Split.train, "foregrounds to train on; all: every foreground of the test part too", added_later=True
     )
+    deep_alphas: bool = field(False, "alphas of 16 bits are scaled to 8, otherwise refused", added_later=True)
     cache_mb: int = field(1024, "decoded training layers kept in memory, per process", least=0, identity=False)
     decoded: str | None = field(
         None, "folder for decoded training layers, shared by processes; null: none", identity=False
@@ -117,10 +118,10 @@ def _build(cfg: TwoPartConfig, layout: Layout) -> MattingData:
         layers = limited(layers, cfg.limit_train)
     decoded = DiskCache(user_path(cfg.decoded), cfg.decoded_mb) if cfg.decoded is not None else None
     return MattingData(
-        layers=LayerFiles(layers, cfg.cache_mb, decoded) if layers else None,
+        layers=LayerFiles(layers, cfg.cache_mb, decoded, cfg.deep_alphas) if layers else None,
         layer_names=_distinct_names(layers, composites, layout.training),
         backgrounds=PictureFiles(list(backgrounds(root, layout, cfg.backgrounds).values())) if layers else None,
-        test=CompositeFiles(composites),
+        test=CompositeFiles(composites, cfg.deep_alphas),
         test_names=[composite.name for composite in composites],
         checksum=partial(checksum, root, composites),
     )
@@ -239,5 +240,5 @@ def _differ(first: Path, second: Path) -> bool:
     """Return whether two alphas differ by more than JPEG compression, which is below one grey level on average."""
     if first == second:
         return False
-    one, other = read_grey(first), read_grey(second)
+    one, other = read_deep_grey(first), read_deep_grey(second)
     return one.shape != other.shape or float(np.abs(one.astype(np.int16) - other).mean()) >= 1

@@ -42,6 +42,8 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
         self._layers = data.layers
         self._backgrounds = data.backgrounds
         self._background_name: Callable[[int], str] = getattr(data.backgrounds, "name", "background {}".format)
+        # A background may depend on the layer before it.
+        self._behind: Callable[[int, int], np.ndarray] = getattr(data.backgrounds, "behind", self._background)
         self.names = list(data.layer_names)
         self._cfg = cfg
         self._seed = seed
@@ -60,10 +62,13 @@ class TrainingSamples(Dataset[dict[str, torch.Tensor | str]]):
         if layers > 1 and rng.random() < self._cfg.combine_probability:
             second = self._layers[int(first + rng.integers(1, layers)) % layers]
         behind = int(rng.integers(len(self._backgrounds)))
-        sample = make_sample(layer, second, self._backgrounds[behind], rng, self._cfg)
+        sample = make_sample(layer, second, self._behind(first, behind), rng, self._cfg)
         parts = {key: torch.from_numpy(part) for key, part in sample.parts().items()}
         foregrounds = layer.name if second is None else f"{layer.name} over {second.name}"
         return {**parts, "name": layer.name, "origin": f"{foregrounds} on {self._background_name(behind)}"}
+
+    def _background(self, layer: int, index: int) -> np.ndarray:
+        return self._backgrounds[index]
 
     def _foreground(self, epoch: int, index: int) -> int:
         round_, position = divmod(index, len(self._layers))

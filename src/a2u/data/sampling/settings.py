@@ -43,6 +43,19 @@ class SampleConfig(SamplingConfig):
         most=255,
         added_later=True,
     )
+    brush: float = field(
+        0.0,
+        "this share of trimaps is drawn by a brush of changing width, up to brush_max",
+        least=0,
+        most=1,
+        added_later=True,
+    )
+    brush_max: int = field(51, "pixels", least=2, added_later=True)
+    camera: bool = field(
+        False,
+        "composites as a camera sees them: in linear light or not, blurred, noisy, demosaiced, JPEG",
+        added_later=True,
+    )
     version: int = field(
         SAMPLES_VERSION, "of the way samples are drawn; part of a run's identity, since its samples are"
     )
@@ -52,6 +65,8 @@ class SampleConfig(SamplingConfig):
             raise ConfigError(
                 f"sample.scale_min must be at most sample.scale_max; got {self.scale_min} and {self.scale_max}."
             )
+        if self.camera and self.jitter:
+            raise ConfigError("sample.camera=true takes colours as they are: set sample.jitter=false.")
         if self.version != SAMPLES_VERSION:
             raise ConfigError(
                 f"sample.version is {self.version}, and this program draws samples of version {SAMPLES_VERSION}; "

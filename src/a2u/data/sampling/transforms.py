@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from a2u.data.sampling.affine import after, flip_map, inverse, random_affine, resize_map
+from a2u.data.sampling.camera import residual
 from a2u.data.sampling.crops import background_crop, random_crop
 from a2u.data.sampling.lazy_layer import Placed, View, opaque_together
 from a2u.data.sampling.settings import SampleConfig
+from a2u.data.sampling.trimaps import brushed_trimap
 from a2u.data.types import Layer
 from a2u.errors import DataError
 
@@ -24,7 +26,9 @@ class Sample(NamedTuple):
     alpha: np.ndarray  # (crop, crop) uint8
     trimap: np.ndarray  # (crop, crop) uint8 of 0, 128, 255
     shifts: np.ndarray | None  # (3,) float32, see `random_shifts`; None: no jitter
-    noise: np.ndarray | None  # (crop, crop, 3) float32 in 8-bit units, added to the composite; None: no noise
+    noise: (
+        np.ndarray | None
+    )  # (crop, crop, 3) float32 in 8-bit units, added to the composite, also by the camera; None: none
 
     def parts(self) -> dict[str, np.ndarray]:
         """Return its parts by name, without those that are None."""
@@ -56,7 +60,13 @@ def make_sample(
     behind = background_crop(background, crop.size, crop.window)
     shifts = random_shifts(rng) if cfg.jitter else None
     noise = random_noise(rng, cfg) if cfg.noise else None
-    return Sample(crop.foreground, behind, crop.alpha, crop.trimap, shifts, noise)
+    trimap = crop.trimap
+    if cfg.brush and rng.random() < cfg.brush:
+        trimap = brushed_trimap(crop.alpha, cfg.brush_max, rng)
+    if cfg.camera:
+        seen = residual(crop.foreground, behind, crop.alpha, rng)
+        noise = seen if noise is None else seen + noise
+    return Sample(crop.foreground, behind, crop.alpha, trimap, shifts, noise)
 
 
 def random_view(layer: Layer, second: Layer | None, rng: np.random.Generator, cfg: SampleConfig) -> View:

@@ -172,6 +172,31 @@ def _distance(kind: np.ndarray) -> np.ndarray:
     return cv2.distanceTransform(kind, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
+def brushed_trimap(alpha: np.ndarray, widest: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a trimap as people do: a brush of changing width along the boundary, which also covers narrow gaps.
+
+    A pixel is unknown if one that is not opaque, or one that is not transparent, is nearer than a radius. The radius
+    varies smoothly over the image, between a third and all of a largest one, which is drawn anew for the foreground and
+    for the background, every factor equally likely.
+
+    Args:
+        alpha: (H, W) uint8, 255 = opaque.
+        widest: largest width of the brush in pixels, at least 2.
+        rng: draws the widths.
+
+    Returns:
+        (H, W) uint8 of 0 (background), 128 (unknown), 255 (foreground).
+    """
+    height, width = alpha.shape
+    varying = cv2.resize(rng.uniform(1 / 3, 1, (4, 4)).astype(np.float32), (width, height))
+    inside, outside = np.exp(rng.uniform(0, np.log(widest / 2), 2)).tolist()
+    trimap = np.full(alpha.shape, UNKNOWN, np.uint8)
+    for known, radius in (FOREGROUND, inside), (BACKGROUND, outside):
+        distance = cv2.distanceTransform(cv2.inRange(alpha, known, known), cv2.DIST_L2, cv2.DIST_MASK_5)
+        trimap[distance > radius * varying] = known
+    return trimap
+
+
 def is_unknown(alpha: np.ndarray, y: int, x: int, fg_size: int, bg_size: int) -> bool:
     """Return whether pixel (y, x) is unknown in `trimap_from_alpha`, computed from its surroundings alone.
 

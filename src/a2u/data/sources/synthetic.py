@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,6 +40,13 @@ Item = TypeVar("Item", Layer, Composite, np.ndarray)
 Arrays = dict[str, np.ndarray]
 
 
+class Split(Enum):
+    """The pictures that a run is measured on: those of the tables, or others to choose settings by."""
+
+    test = 1
+    validation = 2
+
+
 @schema("dataset/synthetic", "dataset/study_test")
 @dataclass
 class SyntheticConfig(MattingDatasetConfig):
@@ -54,6 +62,9 @@ class SyntheticConfig(MattingDatasetConfig):
     train_layers: int = field(256, "0: no training part, for evaluation alone", least=0)
     train_backgrounds: int = field(128, least=0)
     train_size: int = field(160, "side of the square training layers, pixels", least=MINIMUM_SIZE)
+    test: Split = field(
+        Split.test, "validation: other pictures than those of the tables, to choose settings by", added_later=True
+    )
     test_images: int = field(64, least=1)
     test_size: int = field(256, "side of the square test images, pixels", least=MINIMUM_SIZE)
     seed: int = field(2021, "of the generator, not of the run", least=0)
@@ -86,8 +97,8 @@ class SyntheticConfig(MattingDatasetConfig):
             layer_names=[layer_name(index, "train") for index in range(len(layers))],
             backgrounds=backgrounds if len(backgrounds) else None,
             test=composites,
-            test_names=[layer_name(index, "test") for index in range(len(composites))],
-            checksum=partial(_checksum, composites),
+            test_names=[layer_name(index, self.test.name) for index in range(len(composites))],
+            checksum=partial(checksum, composites),
         )
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
@@ -100,18 +111,25 @@ class SyntheticConfig(MattingDatasetConfig):
         Raises:
             DataError: the cache cannot be written.
         """
-        if self.cache is None:
-            return
-        items = [(group, index) for group in _items(self) for index in range(len(group))]
-        absent = sum(not group.path(index).exists() for group, index in items)
-        with ExitStack() as stack:
-            fill: Callable[..., Iterable[None]] = map
-            if processes > 1 and absent > WORTH_PROCESSES:
-                pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("forkserver")))
-                fill = partial(pool.map, chunksize=CHUNK)
-            for done, _ in enumerate(fill(_fill, *zip(*items, strict=True)), start=1):
-                if progress is not None:
-                    progress(done, len(items))
+        fill_cache(_items(self), progress, processes)
+
+
+def fill_cache(
+    groups: Sequence["Items[Any]"], progress: Callable[[int, int], None] | None = None, processes: int = 1
+) -> None:
+    """Generate all items into the disk cache, if there is one; see `SyntheticConfig.prepare`."""
+    items = [(group, index) for group in groups if group.folder is not None for index in range(len(group))]
+    absent = sum(not group.path(index).exists() for group, index in items)
+    if not items:
+        return
+    with ExitStack() as stack:
+        fill: Callable[..., Iterable[None]] = map
+        if processes > 1 and absent > WORTH_PROCESSES:
+            pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("forkserver")))
+            fill = partial(pool.map, chunksize=CHUNK)
+        for done, _ in enumerate(fill(_fill, *zip(*items, strict=True)), start=1):
+            if progress is not None:
+                progress(done, len(items))
 
 
 def _fill(group: "Items[Any]", index: int) -> None:
@@ -189,52 +207,51 @@ class UniformTrimaps:
         return case._replace(trimap=trimap_from_alpha(case.alpha, self.size, self.size))
 
 
-def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items[Composite]]:
-    def cache(size: int, split: str) -> Path | None:
-        if cfg.cache is None:
-            return None
-        return Path(cfg.cache) / f"synthetic-v{GENERATOR_VERSION}-seed{cfg.seed}-size{size}" / split
+def generated_layers(cache: str | None, seed: int, size: int, split: str, count: int) -> Items[Layer]:
+    """Return the first `count` layers of a split, generated when they are first used."""
+    make = partial(generate_layer, seed, size=size, split=split)
+    return Items("layer", count, make, partial(_layer, split), _folder(cache, seed, size, split))
 
+
+def _folder(cache: str | None, seed: int, size: int, split: str) -> Path | None:
+    return None if cache is None else Path(cache) / f"synthetic-v{GENERATOR_VERSION}-seed{seed}-size{size}" / split
+
+
+def _items(cfg: SyntheticConfig) -> tuple[Items[Layer], Items[np.ndarray], Items[Composite]]:
     def limited(count: int, limit: int | None) -> int:
         return count if limit is None else min(count, limit)
 
-    train = cache(cfg.train_size, "train")
+    layers = limited(cfg.train_layers, cfg.limit_train)
     return (
-        Items(
-            "layer",
-            limited(cfg.train_layers, cfg.limit_train),
-            partial(generate_layer, cfg.seed, size=cfg.train_size, split="train"),
-            _layer,
-            train,
-        ),
+        generated_layers(cfg.cache, cfg.seed, cfg.train_size, "train", layers),
         Items(
             "background",
             limited(cfg.train_backgrounds, cfg.limit_train),
             partial(generate_background, cfg.seed, size=cfg.train_size, split="train"),
             _background,
-            train,
+            _folder(cfg.cache, cfg.seed, cfg.train_size, "train"),
         ),
         Items(
             "composite",
             limited(cfg.test_images, cfg.limit_test),
-            partial(generate_composite, cfg.seed, size=cfg.test_size),
-            _composite,
-            cache(cfg.test_size, "test"),
+            partial(generate_composite, cfg.seed, size=cfg.test_size, split=cfg.test.name),
+            partial(_composite, cfg.test.name),
+            _folder(cfg.cache, cfg.seed, cfg.test_size, cfg.test.name),
         ),
     )
 
 
 # Functions, not lambdas, because data workers receive the items pickled.
-def _layer(index: int, arrays: Arrays) -> Layer:
-    return Layer(layer_name(index, "train"), **arrays)
+def _layer(split: str, index: int, arrays: Arrays) -> Layer:
+    return Layer(layer_name(index, split), **arrays)
 
 
 def _background(index: int, arrays: Arrays) -> np.ndarray:
     return arrays["image"]
 
 
-def _composite(index: int, arrays: Arrays) -> Composite:
-    return Composite(layer_name(index, "test"), **arrays)
+def _composite(split: str, index: int, arrays: Arrays) -> Composite:
+    return Composite(layer_name(index, split), **arrays)
 
 
 def _arrays(item: Layer | Composite | np.ndarray) -> Arrays:
@@ -261,7 +278,8 @@ def _write(path: Path, arrays: Arrays) -> None:
         ) from error
 
 
-def _checksum(composites: Composites) -> str:
+def checksum(composites: Composites) -> str:
+    """Return the SHA-256 of test cases: names, shapes and pixels."""
     digest = hashlib.sha256()
     for index in range(len(composites)):
         name, *arrays = composites[index]

@@ -44,21 +44,21 @@ def generate_background(seed: int, index: int, size: int, split: str) -> np.ndar
     return _bytes(SCENES[index % len(SCENES)](rng, size))
 
 
-def generate_composite(seed: int, index: int, size: int) -> Composite:
-    """Generate the test case of an index: the layer of split "test" over the background of split "test".
+def generate_composite(seed: int, index: int, size: int, split: str = "test") -> Composite:
+    """Generate the test case of an index: the layer of a split over the background of that split.
 
     image = round(a foreground + (1 - a) background) in float64, a = alpha / 255. Every eighth case lacks the last 19
     rows and 6 columns, so that it is not square. The known regions of the trimap are eroded by ellipses of independent
     diameters 3..11 (at most an eleventh of the side). From 64 pixels a side on, every case has unknown pixels, known
     background and, except for smoke, known foreground. Arguments and errors as for `generate_layer`.
     """
-    layer = generate_layer(seed, index, size, "test")
-    background = generate_background(seed, index, size, "test")
+    layer = generate_layer(seed, index, size, split)
+    background = generate_background(seed, index, size, split)
     height, width = (size - 19, size - 6) if index % 8 == 7 else (size, size)
     foreground, alpha = layer.foreground[:height, :width], layer.alpha[:height, :width]
     share = alpha[..., None] / 255  # (H, W, 1)
     image = _bytes(share * foreground + (1 - share) * background[:height, :width])
-    rng = _generator(seed, index, size, "test", "trimap")
+    rng = _generator(seed, index, size, split, "trimap")
     sizes = rng.integers(3, max(3, min(11, size // 11)) + 1, 2).tolist()
     return Composite(layer.name, image, trimap_from_alpha(alpha, *sizes), np.ascontiguousarray(alpha))
 

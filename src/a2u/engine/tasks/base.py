@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from a2u.engine.ablation import Ablation
+from a2u.engine.health import Health
 from a2u.metrics import HIGHER_IS_BETTER
 from a2u.settings import SCHEMAS
 
@@ -40,6 +41,7 @@ class Task(ABC):
     train_images: int = 0  # pictures, or foregrounds, to train on
     test_images: int
     ablate: Ablation = Ablation.none  # what an evaluation takes away from the network's operators
+    health: Health  # of the operators on the first test image or batch; set by rank 0's evaluations
     tile: int | None = None  # side of the tiles in which test images are computed; None: whole
 
     @abstractmethod

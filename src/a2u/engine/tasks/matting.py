@@ -18,14 +18,14 @@ from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Composite, MattingData, MattingDatasetConfig
 from a2u.engine import distributed
 from a2u.engine.evaluate import evaluate, seen_in_training
-from a2u.engine.kernels import kernel_picture
+from a2u.engine.kernels import kernel_health, kernel_picture
 from a2u.engine.memory import machine_memory
 from a2u.engine.prefetch import mapping
 from a2u.engine.provenance import available_cores
 from a2u.engine.settings import Loss, MattingEvaluationConfig, MattingTrainerConfig, Precision
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError, DataError, NoPlaceError
-from a2u.losses import adaptation_loss, laplacian_loss, matting_loss
+from a2u.losses import adaptation_loss, gradient_loss, laplacian_loss, matting_loss
 from a2u.metrics import MattingMetrics
 from a2u.models.aspp import ASPP
 from a2u.models.layers import NormActivation
@@ -56,7 +56,7 @@ class Matting(Task):
         data = build_data(dataset)
         assert isinstance(data, MattingData)
         self.data, self.how, self.device, self.threads = data, metrics, device, threads
-        self.train_names = []
+        self.train_names, self.health = [], {}
         self.test_images = len(data.test)
         self.metrics: MattingMetrics | None = None  # of the latest evaluation
         with mapping(threads) as each:
@@ -121,6 +121,14 @@ class Matting(Task):
         assert isinstance(sample_config, SampleConfig)
         self.reduced = cfg.trainer.precision is Precision.bfloat16  # the network runs in it
         self.kind = cfg.trainer.loss
+        self.terms = [  # added to the loss: weight, function
+            (weight, term)
+            for weight, term in (
+                (cfg.trainer.laplacian_weight, laplacian_loss),
+                (cfg.trainer.gradient_weight, gradient_loss),
+            )
+            if weight
+        ]
         load_encoder_weights(model, cfg.model.encoder_weights)
         self.draw_samples(cfg, sample_config)
 
@@ -132,13 +140,19 @@ class Matting(Task):
         self.steps_per_epoch = cfg.trainer.iterations
 
     def optimizer(self, cfg: DictConfig, model: nn.Module) -> Optimizer:
-        """Return Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3)."""
-        encoder = [parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")]
-        rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
-        lr = cfg.trainer.lr
-        pretrained = cfg.model.encoder_weights != "none"
-        encoder_lr = lr / cfg.trainer.encoder_lr_ratio if pretrained else lr
-        return Adam([{"params": encoder, "lr": encoder_lr}, {"params": rest, "lr": lr}], fused=True)
+        """Return Adam with two rates: new layers at lr, a pretrained encoder at lr / encoder_lr_ratio (Sec. 6.3).
+
+        With an operator_lr_ratio other than 1 there is a third, of the upsampling operators.
+        """
+        lr, pretrained = cfg.trainer.lr, cfg.model.encoder_weights != "none"
+        rates = {"encoder.": lr / cfg.trainer.encoder_lr_ratio if pretrained else lr}
+        if cfg.trainer.operator_lr_ratio != 1:
+            rates["upsamplers."] = lr / cfg.trainer.operator_lr_ratio
+        rates[""] = lr  # all others
+        groups: dict[str, list[nn.Parameter]] = {part: [] for part in rates}
+        for name, parameter in model.named_parameters():
+            groups[next(part for part in rates if name.startswith(part))].append(parameter)
+        return Adam([{"params": groups[part], "lr": rate} for part, rate in rates.items()], fused=True)
 
     def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
         """Set training mode; fix the encoder's batch norms, statistics and scale, if so configured (Sec. 6.3)."""
@@ -194,12 +208,17 @@ class Matting(Task):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
             outputs = model(batch["input"], for_loss=True) if adapts else (model(batch["input"]),)
         prediction, *others = (part.float() if self.reduced else part for part in outputs)
+        alpha, unknown = batch["alpha"], batch["unknown"]
         if adapts:
             trimap, log_deviations = others
-            return adaptation_loss(prediction, trimap, log_deviations, batch["alpha"])
-        if self.kind is Loss.laplacian:
-            return laplacian_loss(prediction, batch["alpha"], batch["unknown"])
-        return matting_loss(prediction, **{key: batch[key] for key in ("alpha", "unknown", "fg", "bg", "image")})
+            loss = adaptation_loss(prediction, trimap, log_deviations, alpha)
+        elif self.kind is Loss.laplacian:
+            loss = laplacian_loss(prediction, alpha, unknown)
+        else:
+            loss = matting_loss(prediction, alpha, unknown, *(batch[key] for key in ("fg", "bg", "image")))
+        for weight, term in self.terms:
+            loss = loss + weight * term(prediction, alpha, unknown)
+        return loss
 
     def origin(self, batch: dict[str, Any]) -> str:
         return ", ".join(batch["origin"])
@@ -210,9 +229,13 @@ class Matting(Task):
 
         assert isinstance(model, MattingNetwork)
         self.metrics = evaluate(model, self.data.test, self.how, predictions, one, self.threads, self.tile, self.ablate)
-        picture = kernel_picture(model, self.data.test[0]) if distributed.is_rank_zero() else None
+        if not distributed.is_rank_zero():
+            return self.metrics.mean()
+        first = self.data.test[0]
+        self.health = kernel_health(model, first)
+        picture = kernel_picture(model, first)
         if picture is not None:
-            seen(len(self.data.test), len(self.data.test), ("kernels/" + self.data.test[0].name, picture))
+            seen(len(self.data.test), len(self.data.test), ("kernels/" + first.name, picture))
         return self.metrics.mean()
 
     def per_image(self) -> list[dict[str, Any]]:

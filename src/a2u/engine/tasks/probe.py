@@ -18,6 +18,7 @@ from a2u.data.types import Composite, MattingDatasetConfig
 from a2u.engine import distributed
 from a2u.engine.ablation import Ablation
 from a2u.engine.evaluate import evaluation_mode, next_of_same_size
+from a2u.engine.health import watched
 from a2u.engine.settings import MixedEvaluationConfig, ProbeTrainerConfig
 from a2u.engine.tasks.base import Seen, Task
 from a2u.engine.tasks.matting import STRIPS, Matting, strip
@@ -73,12 +74,13 @@ class Probe(Matting):
             for index in range(len(test)):
                 case = test[index]
                 restore = partial(self._restored, model, case)
-                if index in others:
-                    restored, given = with_guides_of(
-                        model, partial(self._restored, model, test[others[index]]), restore
-                    )
-                else:
-                    restored, given = restore()
+                with watched(model) if index == 0 else nullcontext(self.health) as self.health:
+                    if index in others:
+                        restored, given = with_guides_of(
+                            model, partial(self._restored, model, test[others[index]]), restore
+                        )
+                    else:
+                        restored, given = restore()
                 self.metrics.update(case.name, restored, case.alpha, case.trimap)
                 if predictions is not None:
                     write_png(predictions / f"{case.name}.png", restored)
@@ -93,5 +95,6 @@ class Probe(Matting):
         image, alpha = np.pad(case.image, (*sides, (0, 0)), mode="reflect"), np.pad(case.alpha, sides, mode="reflect")
         x = network_input(image, alpha)[None].to(self.device)
         given = interpolate(avg_pool2d(x[:, 3:], model.multiple), scale_factor=model.multiple)
-        restored, given = ((255 * y.clamp(0, 1)).round().to(torch.uint8).cpu().numpy() for y in (model(x), given))
-        return restored[0, 0, :height, :width], given[0, 0, :height, :width]
+        pair = torch.cat([model(x), given])[:, 0, :height, :width]
+        restored, shown = (255 * pair.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
+        return restored, shown

@@ -18,6 +18,7 @@ from a2u.engine import distributed
 from a2u.engine.ablation import Ablation
 from a2u.engine.cuda_graph import CapturedStep
 from a2u.engine.evaluate import evaluation_mode
+from a2u.engine.health import watched
 from a2u.engine.settings import ImageEvaluationConfig, ReconstructionTrainerConfig
 from a2u.engine.tasks.base import Picture, Seen, Task
 from a2u.errors import ConfigError
@@ -49,6 +50,7 @@ class Reconstruction(Task):
         self.checksum_of_test, self.how, self.device = data.checksum, metrics, device
         self.train_names = []
         self.train_images, self.test_images = len(self.train), len(self.test)
+        self.health = {}
 
     @staticmethod
     def check(cfg: DictConfig, model: nn.Module) -> None:
@@ -101,7 +103,8 @@ class Reconstruction(Task):
         for batch in distributed.share_of(len(starts)):  # each rank its own batches
             start = starts[batch]
             pictures = unit(self.test[start : start + EVALUATION_BATCH])
-            with evaluation_mode(model), torch.inference_mode():
+            watch = watched(model) if start == 0 else nullcontext(self.health)
+            with evaluation_mode(model), torch.inference_mode(), watch as self.health:
                 reconstructed = self._reconstructed(model, pictures)
             if self.how.clamp:
                 reconstructed = reconstructed.clamp(0, 1)

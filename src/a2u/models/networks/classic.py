@@ -1,9 +1,6 @@
 """Classic systems of Tables 5 and 7: closed-form and KNN matting, solved by the package pymatting."""
 
-import atexit
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
@@ -15,6 +12,7 @@ from torch import Tensor
 from a2u.errors import A2UError, how_to_install
 from a2u.models.networks.base import MattingNetwork
 from a2u.network_input import BACKGROUND, FOREGROUND, UNKNOWN, image_and_trimap
+from a2u.upsampling.ops.cache_folder import temporary_folder
 
 
 class UnsolvableError(A2UError, ArithmeticError):
@@ -105,7 +103,6 @@ def _import_pymatting() -> Any:
         import numba
 
         config: Any = numba.config
-        config.CACHE_DIR = tempfile.mkdtemp(prefix="a2u-numba-")
-        atexit.register(shutil.rmtree, config.CACHE_DIR, ignore_errors=True)
+        config.CACHE_DIR = str(temporary_folder() / "numba")
         import pymatting
     return pymatting

@@ -33,11 +33,12 @@ class FiguresConfig(RowsConfig):
 
 
 class Wanted(NamedTuple):
-    """A row of a table that a figure shows, and its heading."""
+    """A row of a table that a figure shows, its heading, and what it changes in the row."""
 
     table: str
     row: str
     title: str
+    overrides: tuple[str, ...] = ()
 
 
 FEATURES = (
@@ -45,7 +46,11 @@ FEATURES = (
     Wanted("table2", "bilinear", "bilinear"),
     Wanted("table2", "a2u_dynamic_cs_d_norm", "A2U"),
 )
-KERNELS = (Wanted("table2", "a2u_hybrid_cw", "A2U"),)
+OPEN = ("upsampler.kernel_norm=softmax", "upsampler.normalise_uv=true")  # kernels that no sigmoid closes
+KERNELS = (
+    Wanted("table2", "a2u_hybrid_cw", "A2U"),
+    Wanted("table2", "a2u_hybrid_cw", "A2U with norm and softmax", OPEN),
+)
 WEIGHTS = tuple(
     Wanted("successors", row, title)
     for row, title in {
@@ -115,7 +120,7 @@ class Column:
     def origin(self) -> str:
         """Return a caption line: the row, and identifiers of its run, code and weights."""
         provenance, wanted, weights = self.result["provenance"], self.wanted, self.run.weights(self.result)
-        parts = [f"{wanted.title}: {wanted.table}/{wanted.row}, seed {self.run.seed}"]
+        parts = [f"{wanted.title}: {wanted.table}/{wanted.row}, seed {self.run.seed}", *wanted.overrides]
         if weights is None:
             parts.append("nothing to train")
         else:
@@ -146,9 +151,9 @@ def runs_of(wanted: Sequence[Wanted], overrides: Sequence[str]) -> dict[Wanted, 
         ConfigError: an override that no row takes, or an impossible combination.
     """
     found: dict[Wanted, RowRun] = {}
-    for table in dict.fromkeys(each.table for each in wanted):
-        mine = [each for each in wanted if each.table == table]
+    for table, own in dict.fromkeys((each.table, each.overrides) for each in wanted):
+        mine = [each for each in wanted if (each.table, each.overrides) == (table, own)]
         rows = list(dict.fromkeys(each.row for each in mine))
-        runs = {run.row: run for run in row_runs(TableConfig(table=table, rows=rows), overrides)}
+        runs = {run.row: run for run in row_runs(TableConfig(table=table, rows=rows), [*overrides, *own])}
         found |= {each: runs[each.row] for each in mine}
     return found

@@ -96,7 +96,7 @@ class _Images:
         if number == 1:
             return figure_1(columns, test[self.indices[0]])
         if number == 5:
-            return figure_5(columns[0], [test[index] for index in self.indices[:EXAMPLES]])
+            return figure_5(columns, [test[index] for index in self.indices[:EXAMPLES]])
         if number == 8:
             return figure_8(columns, test[self.indices[0]])
         if number == 6:

@@ -4,7 +4,6 @@ Maps are taken with their channels last, and copied where they are not. Threads 
 wait for each other at every step, so another program on the same cores costs no more than its share.
 """
 
-import atexit
 import ctypes
 import hashlib
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from a2u.upsampling.ops.cache_folder import cache_folder
 from a2u.upsampling.ops.geometry import Geometry, layout
 
 SOURCE = Path(__file__).with_name("reassembly.c")
@@ -111,7 +111,7 @@ def load(real: str) -> ctypes.CDLL:
         raise OSError(f"CC={found} cannot be read as a command ({error})") from error
     command = [*compiler, *FLAGS, f"-DREAL={real}", str(SOURCE)]
     mark = hashlib.sha256("\n".join([SOURCE.read_text(), *command[:-1], _processor()]).encode()).hexdigest()
-    path = _cache_folder() / f"reassembly-{mark[:16]}.so"
+    path = cache_folder() / f"reassembly-{mark[:16]}.so"
     if path.is_file():
         try:
             return ctypes.CDLL(str(path))
@@ -133,28 +133,6 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     kept = [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]
     return "\n".join([platform.machine(), platform.processor(), *sorted(set(kept))])
-
-
-def _cache_folder() -> Path:
-    """Where compiled code is kept: of this user alone, since it will be run."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = Path(home) / "a2u"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = folder.stat()
-        is_own = not hasattr(os, "getuid") or about.st_uid == os.getuid()
-        if is_own and not about.st_mode & 0o022 and os.access(folder, os.W_OK):
-            return folder
-    except OSError:
-        pass
-    return _own_folder()
-
-
-@cache
-def _own_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="a2u-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
 
 
 def _channels_last(maps: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ def encode(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     """
     n, c, height, width = x.shape
     batch, outputs, shared, size, _ = kernels.shape
+    c, shared, size = int(c), int(shared), int(size)  # tensors in torch.jit.trace
     if torch.compiler.is_exporting() and batch != 1:  # groups are constants of an exported file, N is not
         return onnx_backend.encode(x, kernels, stride)
     if composite.tracing() and batch != 1:

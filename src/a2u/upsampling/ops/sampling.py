@@ -20,13 +20,12 @@ def sample(x: Tensor, px: Tensor, py: Tensor, outside: Literal["border", "zeros"
     Returns:
         (N, C, H, W), in the dtype of x.
     """
-    n, c, h, w = x.shape
-    _, groups, height, width = px.shape
+    (h, w), groups = x.shape[2:], px.shape[1]
     grid = torch.stack([(2 * px + 1) / w, (2 * py + 1) / h], dim=-1) - 1  # -1 and 1 are the outer edges of the map
     y = F.grid_sample(
-        x.reshape(n * groups, c // groups, h, w).to(grid.dtype),
+        x.unflatten(1, (groups, -1)).flatten(0, 1).to(grid.dtype),
         grid.flatten(0, 1),
         padding_mode=outside,
         align_corners=False,
     )
-    return y.view(n, c, height, width).to(x.dtype)
+    return y.unflatten(0, (-1, groups)).flatten(1, 2).to(x.dtype)

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from a2u.upsampling.ops.cache_folder import give_triton_a_folder
+
 
 @cache
 def checked(name: str) -> ModuleType | None:
     """Return a module with Triton kernels once its `check()` has passed on this machine; else None, with a warning."""
     try:
+        give_triton_a_folder()
         module = importlib.import_module(f"a2u.upsampling.ops.{name}")
         # the first map may come in the midst of a step in bfloat16, or be a fake one
         with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False), _disable_current_modes():
