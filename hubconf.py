@@ -16,7 +16,7 @@ dependencies = ["torch"]
 
 
 def matting(name_or_file: str = "auto") -> nn.Module:
-    """Return a matting network, (N, 4, H, W) -> (N, 1, H, W): the model in the package, or what `a2u.load` takes."""
+    """Return a matting network, (N, 4, H, W) -> (N, 1, H, W): the best in the package, or what `a2u.load` takes."""
     import a2u
 
     return a2u.load(name_or_file)

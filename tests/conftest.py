@@ -1,6 +1,7 @@
 """Fixtures and helpers of several test files."""
 
 import csv
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+gc.disable()  # until all modules are imported and all tests collected
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before Triton: its kernels then run on a CPU, as Python
 
@@ -21,6 +23,12 @@ COLUMNS = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}  # of tab
 settings.register_profile("short", max_examples=25, deadline=None)
 settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, without searching modules and tests for it every time."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_thread() -> None:
     """Restore one thread, which some tests and the import of pymatting change."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def generated(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Name a folder for generated layers, one for all processes of a session (helpers.runs)."""
+    own = tmp_path_factory.getbasetemp()
+    base = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    os.environ["GENERATED"] = str(base / "generated")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -74,11 +75,12 @@ def test_an_environment_of_ones_own_gets_the_extras_that_are_missing():
     assert "matplotlib" not in ended.stdout
 
 
-def test_a_misspelt_command_of_data_gets_a_suggestion():
-    command = [sys.executable, str(ROOT / "scripts" / "data.py"), "verfy"]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert "Did you mean 'verify'?" in ended.stderr
+def test_a_misspelt_command_of_data_gets_a_suggestion(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "scripts" / "data.py"), "verfy"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    assert stopped.value.code == 2
+    assert "Did you mean 'verify'?" in capsys.readouterr().err
 
 
 def test_the_citation_is_of_the_paper_and_of_this_version():

@@ -17,6 +17,7 @@ from a2u.engine.prepare import check, make_model
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
+from a2u.models.networks import networks
 from a2u.reproduce.published import named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.rows import paper_parameters, row_runs
 from a2u.reproduce.settings import TableConfig
@@ -25,12 +26,6 @@ from a2u.upsampling import operators, option_names
 
 EXPERIMENTS = options_of("experiment")
 OWN = ["photo/a2u"]  # of no table of the paper
-
-
-# A row of every network, to be composed at every scale.
-NETWORKS = ["table1/conv_nearest", "probe/nearest", "table2/nearest", "table2/trimap_only"]
-SYSTEMS = ("adamatting_reading", "closed_form", "context_aware", "dim", "gca", "indexnet_matting", "knn")
-NETWORKS += [f"table5/{system}" for system in SYSTEMS]
 
 
 def test_there_is_a_config_for_every_row_of_a_table():
@@ -55,29 +50,25 @@ def test_a_row_of_a_table_is_one_file(tmp_path, monkeypatch):
     assert (runs[1].cfg.row, runs[1].hash) == ("mine", runs[0].hash)
 
 
-def has_reconstruction(scale):
-    return (CONFIG_DIR / "scale" / scale / "reconstruction.yaml").is_file()
-
-
-@pytest.mark.parametrize("experiment", [each for each in NETWORKS if each != "probe/nearest"])  # not the paper's
-def test_the_paper_s_parameters_are_the_same_at_every_scale(experiment):
-    with torch.device("meta"):
-        paper = count_parameters(make_model(compose([f"experiment={experiment}", "scale=paper"])))
-    scales = [scale for scale in options_of("scale") if experiment != NETWORKS[0] or has_reconstruction(scale)]
-    for scale in scales:
-        assert paper_parameters(compose([f"experiment={experiment}", f"scale={scale}"])) == paper
-
-
 def test_there_is_a_config_for_every_operator():
     ours = {name for name, operator in operators().items() if operator.__module__.startswith("a2u.")}
     assert ours == set(options_of("upsampler"))
 
 
+ELSEWHERE = {f"{table}/{row}" for table in ("table1", "table2", "successors") for row in rows_of(table)}
+
+
+OFTEN = ("probe/a2u_gate", "probe/indexnet_blank", "looks/a2u_hybrid_cw_calibrate")
+ALIKE = {each for each in EXPERIMENTS if each.startswith(("probe/", "looks/")) and each not in OFTEN}  # long form
+
+
+# Those are in tests/models/networks, with the parameters of every row.
 @pytest.mark.parametrize(
     "experiment",
     [
-        pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") or each.startswith("looks/") else ())
+        pytest.param(each, marks=pytest.mark.slow if each in ALIKE else ())
         for each in EXPERIMENTS
+        if each not in ELSEWHERE
     ],
 )
 def test_every_experiment_composes_and_builds(experiment):
@@ -86,17 +77,25 @@ def test_every_experiment_composes_and_builds(experiment):
     assert f"{cfg.table}/{cfg.row}" == experiment
 
 
-@pytest.mark.parametrize("scale", options_of("scale"))
-def test_every_network_composes_and_builds_at_every_scale(scale):
-    found = set()
-    has = {task: (CONFIG_DIR / "scale" / scale / f"{task}.yaml").is_file() for task in ("reconstruction", "probe")}
-    without = {"table1": not has["reconstruction"], "probe": not has["probe"]}
-    for experiment in [each for each in NETWORKS if not without.get(each.split("/")[0])]:
-        cfg = compose([f"experiment={experiment}", f"scale={scale}"])
+@pytest.mark.parametrize("network", options_of("model"))
+def test_every_network_can_be_built_at_every_scale_and_has_the_same_parameters_in_the_paper(network):
+    has_task = network in options_of("task")  # of its own, which chooses it
+    choice = [f"task={network}" if has_task else f"model={network}"]
+    if getattr(networks()[network], "adapts_trimap", False):
+        choice.append("trainer.loss=adaptation")
+    parameters = {}
+    for scale in options_of("scale"):
+        if has_task and not (CONFIG_DIR / "scale" / scale / f"{network}.yaml").is_file():
+            continue
+        cfg = compose([*choice, f"scale={scale}"])
         check(cfg)
-        assert cfg.scale == scale
-        found.add(plain(cfg)["model"]["name"])
-    assert found == {name for name in options_of("model") if has.get(name, True)}
+        assert (cfg.model.name, cfg.scale) == (network, scale)
+        if network != "probe":  # not the paper's
+            parameters[scale] = paper_parameters(cfg)
+            if scale == "paper":
+                with torch.device("meta"):
+                    assert count_parameters(make_model(cfg)) == parameters[scale]
+    assert network == "probe" or len(set(parameters.values())) == 1
 
 
 def test_every_experiment_opens_with_row_numbers_cost_and_command():

@@ -9,8 +9,9 @@ import pytest
 from omegaconf import OmegaConf
 from scipy import stats
 
+from a2u.apply.auto import BETTER
 from a2u.engine.identity import identity
-from a2u.reproduce.pages import committed, pages, sections
+from a2u.reproduce.pages import SHIPPED, committed, pages, sections
 from a2u.reproduce.paired import LEVEL, differences_from, holm
 from a2u.reproduce.published import REFERENCE, listed, metrics_of, printed, published
 from a2u.reproduce.render import Group, results_table
@@ -90,7 +91,9 @@ def test_a_result_stands_where_it_says(tables):
                 assert metrics_of(group.table) == list(run["metrics"])
     shown = {Path(run["path"]) for results in tables.values() for runs in results.values() for run in runs}
     others = {
-        path for name in ("study", "study_pilots", "shipped", "bench") for path in (RESULTS / name).rglob("*.json")
+        path
+        for name in ("study", "study_pilots", "shipped", "validation", "bench")
+        for path in (RESULTS / name).rglob("*.json")
     }
     ablated = [run["ablation"] for results in tables.values() for runs in results.values() for run in runs]
     shown |= {Path(record["path"]) for record in ablated if record}
@@ -218,3 +221,10 @@ def test_what_was_seen_in_the_study_afterwards_is_in_its_results(study):
     assert {row for row, p in ranked.items() if p < LEVEL} == {"a2u_dynamic_cs_d", "a2u_dynamic_cs_d_norm"}
     assert f"(p {ranked['a2u_dynamic_cs_d_norm']:.3f})" in words
     assert 28 * stats.wilcoxon(range(1, 11)).pvalue > LEVEL  # the least that ten seeds can give
+
+
+def test_the_default_is_what_is_better_on_the_validation_set_best_first():
+    found = {row: read(RESULTS / "validation" / f"{row}.json") for row in SHIPPED}
+    assert len({result["provenance"]["data_sha256"] for result in found.values()}) == 1
+    ranked = sorted(found, key=lambda row: found[row]["metrics"]["sad"])
+    assert [system.name for system in BETTER] == ranked[: ranked.index("a2u")]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from helpers.matting_folders import small_photographs
-from helpers.runs import smoke
+from helpers.runs import generated, smoke
 from PIL import Image
 
 from a2u.apply.evaluate_weights import evaluate_weights
@@ -29,7 +29,7 @@ def evaluate(weights, outputs, *overrides):
 
 def test_the_same_test_set_gives_the_same_numbers(trained, tmp_path):
     result, weights = trained
-    again = evaluate(weights, tmp_path, "dataset.limit_test=2", f"dataset.cache='{tmp_path}'")
+    again = evaluate(weights, tmp_path, "dataset.limit_test=2", generated())
     assert again["metrics"] == result["metrics"]
     assert again["provenance"]["data_sha256"] == result["provenance"]["data_sha256"]
     assert again["warnings"] == []

@@ -71,7 +71,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(trained, exported, tmp_path):
     assert sha256(tmp_path / "again.safetensors") == sha256(exported)
 
 
-def test_an_older_export_with_its_manifest_beside_it_is_read(exported, tmp_path):
+def test_an_older_export_with_its_manifest_next_to_it_is_read(exported, tmp_path):
     manifest = read_manifest(exported)
     older = tmp_path / "older.safetensors"
     save_file(load_file(exported), older)
@@ -174,7 +174,7 @@ def other_metadata(path, text):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda path: save_file(load_file(path), path), r"no manifest.* no file a2u\.json beside it"),
+        (lambda path: save_file(load_file(path), path), r"no manifest.* no file a2u\.json next to it"),
         (lambda path: other_metadata(path, "{"), "has a damaged manifest"),
         (lambda path: other_metadata(path, "[]"), "has a damaged manifest"),
         (lambda path: other_metadata(path, "[" * 100_000), "has a damaged manifest"),

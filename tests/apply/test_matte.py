@@ -11,6 +11,7 @@ from helpers.matting_folders import noise, save
 from helpers.runs import exported_untrained
 
 import a2u
+from a2u.apply.auto import BETTER
 from a2u.data.files.images import read_srgb
 from a2u.data.sampling.trimaps import trimap_from_mask
 from a2u.engine.evaluate import predict
@@ -33,13 +34,20 @@ def eight_bits(alpha):
     return np.rint(alpha * 255).astype(np.uint8)
 
 
-def test_auto_is_the_model_in_the_package_and_the_alpha_is_that_of_predict():
+def test_checkpoint_is_the_model_in_the_package_and_the_alpha_is_that_of_predict():
     image, trimap = picture()
-    alpha = a2u.matte(image, trimap)
+    alpha = a2u.matte(image, trimap, system="checkpoint")
     assert (alpha.dtype, alpha.shape) == (np.float32, (40, 50))
     np.testing.assert_array_equal(eight_bits(alpha), predict(load_exported(shipped_weights()), image, trimap))
     np.testing.assert_array_equal(alpha[trimap != 128] * 255, trimap[trimap != 128])
     assert len(np.unique(alpha)) > 256  # not rounded
+
+
+def test_auto_is_the_best_system():
+    image, trimap = picture()
+    best = a2u.matte(image, trimap, system=next(iter(BETTER)).name)
+    np.testing.assert_array_equal(a2u.matte(image, trimap), best)
+    np.testing.assert_array_equal(a2u.matte(image, trimap, system=a2u.load()), best)
 
 
 def test_a_system_is_a_name_a_file_or_a_network(tmp_path):

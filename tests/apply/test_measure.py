@@ -99,7 +99,7 @@ def test_the_figures_of_the_matlab_program(measuring, shared, tmp_path, assert_r
         assert_reference(together.metrics["matlab"].images[case], source / "expected.csv", case)
 
 
-def test_the_figures_of_the_python_program_beside_them(measuring, reference, assert_reference):
+def test_the_figures_of_the_python_program_next_to_them(measuring, reference, assert_reference):
     source = reference / "metrics"
     found = measuring(*(f"{kind}={source}" for kind in ENDINGS), "program=released_python")
     assert [path.name for path in found.files] == ["metrics.csv", "metrics_released_python.csv"]

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from helpers.reference_weights import reference_state
+from helpers.runs import generated
 from safetensors.torch import save_file
 
 from a2u.apply.evaluate_weights import evaluate_weights
-from a2u.apply.systems import System, load_system
+from a2u.apply.systems import WITHOUT_WEIGHTS, System, load_system
 from a2u.config import compose
 from a2u.errors import A2UError, ConfigError
-from a2u.models.released import read_weights
+from a2u.models.networks import networks
+from a2u.models.released import SYSTEMS, read_weights
 from a2u.models.weights.files import WeightsError
 from a2u.reproduce.render import evaluation
 
@@ -75,7 +77,7 @@ def test_a_file_that_is_none_is_refused_in_a_sentence(tmp_path, content, words):
 
 
 def evaluate(outputs, *overrides):
-    here = [f"runtime.outputs='{outputs}'", "runtime.progress=false", f"dataset.cache='{outputs}'"]
+    here = [f"runtime.outputs='{outputs}'", "runtime.progress=false", generated()]
     return evaluate_weights(compose([*here, "dataset.limit_test=2", "dataset.test_size=64", *overrides], "evaluate"))
 
 
@@ -96,7 +98,12 @@ def test_released_weights_are_shown_with_their_authors_numbers(reference, releas
     assert truncated["folder"] != result["folder"]
 
 
-@pytest.mark.parametrize("system", ["closed_form", "knn", "trimap_only"])
+def test_every_released_program_and_every_network_without_weights_is_a_system():
+    assert {system.name for system in System} == {"checkpoint", *SYSTEMS, *WITHOUT_WEIGHTS}
+    assert set(WITHOUT_WEIGHTS) == {name for name, network in networks().items() if not network.trained}
+
+
+@pytest.mark.parametrize("system", WITHOUT_WEIGHTS)
 def test_a_system_without_weights(tmp_path, system):
     result = evaluate(tmp_path, f"system={system}")
     assert result["weights"] is None

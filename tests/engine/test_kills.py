@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.runs import generated
 
 from a2u.config import compose
 from a2u.engine.checkpoint import load_checkpoint
@@ -72,7 +73,7 @@ def same(found, expected):
 
 def check_kills(tmp_path, how_often, iterations, longest, force):
     """Kill runs and compare; force: a finished run is run again and killed."""
-    options = [*OPTIONS, f"trainer.iterations={iterations}", f"dataset.cache='{tmp_path / 'cache'}'"]
+    options = [*OPTIONS, f"trainer.iterations={iterations}", generated()]
     whole, parts = ([*options, f"runtime.outputs='{tmp_path / name}'"] for name in ("whole", "parts"))
     parts.append("runtime.checkpoint_seconds=0")  # a checkpoint every step: many a kill comes while one is written
     finish(start(whole))

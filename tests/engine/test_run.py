@@ -5,6 +5,7 @@ import json
 import shutil
 import statistics
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -43,9 +44,8 @@ def losses(places):
 
 
 @pytest.mark.parametrize("row", TRAINED_ROWS)
-def test_the_loss_of_every_row_falls(tmp_path_factory, row):
-    outputs = tmp_path_factory.getbasetemp() / "rows"  # rows share the cache of generated layers
-    cfg = smoke(outputs, f"experiment=table2/{row}", *LEARNING, "dataset.limit_train=20")
+def test_the_loss_of_every_row_falls(tmp_path, row):
+    cfg = smoke(tmp_path, f"experiment=table2/{row}", *LEARNING, "dataset.limit_train=20")
     run(cfg)
     values = losses(Places.of(cfg))
     assert len(values) == 50
@@ -162,21 +162,46 @@ def run_counted(cfg, monkeypatch):
         return run(cfg), len(calls)
 
 
+NEAREST = ["upsampler=nearest", "runtime.log_every=1"]
+
+
+A2U = ["upsampler=a2u", "runtime.log_every=1"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Run once without interruption; return configuration and result, which nobody may change."""
+
+    @cache
+    def whole(*overrides):
+        cfg = smoke(tmp_path_factory.mktemp("whole"), *overrides)
+        return cfg, run(cfg)
+
+    return whole
+
+
+@pytest.fixture
+def to_damage(tmp_path, whole):
+    """A copy of such a run: its configuration, and the result."""
+    cfg, result = whole(*NEAREST)
+    shutil.copytree(cfg.runtime.outputs, tmp_path / "outputs")
+    return smoke(tmp_path / "outputs", *NEAREST), result
+
+
 @pytest.mark.parametrize(
     "killed_after", [3, 4, pytest.param(1, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
 )
-def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, killed_after):
-    whole = smoke(tmp_path / "whole", "upsampler=a2u", "runtime.log_every=1")
-    run(whole)
-    parts = smoke(tmp_path / "parts", "upsampler=a2u", "runtime.checkpoint_seconds=0", "runtime.log_every=1")
+def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, whole, killed_after):
+    unharmed, result = whole(*A2U)
+    parts = smoke(tmp_path, *A2U, "runtime.checkpoint_seconds=0")
     run_killed(parts, monkeypatch, killed_after)
     resumed = run(parts)
-    expected = load_checkpoint(Places.of(whole).last)
+    expected = load_checkpoint(Places.of(unharmed).last)
     found = load_checkpoint(Places.of(parts).last)
     assert found["model"].keys() == expected["model"].keys()
     assert all(torch.equal(found["model"][key], expected["model"][key]) for key in expected["model"])
-    assert resumed["metrics"] == run(whole)["metrics"]
-    assert losses(Places.of(parts)) == losses(Places.of(whole))
+    assert resumed["metrics"] == result["metrics"]
+    assert losses(Places.of(parts)) == losses(Places.of(unharmed))
 
 
 @pytest.mark.parametrize("edited", [True, False])
@@ -227,15 +252,13 @@ def test_a_run_killed_in_an_evaluation_does_not_lose_that_epochs_score(tmp_path,
     assert len(load_checkpoint(Places.of(cfg).last)["scores"]) == 3
 
 
-def test_steps_after_the_last_checkpoint_are_done_again_and_stand_once_in_the_history(tmp_path, monkeypatch):
-    cfg = smoke(tmp_path / "parts", "upsampler=nearest", "runtime.log_every=1")  # checkpoints at epochs' ends alone
+def test_steps_after_the_last_checkpoint_are_done_again_and_stand_once_in_the_history(tmp_path, monkeypatch, whole):
+    cfg = smoke(tmp_path, *NEAREST)  # checkpoints at epochs' ends alone
     run_killed(cfg, monkeypatch, 6)  # two steps after the end of the first epoch
     with Places.of(cfg).history.open("ab") as file:
         file.write(b"\0\xff\0\n")  # as a power failure may leave it
     run(cfg)
-    whole = smoke(tmp_path / "whole", "upsampler=nearest", "runtime.log_every=1")
-    run(whole)
-    assert losses(Places.of(cfg)) == losses(Places.of(whole))
+    assert losses(Places.of(cfg)) == losses(Places.of(whole(*NEAREST)[0]))
     events = EventAccumulator(str(Places.of(cfg).folder / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("test/sad")] == [4, 8]
     assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 9))
@@ -282,7 +305,7 @@ def test_a_forced_run_that_is_killed_goes_on_and_loses_nothing_that_was_finished
     earlier, weights = places.result.read_bytes(), places.last.read_bytes()
     run_killed(smoke(outputs, *FOUR_STEPS, "runtime.force=true"), monkeypatch, after, call)
     put_aside = call is not MOVE
-    assert places.result.exists() != put_aside  # no result stands beside the checkpoints of another training
+    assert places.result.exists() != put_aside  # no result lies next to the checkpoints of another training
     kept = places.replaced / "result.json" if put_aside else places.result
     assert kept.read_bytes() == earlier
     assert weights in [path.read_bytes() for path in (places.last, places.replaced / "last.pt") if path.exists()]
@@ -310,14 +333,13 @@ def test_a_forced_run_that_is_finished_runs_afresh_when_it_is_forced_again(tmp_p
     assert json.loads(Places.of(cfg).result.read_text()) == result
 
 
-def test_a_damaged_result_is_passed_over(tmp_path):
-    cfg = smoke(tmp_path, "upsampler=nearest")
-    first = run(cfg)
+def test_a_damaged_result_is_passed_over(to_damage):
+    cfg, first = to_damage
     Places.of(cfg).result.write_text('{"hash": ')
     other = Places.of(cfg).folder.with_name("seed7-0123abcd")
     other.mkdir()
     (other / "result.json").write_text("[1, 2]")
-    assert finished(tmp_path) == {}
+    assert finished(Path(cfg.runtime.outputs)) == {}
     assert run(cfg)["metrics"] == first["metrics"]
 
 
@@ -325,15 +347,15 @@ def test_spelling_a_folder_otherwise_or_caching_more_is_the_same_run(tmp_path, m
     monkeypatch.chdir(tmp_path)
     marks = set()
     for root in (tmp_path / "a", f"{tmp_path}/a/", f"{tmp_path}/b/../a", "a"):
-        for cache in (1, 1024):
+        for kept in (1, 1024):
             marks.add(
                 identity(
                     compose(
                         [
                             "dataset=adobe",
                             f"dataset.root='{root}'",
-                            f"dataset.cache_mb={cache}",
-                            f"dataset.decoded=d{cache}",
+                            f"dataset.cache_mb={kept}",
+                            f"dataset.decoded=d{kept}",
                         ]
                     )
                 )
@@ -364,18 +386,15 @@ def test_a_damaged_test_image_is_found_before_anything_is_written(tmp_path, shar
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_killed_between_training_and_result_only_evaluates(tmp_path, monkeypatch):
-    cfg = smoke(tmp_path, "upsampler=nearest")
-    first = run(cfg)
+def test_a_run_killed_between_training_and_result_only_evaluates(to_damage, monkeypatch):
+    cfg, first = to_damage
     Places.of(cfg).result.unlink()
     monkeypatch.setattr(matting_module, "matting_loss", lambda *args: pytest.fail("trained again"))
     assert run(cfg)["metrics"] == first["metrics"]
 
 
-def test_data_workers_do_not_change_the_result(tmp_path):
-    alone = run(smoke(tmp_path / "alone", "upsampler=nearest", "runtime.workers=0"))
-    beside = run(smoke(tmp_path / "beside", "upsampler=nearest", "runtime.workers=2"))
-    assert alone["metrics"] == beside["metrics"]
+def test_data_workers_do_not_change_the_result(tmp_path, whole):
+    assert run(smoke(tmp_path, *NEAREST, "runtime.workers=2"))["metrics"] == whole(*NEAREST)[1]["metrics"]
 
 
 def rates(*overrides):
@@ -444,17 +463,17 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_loss_or_gradient_that_is_no_number_stops_with_step_rate_and_names_and_leaves_what_it_takes_to_look(
-    tmp_path, monkeypatch, what
+    tmp_path, monkeypatch, whole, what
 ):
     loss, calls = matting_module.matting_loss, []
 
-    def breaks(pred, **given):
+    def breaks(pred, *args, **given):
         calls.append(pred)
-        value = loss(pred, **given)
+        value = loss(pred, *args, **given)
         return BROKEN[what](value, pred) if len(calls) == 6 else value
 
     monkeypatch.setattr(matting_module, "matting_loss", breaks)
-    cfg = smoke(tmp_path, "upsampler=nearest")
+    cfg = smoke(tmp_path, *NEAREST)
     words = rf"the {what} became nan at step 6, learning rate \S+, on train_\w+ on background_\d+.*diverged\.pt"
     with pytest.raises(DivergedError, match=words) as refused:
         run(cfg)
@@ -471,13 +490,12 @@ def test_a_loss_or_gradient_that_is_no_number_stops_with_step_rate_and_names_and
     assert {"alpha", "unknown", "fg", "bg", "image"} <= set(batch)
     assert not Places.of(cfg).result.exists()
     monkeypatch.setattr(matting_module, "matting_loss", loss)
-    assert run(cfg)["metrics"] == run(smoke(tmp_path / "whole", "upsampler=nearest"))["metrics"]  # resumes from step 4
+    assert run(cfg)["metrics"] == whole(*NEAREST)[1]["metrics"]  # resumes from step 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "gone"])
-def test_a_damaged_last_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path, caplog, damage):
-    cfg = smoke(tmp_path, "upsampler=nearest")
-    expected = run(cfg)
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before_and_says_so(to_damage, caplog, damage):
+    cfg, expected = to_damage
     places = Places.of(cfg)
     steps = [load_checkpoint(path)["step"] for path in (places.earlier, places.last)]
     assert steps == [4, 8]
@@ -498,9 +516,8 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_
     assert load_checkpoint(places.earlier)["step"] == 4
 
 
-def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
-    cfg = smoke(tmp_path, "upsampler=nearest")
-    expected = run(cfg)
+def test_two_damaged_checkpoints_end_in_a_sentence(to_damage):
+    cfg, expected = to_damage
     places = Places.of(cfg)
     places.result.unlink()
     places.last.write_bytes(b"")
@@ -512,11 +529,10 @@ def test_two_damaged_checkpoints_end_in_a_sentence(tmp_path):
     assert run(cfg)["metrics"] == expected["metrics"]
 
 
-def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path):
-    other, cfg = smoke(tmp_path, "upsampler=nearest", "seed=1"), smoke(tmp_path, "upsampler=nearest")
-    run(other)
-    Places.of(cfg).folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(Places.of(other).last, Places.of(cfg).last)
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path, whole):
+    cfg = smoke(tmp_path, *NEAREST, "seed=1")
+    Places.of(cfg).folder.mkdir(parents=True)
+    shutil.copy(Places.of(whole(*NEAREST)[0]).last, Places.of(cfg).last)
     with pytest.raises(CheckpointError, match=r"last\.pt is the checkpoint of another run"):
         run(cfg)
 

@@ -1,6 +1,8 @@
 """Small configurations and a small network."""
 
 import json
+import os
+from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,20 +16,29 @@ from a2u.models.weights.exported import write_exported
 from a2u.settings import plain
 
 
+def generated() -> str:
+    """Override for the layers that a session generates once, for all of its tests and processes."""
+    return f"dataset.cache='{os.environ['GENERATED']}'"
+
+
+@cache
+def _smoke(*overrides: str) -> DictConfig:
+    here = ["runtime.progress=false", "runtime.threads=1", "runtime.device=cpu", "runtime.workers=0"]
+    return compose(["scale=smoke", generated(), *here, *overrides])
+
+
 def smoke(outputs: Path, *overrides: str) -> DictConfig:
     """A smoke run that writes under `outputs` alone."""
-    return compose(
-        [
-            "scale=smoke",
-            f"runtime.outputs='{outputs}'",
-            f"dataset.cache='{outputs / 'cache'}'",
-            "runtime.progress=false",
-            "runtime.threads=1",
-            "runtime.device=cpu",
-            "runtime.workers=0",
-            *overrides,
-        ]
-    )
+    cfg = _smoke(*overrides).copy()
+    cfg.runtime.outputs = str(outputs)
+    return cfg
+
+
+def table_words(outputs: Path, *further: str) -> list[str]:
+    """Command line of a table at smoke scale, made in this process: Table 2, unless `further` says which."""
+    table = [] if any(word.startswith("table=") for word in further) else ["table=table2"]
+    here = ["launcher=inline", "scale=smoke", "runtime.threads=1", "runtime.device=cpu"]
+    return [*table, *here, f"runtime.outputs='{outputs}'", generated(), *further]
 
 
 def exported_untrained(path: Path, *overrides: str) -> Path:

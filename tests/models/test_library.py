@@ -13,7 +13,7 @@ from a2u.config import compose
 from a2u.models import build_model
 
 
-@pytest.fixture(params=["a2u_dynamic_cs", "a2u_dynamic_cs_d"])
+@pytest.fixture(params=["a2u_dynamic_cs_d", pytest.param("a2u_dynamic_cs", marks=pytest.mark.slow)])
 def network(request):
     torch.manual_seed(0)
     return build_model(compose([f"experiment=table2/{request.param}", "scale=smoke"])).eval()

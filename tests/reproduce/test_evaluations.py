@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.runs import table_words
 
 from a2u.apply.systems import System, load_system
 from a2u.data.files.images import read_colour, read_trimap
@@ -27,22 +28,8 @@ STUDY = ("test=study_test", "test.test_size=64", "test.test_images=2")
 ROWS = "rows=[trimap_only,nearest]"
 
 
-def arguments(outputs, *further):
-    return [
-        "table=table2",
-        "launcher=inline",
-        "scale=smoke",
-        f"runtime.outputs='{outputs}'",
-        f"dataset.cache='{outputs.parent / 'cache'}'",
-        "runtime.threads=1",
-        "runtime.device=cpu",
-        *further,
-    ]
-
-
 def make(outputs, *further):
-    given = arguments(outputs, *further)
-    return make_table(*command_line(given[1:] if any(word.startswith("table=") for word in further) else given))
+    return make_table(*command_line(table_words(outputs, *further)))
 
 
 def evaluations(outputs):
@@ -67,7 +54,6 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def outputs(tmp_path, trained):
     """Outputs in which `nearest` is trained."""
-    shutil.copytree(trained.parent / "cache", tmp_path / "cache")
     return shutil.copytree(trained, tmp_path / "outputs")
 
 
@@ -288,7 +274,7 @@ def test_publishing(outputs, tmp_path, monkeypatch, capsys):
     folder = results / "table2" / "synthetic" / "smoke" / "on_study_test_64_2"
 
     def publish_it(*further):
-        return publish(*command_line(arguments(outputs, *STUDY, *further)))
+        return publish(*command_line(table_words(outputs, *STUDY, *further)))
 
     with pytest.raises(PublishError, match="not finished, nothing was published: trimap_only seed 0, nearest seed 0"):
         publish_it()

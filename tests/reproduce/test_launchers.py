@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.runs import table_words
 
 from a2u.engine.identity import finished
 from a2u.errors import ConfigError
@@ -28,23 +29,11 @@ WORKERS = {"submitit_local": "_submit.py", "ray": "default_worker.py"}
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """Command line of a table that writes under `outputs`."""
-    cache = tmp_path_factory.mktemp("cache")
-
-    def given(outputs, *further):
-        where = [f"runtime.outputs='{outputs}'", f"dataset.cache='{cache}'"]
-        return ["table=table2", "scale=smoke", "runtime.threads=1", *where, *further]
-
-    return given
-
-
-@pytest.fixture(scope="module")
-def inline(smoke, tmp_path_factory):
+def inline(tmp_path_factory):
     """Return the table of ROWS made by one process."""
     printed = StringIO()
     with redirect_stdout(printed):
-        assert make_table(*command_line(smoke(tmp_path_factory.mktemp("inline"), "launcher=inline", ROWS))) == 0
+        assert make_table(*command_line(table_words(tmp_path_factory.mktemp("inline"), ROWS))) == 0
     return printed.getvalue()
 
 
@@ -80,11 +69,11 @@ def launcher(request):
 
 
 @pytest.fixture
-def start(smoke, tmp_path):
+def start(tmp_path):
     """Start scripts/table.py, with its errors in stderr.txt; kill afterwards what still runs in tmp_path."""
 
     def started(*further):
-        command = [sys.executable, str(ROOT / "scripts" / "table.py"), *smoke(tmp_path / "outputs", *further)]
+        command = [sys.executable, str(ROOT / "scripts" / "table.py"), *table_words(tmp_path / "outputs", *further)]
         with (tmp_path / "stderr.txt").open("ab") as printed:
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=printed, text=True)
 
@@ -122,10 +111,10 @@ def folder_of(row, arguments):
     return next(run.places.folder for run in row_runs(settings, overrides) if run.row == row)
 
 
-def test_every_launcher_makes_the_table_that_one_process_makes(tmp_path, monkeypatch, smoke, launcher, inline, capsys):
+def test_every_launcher_makes_the_table_that_one_process_makes(tmp_path, monkeypatch, launcher, inline, capsys):
     monkeypatch.chdir(tmp_path)  # a relative path is one of the folder in which the table is started
     words, worker = launcher
-    arguments = smoke("outputs", ROWS, *words)
+    arguments = table_words("outputs", ROWS, *words)
     assert make_table(*command_line(arguments)) == 0
     printed = capsys.readouterr()
     assert printed.out == inline
@@ -136,8 +125,8 @@ def test_every_launcher_makes_the_table_that_one_process_makes(tmp_path, monkeyp
     assert "started" not in capsys.readouterr().err
 
 
-def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(tmp_path, smoke, capsys):
-    arguments = smoke(tmp_path, "launcher=inline", ROWS)
+def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(tmp_path, capsys):
+    arguments = table_words(tmp_path, ROWS)
     obstacle = folder_of("trimap_only", arguments) / "tensorboard"
     obstacle.parent.mkdir(parents=True)
     obstacle.touch()  # where a folder has to be
@@ -152,8 +141,8 @@ def test_an_unforeseen_error_stops_its_own_row_alone_and_its_traceback_is_kept(t
 
 
 @pytest.mark.slow
-def test_two_runners_at_once_make_one_table_of_rows_that_were_trained_once(tmp_path, smoke, start, capsys):
-    runners = [start("launcher=inline", "table=table4") for _ in range(2)]
+def test_two_runners_at_once_make_one_table_of_rows_that_were_trained_once(tmp_path, start, capsys):
+    runners = [start("table=table4") for _ in range(2)]
     printed = [runner.communicate()[0] for runner in runners]
     assert 0 in [runner.returncode for runner in runners], (tmp_path / "stderr.txt").read_text()
     outputs = tmp_path / "outputs"
@@ -163,12 +152,12 @@ def test_two_runners_at_once_make_one_table_of_rows_that_were_trained_once(tmp_p
     table = (outputs / "table4" / "synthetic" / "smoke" / "table.txt").read_text()
     assert f"{table}\n" in printed
     before = results(outputs)
-    assert make_table(*command_line(smoke(outputs, "launcher=inline", "table=table4"))) == 0
+    assert make_table(*command_line(table_words(outputs, "table=table4"))) == 0
     assert capsys.readouterr().out == f"{table}\n"
     assert results(outputs) == before
 
 
-def test_a_row_that_another_runner_finishes_meanwhile_has_not_failed(tmp_path, smoke, monkeypatch, capsys):
+def test_a_row_that_another_runner_finishes_meanwhile_has_not_failed(tmp_path, monkeypatch, capsys):
     whole = launch.run
 
     def busy_with_nearest(cfg):
@@ -179,7 +168,7 @@ def test_a_row_that_another_runner_finishes_meanwhile_has_not_failed(tmp_path, s
 
     monkeypatch.setattr(launch, "run", busy_with_nearest)
     for force in ("false", "true"):
-        arguments = smoke(tmp_path, "launcher=inline", "rows=[nearest,bilinear]", f"runtime.force={force}")
+        arguments = table_words(tmp_path, "rows=[nearest,bilinear]", f"runtime.force={force}")
         assert make_table(*command_line(arguments)) == 0
         printed = capsys.readouterr().err
         assert "FAILED    nearest seed 0: another process is running" in printed
@@ -187,9 +176,9 @@ def test_a_row_that_another_runner_finishes_meanwhile_has_not_failed(tmp_path, s
         assert "finished  bilinear" in printed
 
 
-def test_a_runner_that_is_terminated_stops_its_rows_and_says_how_to_go_on(tmp_path, smoke, start):
+def test_a_runner_that_is_terminated_stops_its_rows_and_says_how_to_go_on(tmp_path, start):
     runner = start("launcher=local", *LONG)
-    folder = folder_of("nearest", smoke(tmp_path / "outputs", *LONG))
+    folder = folder_of("nearest", table_words(tmp_path / "outputs", *LONG))
     until((folder / "progress.json").exists)
     runner.terminate()
     assert runner.wait() == 1
@@ -201,9 +190,9 @@ def test_a_runner_that_is_terminated_stops_its_rows_and_says_how_to_go_on(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_row_whose_runner_was_killed_goes_on_and_is_not_run_twice(tmp_path, smoke, start, capsys):
+def test_a_row_whose_runner_was_killed_goes_on_and_is_not_run_twice(tmp_path, start, capsys):
     runner = start("launcher=local", *LONG)
-    arguments = smoke(tmp_path / "outputs", *LONG)
+    arguments = table_words(tmp_path / "outputs", *LONG)
     folder = folder_of("nearest", arguments)
     until((folder / "progress.json").exists)
     runner.kill()
@@ -218,7 +207,7 @@ def test_a_row_whose_runner_was_killed_goes_on_and_is_not_run_twice(tmp_path, sm
     assert "stopped; the same command resumes" in (folder / "log.txt").read_text()
 
 
-def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, smoke, monkeypatch, capsys):
+def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, monkeypatch, capsys):
     """Two scripts replace SLURM's commands: one records the job, and refuses it."""
     pytest.importorskip("submitit")
     for name, does in {"srun": "", "sbatch": f"cp $1 {tmp_path}/sent; echo no such partition >&2; exit 1"}.items():
@@ -227,18 +216,18 @@ def test_options_of_slurm_reach_it_and_its_refusal_is_the_reason(tmp_path, smoke
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     options = ["launcher=submitit", "launcher.partition=moon", "launcher.timeout_min=90", "launcher.cpus_per_task=4"]
     options.append("+launcher.additional_parameters.account=ours")
-    assert make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", *options))) == 1
+    assert make_table(*command_line(table_words(tmp_path / "outputs", "rows=[trimap_only]", *options))) == 1
     assert "no such partition" in capsys.readouterr().err
     sent = (tmp_path / "sent").read_text()
     for line in ("--partition=moon", "--time=90", "--cpus-per-task=4", "--job-name=a2u", "--account=ours"):
         assert f"#SBATCH {line}\n" in sent
 
 
-def test_a_machine_without_slurm_is_a_sentence(tmp_path, smoke, monkeypatch):
+def test_a_machine_without_slurm_is_a_sentence(tmp_path, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match=r"launcher=submitit: .*srun"):
-        make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", "launcher=submitit")))
+        make_table(*command_line(table_words(tmp_path / "outputs", "rows=[trimap_only]", "launcher=submitit")))
     assert not (tmp_path / "outputs").exists()
 
 
@@ -254,24 +243,24 @@ def test_a_machine_without_slurm_is_a_sentence(tmp_path, smoke, monkeypatch):
         (["launcher=local", "launcher.partition=gpu"], "unknown configuration key launcher.partition; allowed .*name"),
     ],
 )
-def test_a_wrong_option_of_a_launcher_ends_in_a_sentence(smoke, words, said):
+def test_a_wrong_option_of_a_launcher_ends_in_a_sentence(words, said):
     with pytest.raises(ConfigError, match=said):
-        command_line(smoke("nowhere", *words))
+        command_line(table_words("nowhere", *words))
 
 
 @pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("submitit", "submitit")])
-def test_a_launcher_that_is_not_installed_names_what_installs_it(tmp_path, smoke, monkeypatch, launcher, package):
+def test_a_launcher_that_is_not_installed_names_what_installs_it(tmp_path, monkeypatch, launcher, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=rf'launcher={launcher} needs a package .* pip install -e "\.\[{package}\]"'):
-        make_table(*command_line(smoke(tmp_path / "outputs", "rows=[trimap_only]", f"launcher={launcher}")))
+    with pytest.raises(ConfigError, match=rf'launcher={launcher} needs a package .*pip install -e "\.\[{package}\]"'):
+        make_table(*command_line(table_words(tmp_path / "outputs", "rows=[trimap_only]", f"launcher={launcher}")))
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_table_under_torchrun_is_refused(tmp_path, smoke, monkeypatch):
+def test_a_table_under_torchrun_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(ConfigError, match=r"torchrun has started this 2 times, .* run it without torchrun"):
-        make_table(*command_line(smoke(tmp_path / "outputs", "launcher=inline", ROWS)))
+        make_table(*command_line(table_words(tmp_path / "outputs", ROWS)))
     assert not (tmp_path / "outputs").exists()
 
 

@@ -5,6 +5,7 @@ import pytest
 from a2u.reproduce import render
 from a2u.reproduce.caption import caption
 from a2u.reproduce.health import health_table
+from a2u.reproduce.html_report import make
 from a2u.reproduce.published import published, rows_of
 from a2u.reproduce.render import Group, one_result, ranks_table, record_id, results_table, short_table
 
@@ -52,7 +53,7 @@ def table():
     return results_table(LITE, results)
 
 
-def test_measured_stands_beside_printed_with_its_spread(table):
+def test_measured_stands_next_to_printed_with_its_spread(table):
     reference, nearest, _ = lines(table)
     assert nearest["SAD"] == "4.500 ± 0.707"
     assert nearest["best SAD"] == "4.000 ± 0.707"
@@ -131,7 +132,7 @@ def test_a_probe_s_control_is_a_column_of_its_row():
     def probed(mae):
         run = result(0, 0) | {"metrics": {"mae": mae, "mse": 0.01, "grad": 1.0}}
         run["config"] |= {"task": "probe", "model": {"channels": 16}}
-        run["provenance"] |= {"steps": 1000, "samples_per_second": 100}
+        run["provenance"] |= {"steps": 1000, "samples_per_second": 100, "wall_seconds": 60.0}
         return [run]
 
     results = {"nearest": probed(0.3), "indexnet": probed(0.1), "indexnet_blank": probed(0.29)}
@@ -143,6 +144,7 @@ def test_a_probe_s_control_is_a_column_of_its_row():
     assert (indexnet["MAE"], indexnet["blank guide MAE"], nearest["blank guide MAE"]) == ("0.1000", "0.2900", "—")
     assert "1,000 steps of 8 crops of 64 x 64, 16 channels. " in table.caption
     assert "nobody has printed such numbers" in table.caption
+    assert [str(row[0]) for row in make._with_cost(table, results).rows] == ["nearest", "indexnet"]
     short = lines(short_table(group, results))
     assert list(short[1]) == ["row", "MAE here", "blank guide MAE", "extra parameters"]
     alone = results_table(group, {"indexnet_blank": results["indexnet_blank"]})
@@ -203,7 +205,7 @@ def reconstructions():
     return {row: [reconstruction(curve[10], curve, row)] for row, curve in CURVES.items()}
 
 
-def test_table_1_stands_beside_the_numbers_of_its_dataset(reconstructions):
+def test_table_1_stands_next_to_the_numbers_of_its_dataset(reconstructions):
     nearest = lines(results_table(Group("table1", "fashion_mnist", "lite"), reconstructions))[0]
     assert (nearest["PSNR"], nearest["SSIM"], nearest["RMSE"]) == ("22.00", "0.9877", "0.0456")
     assert (nearest["best PSNR"], nearest["params"], nearest["samples/s"]) == ("22.50", "969,890", "512")
@@ -257,7 +259,7 @@ def test_the_caption_of_table_1_says_what_was_reduced(reconstructions):
     assert "not in the paper" not in words
 
 
-def test_one_run_stands_beside_the_printed_row(reconstructions):
+def test_one_run_stands_next_to_the_printed_row(reconstructions):
     text = one_result(reconstructions["maxpool_a2u"][0])
     assert "printed (MNIST)" in text
     assert "47.63" in text

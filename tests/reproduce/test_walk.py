@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.runs import table_words
 
 from a2u.engine import prepare
 from a2u.reproduce.table import command_line, make_table
@@ -19,8 +20,7 @@ def make(tmp_path):
     """Make Table 2 of one row, in this process."""
 
     def called():
-        where = [f"runtime.outputs='{tmp_path}/outputs'", f"dataset.cache='{tmp_path}/cache'", "launcher=inline"]
-        assert make_table(*command_line(["table=table2", "rows=[nearest]", "scale=smoke", *where])) == 0
+        assert make_table(*command_line(table_words(tmp_path, "rows=[nearest]"))) == 0
 
     return called
 

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from a2u.apply.systems import System, load_system, weights_hash
+from a2u.apply.systems import WITHOUT_WEIGHTS, System, load_system, weights_hash
 from a2u.data.types import DatasetConfig
 from a2u.engine import distributed
 from a2u.engine.ablation import Ablation, check_ablation
@@ -32,7 +32,7 @@ from a2u.settings import field, plain, schema, validate
 class EvaluateConfig:
     """configs/evaluate.yaml: evaluate a system on a dataset."""
 
-    system: System = field(System.checkpoint, "closed_form, knn, trimap_only: without weights")
+    system: System = field(System.checkpoint, f"{', '.join(WITHOUT_WEIGHTS)}: without weights")
     weights: str | None = field(
         None, "a last.pt or best.pt of ours, one exported, or a released .pth or .safetensors file"
     )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from a2u.apply.auto import best
 from a2u.apply.predict import PredictConfig, load_network, tile_side
-from a2u.apply.systems import System
+from a2u.apply.systems import WITHOUT_WEIGHTS, System
 from a2u.data.files.folders import check_sizes
 from a2u.data.files.images import read_grey, read_mask, read_srgb, read_upright
 from a2u.data.sampling.trimaps import MASK_THRESHOLD, ValueRule, trimap_from_mask
@@ -20,7 +21,6 @@ from a2u.network_input import UNKNOWN, plain_array
 from a2u.settings import validate
 
 AUTO = "auto"
-WITHOUT_WEIGHTS = ("closed_form", "knn", "trimap_only")
 
 Given = np.ndarray | str | os.PathLike[str]
 
@@ -29,8 +29,9 @@ def load(name_or_file: str | os.PathLike[str] = AUTO) -> MattingNetwork:
     """Return a matting network in evaluation mode: (N, 4, H, W) -> alpha (N, 1, H, W), not clamped.
 
     Args:
-        name_or_file: "auto", the model in the package; "closed_form", "knn" or "trimap_only", which have no weights; or
-            a last.pt or best.pt of a run, or an exported .safetensors file.
+        name_or_file: "auto", the best in the package for ordinary photographs; "checkpoint", the model in the package;
+            "closed_form", "knn" or "trimap_only", which have no weights; or a last.pt or best.pt of a
+            run, or an exported .safetensors file.
 
     Raises:
         WeightsError: the file cannot be used.
@@ -38,7 +39,9 @@ def load(name_or_file: str | os.PathLike[str] = AUTO) -> MattingNetwork:
     """
     if name_or_file in WITHOUT_WEIGHTS:
         return load_network(System[str(name_or_file)], None)
-    return load_network(System.checkpoint, None if name_or_file == AUTO else str(name_or_file))
+    if name_or_file == AUTO:
+        return load_network(best(), None)
+    return load_network(System.checkpoint, None if name_or_file == System.checkpoint.name else str(name_or_file))
 
 
 def matte(
@@ -65,8 +68,8 @@ def matte(
             0.5 and 1.
         mask: roughly the foreground, instead of a trimap: a file, or an array (H, W), bool, uint8 (128 and above is
             foreground) or float (0.5 and above). A file may be a cut-out, whose opacity is the mask.
-        system: what `load` takes, or what it returned, which saves loading the network for every photograph. "auto" is
-            the model in the package, the default of scripts/predict.py.
+        system: what `load` takes, or what it returned, which saves loading the network for every photograph. "auto",
+            which is also the default of scripts/predict.py, is the best in the package for this photograph.
         erode, dilate: width of the unknown band inside and outside the mask, in pixels.
         mask_threshold: from which value, 1..255, a mask is foreground; a float mask is multiplied by 255 first.
         trimap_values, low, high: what becomes of other values of a trimap than 0, 128, 255, as in scripts/predict.py:
@@ -99,7 +102,10 @@ def matte(
     check_sizes({_name(image, "image"): colours.shape[:2], name: known.shape})
     if not (known == UNKNOWN).any():
         return known / np.float32(255)
-    network = system if isinstance(system, MattingNetwork) else load(system).to(choose_device(device))
+    if isinstance(system, MattingNetwork):
+        network = system
+    else:
+        network = load(best(known).name if system == AUTO else system).to(choose_device(device))
     return predict_unit(network, colours, known, tile_side(settings, network, known.size))
 
 

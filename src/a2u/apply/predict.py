@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from os.path import realpath
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from omegaconf import MISSING, DictConfig
 from PIL import Image
 from tqdm import tqdm
 
+from a2u.apply.auto import best
 from a2u.apply.cutout import estimate_foreground, foreground_estimator, on_background, read_background
 from a2u.apply.systems import System, load_system
 from a2u.data.files.folders import check_sizes
@@ -55,10 +57,8 @@ class PredictConfig(TrimapValues):
     background: str | None = field(None, "white, #rrggbb or an image: also write a composite on it")
     cutout: bool = field(True, "also write the cut-out, in estimated foreground colours")
     folder: str | None = field(None, "output folder; null: <runtime.outputs>/predict")
-    system: System = field(System.checkpoint)
-    weights: str | None = field(
-        None, "file of the system's weights; null, with system=checkpoint: the model in the package"
-    )
+    system: System = field(System.auto, "auto: the best for the photograph; checkpoint: the model in the package")
+    weights: str | None = field(None, "file of the system's weights; with system=auto that of a checkpoint")
     tile_above: float | None = field(
         2.0, "megapixels above which tiles are used, if the network supports them; null: never", least=0
     )
@@ -92,15 +92,15 @@ def predict_photographs(cfg: DictConfig) -> Path:
     folder = user_path(cfg.folder or Path(cfg.runtime.outputs) / "predict")
     background = None if cfg.background is None else read_background(cfg.background)
     _refuse_overwriting(cfg, photographs, folder)
-    model = _load(cfg)
+    networks = _Networks(cfg)
     clock, done, megapixels, failed = time.monotonic(), 0, 0.0, {}
     shown = cfg.runtime.progress and sys.stderr.isatty()
     try:
         with tqdm(photographs.items(), unit="picture", disable=not shown, dynamic_ncols=True) as bar:
             for name, files in bar:
                 try:
-                    with _fitting(cfg, model, files["image"]):
-                        size, words = _matte(cfg, model, background, files, folder / name)
+                    with _fitting(cfg, networks, files["image"]):
+                        size, words = _matte(cfg, networks, background, files, folder / name)
                 except (A2UError, OSError) as error:
                     if len(photographs) == 1:
                         raise
@@ -147,9 +147,32 @@ def _place(stem: Path, kind: str) -> Path:
     return stem.with_name(f"{stem.name}_{kind}.png")
 
 
-def _load(cfg: DictConfig) -> MattingNetwork:
-    """Return the network on its device. Raises as `load_network` does, and ConfigError for a tile it does not take."""
-    model = load_network(cfg.system, cfg.weights)
+class _Networks:
+    """The network of each photograph: the one asked for, or the best for its trimap.
+
+    Raises as `load_network` does, and ConfigError for a tile that the network does not take.
+    """
+
+    def __init__(self, cfg: DictConfig) -> None:
+        # Tiles are the model's, and weights are those of a checkpoint.
+        self.chooses = cfg.system is System.auto and cfg.weights is None and cfg.runtime.tile is None
+        self.load = cache(partial(_load, cfg))
+        self.system = System.checkpoint if cfg.system is System.auto else cfg.system  # of the latest photograph
+        if not self.chooses:
+            self.load(self.system)
+
+    def latest(self) -> MattingNetwork:
+        return self.load(self.system)
+
+    def for_trimap(self, trimap: np.ndarray) -> MattingNetwork:
+        if self.chooses:
+            self.system = best(trimap)
+        return self.latest()
+
+
+def _load(cfg: DictConfig, system: System) -> MattingNetwork:
+    """Return a network on its device."""
+    model = load_network(system, cfg.weights)
     check_tile(cfg.runtime.tile, model)
     if cfg.runtime.threads is not None:
         torch.set_num_threads(cfg.runtime.threads)
@@ -174,25 +197,28 @@ def load_network(system: System, weights: str | None) -> MattingNetwork:
 
 
 @contextmanager
-def _fitting(cfg: DictConfig, model: MattingNetwork, image: Path) -> Iterator[None]:
+def _fitting(cfg: DictConfig, networks: _Networks, image: Path) -> Iterator[None]:
     """Raise TooLargeError, which says what to do, if the block runs out of memory."""
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
+        model = networks.latest()
         height, width, _ = read_header(image)
         side = tile_side(cfg, model, height * width)
         advice = "make it smaller"
         if not _in_tiles(model):
             advice = f"{type(model).__name__} cannot compute it in tiles: make it smaller"
+            if networks.chooses:
+                advice += f", or give runtime.tile={TILE} for the model in the package"
         elif side is None or side > TILE:
             advice = f"give runtime.tile={TILE}, or make it smaller"
         raise TooLargeError(f"{image}: {width} x {height} pixels do not fit into memory; {advice}.") from error
 
 
 def _matte(
-    cfg: DictConfig, model: MattingNetwork, background: Image.Image | None, files: Files, stem: Path
+    cfg: DictConfig, networks: _Networks, background: Image.Image | None, files: Files, stem: Path
 ) -> tuple[float, str]:
     """Matte one photograph and write the results; return its megapixels and a summary."""
     clock = time.monotonic()
@@ -202,7 +228,10 @@ def _matte(
         truth = read_upright(files["truth"], read_grey)
         check_sizes({files["image"]: trimap.shape, files["truth"]: truth.shape})
     unknown = bool((trimap == UNKNOWN).any())
-    alpha = predict(model, image, trimap, tile=tile_side(cfg, model, trimap.size)) if unknown else trimap
+    alpha = trimap
+    if unknown:
+        model = networks.for_trimap(trimap)
+        alpha = predict(model, image, trimap, tile=tile_side(cfg, model, trimap.size))
     pictures = {"alpha": alpha}
     if cfg.cutout:
         foreground = estimate_foreground(image, alpha)
@@ -215,7 +244,11 @@ def _matte(
         write_png(_place(stem, kind), picture)
     height, width = trimap.shape
     megapixels = trimap.size / 1e6
-    words = [f"{width} x {height}", _speed(megapixels, time.monotonic() - clock)]
+    words = [
+        f"{width} x {height}",
+        *([networks.system.name] if unknown and networks.chooses else []),
+        _speed(megapixels, time.monotonic() - clock),
+    ]
     if not unknown:
         words.append("no pixel is unknown, so the alpha is the trimap")
     elif "truth" in files:

@@ -20,7 +20,7 @@ from a2u.models.weights.files import check_finite, read_weights
 
 
 class System(Enum):
-    """What to evaluate: a checkpoint of this program, released weights, or a system without weights."""
+    """A checkpoint of this program, released weights, a system without weights, or the best for a photograph (auto)."""
 
     checkpoint = 1
     a2u = 2
@@ -32,6 +32,10 @@ class System(Enum):
     knn = 8
     trimap_only = 9
     context_aware = 10
+    auto = 11
+
+
+WITHOUT_WEIGHTS = [system.name for system in System if system.name not in ("checkpoint", *SYSTEMS)]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def load_system(system: System, weights: str | None) -> Loaded:
         if system is not System.checkpoint:
             return _released(system.name, path)
         return _exported(path) if path.suffix == ".safetensors" else _checkpoint(path)
+    if system is System.auto:
+        raise ConfigError("system=auto chooses for a photograph to be matted: name a system, such as closed_form.")
     if weights is not None:
         raise ConfigError(f"system={system.name} has no weights: leave out weights={weights}.")
     model = networks()[system.name]().eval()

@@ -116,15 +116,15 @@ def main(
     if print_help(sys.modules[work.__module__].__doc__, config_name):
         return
 
-    @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
-    def entry(cfg: DictConfig) -> None:
+    def run(cfg: DictConfig) -> None:
         with user_errors(stopped):
             refuse_incomplete(cfg)
             work(with_initial_hash(cfg))
 
-    store_schemas()
-    overrides = sys.argv[1:]
-    if not any(argument.startswith("-") for argument in overrides):
-        with user_errors():  # clearer than Hydra's own message
-            compose(overrides, config_name)
-    entry()
+    if any(argument.startswith("-") for argument in sys.argv[1:]):  # a flag of Hydra's, such as --multirun
+        store_schemas()
+        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(run)()
+        return
+    with user_errors():
+        cfg = compose(sys.argv[1:], config_name)
+    run(cfg)

@@ -4,7 +4,7 @@ unpack       unpack a zip or tar file, all of it or nothing
 compose      make the composites of Composition-1k or Distinctions-646
 verify       report what is missing or different in a dataset's folder
 photographs  collect photographs and cut-outs for dataset=photo_textures, with a table of their licences
-pictures     draw the contact sheets of the generated dataset
+pictures     draw the contact sheets of the generated dataset, or of dataset=photo_textures
 demo         draw the picture of `make demo`, its trimap and its alpha
 
 Examples:
@@ -31,6 +31,8 @@ from a2u.data.composition1k.compose import make, plan
 from a2u.data.composition1k.verify import verify
 from a2u.data.files.archives import GB, unpack
 from a2u.data.photo_textures.collect import TABLE, collect
+from a2u.data.photo_textures.sheet import photo_sheet
+from a2u.data.sources.photo_textures import PhotoTexturesConfig
 from a2u.data.sources.synthetic import SyntheticConfig
 from a2u.data.synthetic.demo import write_demo
 from a2u.data.synthetic.sheet import contact_sheet
@@ -119,9 +121,15 @@ class Photographs:
 @dataclass
 class Pictures:
     folder: str = field("docs/images", "where the sheets go")
+    photographs: str | None = field(None, "a folder of photographs: draw the sheet of dataset=photo_textures instead")
 
     def __call__(self) -> int:
-        contact_sheet(user_path(self.folder), SyntheticConfig().seed)
+        folder = user_path(self.folder)
+        if self.photographs is None:
+            contact_sheet(folder, SyntheticConfig().seed)
+        else:
+            data = PhotoTexturesConfig(root=self.photographs, cache=None, test_images=10, test_size=256, held_out=0.5)
+            photo_sheet(folder / "photo_textures.jpg", data.build().test)
         return 0
 
 

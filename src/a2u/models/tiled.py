@@ -3,6 +3,9 @@
 Only the maps between two steps are kept for the whole image; what a step has inside, for one tile. Each tile has a
 margin as wide as its step reads, so the result is exact. Averages and group norms over the whole map are summed up over
 the tiles first (a2u.upsampling.global_layers).
+
+This is for one network: `tiled` takes the steps of MattingUNet.forward, and `_encode` those of its encoders, with the
+same parts in the same order. Change them together; tests/engine/test_tiles.py compares every row.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -106,7 +109,7 @@ def _encode(encoder: Encoder, x: Tensor, operators: list[Upsampler], tiles: "Til
 
 
 def _encode_reduced(encoder: ResNet34, x: Tensor, operators: list[Upsampler], tiles: "Tiles") -> Encoded:
-    """As ResNet34.forward."""
+    """The steps of ResNet34._forward_reduced."""
     to_eighth, to_quarter, to_half, to_full = operators
     half, full_guide = _downsample(x, encoder.stem, to_full, 2, tiles)
     pooled, half_guide = _downsample(half, nn.Identity(), to_half, 4, tiles)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from a2u.reproduce.published import task_of
+from a2u.reproduce.published import BLANK, task_of
 
 ERRORS = {"matting": "sad", "reconstruction": "rmse", "probe": "mae"}  # the metric, by task
 LEAST = 1.0  # percent, of a change that a caption calls one
@@ -33,16 +33,19 @@ def without_content(table: str, results: Mapping[str, Sequence[dict[str, Any]]])
 
 
 def conclusion(table: str, of_rows: Mapping[str, Sequence[float]]) -> str:
-    """Say in which rows the operator's content plays a part; empty without changes.
+    """Say in which rows the operator's content plays a part; empty without changes. Blank guides do not count.
 
     of_rows: the changes without content by row, one for each seed.
     """
+    of_rows = {row: values for row, values in of_rows.items() if not row.endswith(BLANK)}
     if not of_rows:
         return ""
+    seeds = max(map(len, of_rows.values()))
     used = [row for row, values in of_rows.items() if min(map(abs, values)) >= LEAST]
     named = ", ".join(f"{row} ({statistics.fmean(of_rows[row]):+z.1f}%)" for row in used)
     return (
         f"'without content' is the change of {error_of(table).upper()} where every kernel, index map, offset and gate "
         f"is its mean over the image: of {len(of_rows)} operators' content, "
-        f"{f'that of {named}' if used else 'none'} plays a part ({LEAST:g}% or more in every seed)"
+        f"{f'that of {named}' if used else 'none'} plays a part ({LEAST:g}% or more in "
+        f"{'each of ' * (seeds > 1)}{seeds} seed{'s' * (seeds > 1)})"
     )

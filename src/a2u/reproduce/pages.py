@@ -58,9 +58,10 @@ def sections() -> dict[str, str]:
             found[f"{folder}/health.md"] = health.markdown()
         if printed := ranks_table(group.table):
             found[f"results/{group.table}/printed.md"] = printed.markdown()
-    if shipped := [path for row in SHIPPED if (path := RESULTS / "shipped" / f"{row}.json").is_file()]:
-        rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in shipped}
-        found["results/shipped/table.md"] = shipped_table(rows).markdown()
+    for name in ("shipped", "validation"):
+        if files := [path for row in SHIPPED if (path := RESULTS / name / f"{row}.json").is_file()]:
+            rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+            found[f"results/{name}/table.md"] = shipped_table(rows).markdown()
     return {name: text for name, text in found.items() if text}
 
 

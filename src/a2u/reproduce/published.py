@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from a2u.config import options_of
 
 REFERENCE = "trimap_only"  # the first row of every matting table, not in the paper
+BLANK = "_blank"  # ends the name of a row of the probe whose guide is blank
 MATTING_METRICS = ("sad", "mse", "grad", "conn")
 # What the authors of released weights state for them on Composition-1k, in the order of the metrics.
 STATED = {"a2u": (32.10, 0.0078, 16.33, 29.00), "a2u_unshared": (31.87, 0.0075, 14.25, 29.17)}

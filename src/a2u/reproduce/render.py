@@ -13,6 +13,7 @@ from a2u.metrics import MattingMetrics
 from a2u.reproduce.caption import caption, shows_best, warnings
 from a2u.reproduce.changes import changes, conclusion, error_of, without_content
 from a2u.reproduce.published import (
+    BLANK,
     controls,
     heading,
     is_printed_on,
@@ -34,9 +35,6 @@ TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
 TITLES |= {"psnr": "PSNR", "ssim": "SSIM", "rmse": "RMSE", "mae": "MAE"}
 DIGITS = {"sad": 2, "mse": 4, "grad": 2, "conn": 2, "psnr": 2, "ssim": 4, "rmse": 4, "mae": 4}  # as the paper prints
 SMALL = DIGITS | {"sad": 3, "grad": 3, "conn": 3}  # where SAD is below 10
-
-
-BLANK = "_blank"  # ends the name of a row of the probe whose guide is blank
 
 
 ABLATIONS = {"mean_kernel": "without content", "other_guide": "other guide"}  # columns of a table of ablations
@@ -207,6 +205,9 @@ def ranks_table(table: str) -> Table | None:
     )
 
 
+VALIDATION = "generated mattes in the colours of held-out photographs (dataset=photo_textures)"
+
+
 def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
     """Return the table of the model in the package and classic systems.
 
@@ -223,12 +224,14 @@ def shipped_table(results: Mapping[str, dict[str, Any]]) -> Table:
         ]
         for row, result in results.items()
     ]
+    of_photographs = results["a2u"]["config"]["dataset"]["name"] == "alphamatting"
+    tests = "photographs of alphamatting.com with true alpha (Trimap1)" if of_photographs else VALIDATION
     trained, origins = results["a2u"]["trained"], [result["provenance"] for result in results.values()]
     threads = ", ".join(sorted({f"{origin['device']}, threads: {origin['threads']}" for origin in origins}))
     texts = [
         f"The model in the package ({trained['row']}, scale {trained['scale']}, trained on {trained['dataset']} for "
         f"{trained['steps']:,} steps) next to pymatting's closed-form and KNN matting, on {origins[0]['test_images']} "
-        "photographs of alphamatting.com with true alpha (Trimap1).",
+        f"{tests}.",
         "SAD, Grad and Conn are divided by 1,000; s/image is the wall time of an evaluation, reading and measuring "
         f"included, divided by its images ({threads}).",
         warnings({row: [{"row": row, **result}] for row, result in results.items()}),

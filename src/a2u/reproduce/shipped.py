@@ -1,4 +1,4 @@
-"""Compare the model in the package with classic systems on the photographs of alphamatting.com."""
+"""Compare the model in the package with classic systems, on alphamatting.com's photographs or the validation set."""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
-
 from a2u.config import compose, quoted
 from a2u.data.sources.alphamatting import photographs_folder
+from a2u.data.sources.photo_textures import absolute_paths
 from a2u.errors import A2UError, ConfigError
 from a2u.files import user_path, write_json
 from a2u.models.shipped import shipped_weights
@@ -31,7 +30,12 @@ Rows = dict[str, dict[str, Any]]  # row -> its result
 class ShippedConfig:
     """configs/shipped.yaml: compare the model in the package with classic systems on alphamatting.com's photographs."""
 
-    photographs: str = field(MISSING, "their folder")
+    photographs: str | None = field(None, "their folder")
+    validation: str | None = field(
+        None,
+        "a folder of ordinary photographs: measure on the validation set of dataset=photo_textures instead, which "
+        "chooses what system=auto is",
+    )
     weights: str | None = field(None, "another model instead of the one in the package")
     publish: bool = field(False, "also write to results/")
 
@@ -39,7 +43,8 @@ class ShippedConfig:
 def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
     """Evaluate what is missing, print the table, write it to <outputs>/shipped/table.{txt,md}.
 
-    With settings.publish also results/shipped, one JSON per row, and the pages that show it.
+    With settings.publish also results/shipped, one JSON per row, and the pages that show it. With settings.validation
+    these folders are called validation.
 
     Raises:
         ConfigError, DataError, WeightsError: something cannot be used.
@@ -50,10 +55,8 @@ def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
     if settings.publish:
         _refuse_others(settings, overrides)
         _refuse_dirty_model(weights)
-    if not settings.photographs:
-        raise ConfigError("photographs= (make: PHOTOS=) is missing: give the folder of alphamatting.com's photographs.")
-    root = quoted(str(photographs_folder(settings.photographs)))
-    given = ["dataset=alphamatting", f"dataset.root={root}", *overrides]
+    name, given = _test_set(settings)
+    given += overrides
     asked = {row: compose([f"system={row}", *given], "evaluate") for row in SHIPPED if row != "a2u"}
     ours = compose(["system=checkpoint", f"weights={quoted(str(weights))}", *given], "evaluate")
     found, failures = evaluate_missing({"a2u": ours, **asked})
@@ -62,16 +65,28 @@ def make(settings: ShippedConfig, overrides: Sequence[str]) -> None:
     results = {row: _result(row, found[row], weights) for row in SHIPPED}
     table = shipped_table(results)
     outputs = Path(ours.runtime.outputs)
-    write(outputs / "shipped" / "table.txt", table.text())
-    write(outputs / "shipped" / "table.md", table.markdown())
+    write(outputs / name / "table.txt", table.text())
+    write(outputs / name / "table.md", table.markdown())
     print(table.text())
     if settings.publish:
         refuse_unfit(results)
-        _refuse_other_photographs(results)
+        if settings.validation is None:
+            _refuse_other_photographs(results)
         for row, result in results.items():
-            write_json(RESULTS / "shipped" / f"{row}.json", result)
+            write_json(RESULTS / name / f"{row}.json", result)
         make_pages()
-        print("published to results/shipped")
+        print(f"published to results/{name}")
+
+
+def _test_set(settings: ShippedConfig) -> tuple[str, list[str]]:
+    """Return the name of the folders of results, and the test set's overrides."""
+    if settings.validation is not None:
+        root = absolute_paths(settings.validation)
+        return "validation", ["dataset=photo_textures", f"dataset.root={quoted(str(root))}"]
+    if not settings.photographs:
+        raise ConfigError("photographs= (make: PHOTOS=) is missing: give the folder of alphamatting.com's photographs.")
+    root = str(photographs_folder(settings.photographs))
+    return "shipped", ["dataset=alphamatting", f"dataset.root={quoted(root)}"]
 
 
 def _refuse_others(settings: ShippedConfig, overrides: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ class Upsampler(nn.Module):
     `forward(x: (N, C, h, w), guide: (N, C, 2h, 2w)) -> (N, C, 2h, 2w)`; x may have any size, odd ones too.
 
     An operator that also downsamples sets `paired` and has `downsample`: the network calls that in place of its own
-    downsampling, and hands what it returned besides the map (kernels, indices) to `forward` as the guide.
+    downsampling, and hands what else it returned (kernels, indices) to `forward` as the guide.
 
     A subclass whose output depends on a bounded neighbourhood sets `reach`; large images can then be computed in
     tiles. Averages and group norms over the whole map are taken by the layers of global_layers.py.

@@ -286,7 +286,7 @@ def test_photographs(shared):
     assert (len(data.layers), len(data.backgrounds), len(data.test)) == (14, 12, 20)
     assert len(data.layer_names) == 14
     assert len(build(shared / "data" / "adobe-mini", split=Split.all).layers) == 18
-    # The merged pictures were made from the foregrounds beside them: alpha 255 copies.
+    # The merged pictures were made from the foregrounds next to them: alpha 255 copies.
     for index in (0, 7, 19):
         case = data.test[index]
         stem = case.name.rpartition("_")[0]

@@ -543,14 +543,20 @@ def csv(pixels=784, grey=7, labels=None):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (csv(labels=np.repeat(np.arange(10), 500)[:-1]), "of shape (4999, 785), does not hold 500 digits of 28 x 28"),
-        (csv(pixels=783), "of shape (5000, 784), does not hold 500 digits of 28 x 28"),
-        (csv(labels=np.tile(np.arange(10), 500)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
-        (csv(labels=np.repeat(np.arange(5), 1000)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
-        (csv(grey=256), "cannot be read: "),
-        (csv()[:-1], "cannot be read: "),
-        (damaged(csv()), "cannot be read: "),
-        (b"no archive", "cannot be read: Not a gzipped file"),
+        (
+            lambda: csv(labels=np.repeat(np.arange(10), 500)[:-1]),
+            "of shape (4999, 785), does not hold 500 digits of 28 x 28",
+        ),
+        (lambda: csv(pixels=783), "of shape (5000, 784), does not hold 500 digits of 28 x 28"),
+        (lambda: csv(labels=np.tile(np.arange(10), 500)), "of shape (5000, 785), does not hold 500 digits of 28 x 28"),
+        (
+            lambda: csv(labels=np.repeat(np.arange(5), 1000)),
+            "of shape (5000, 785), does not hold 500 digits of 28 x 28",
+        ),
+        (lambda: csv(grey=256), "cannot be read: "),
+        (lambda: csv()[:-1], "cannot be read: "),
+        (lambda: damaged(csv()), "cannot be read: "),
+        (lambda: b"no archive", "cannot be read: Not a gzipped file"),
         (None, "cannot be read: [Errno 2] No such file"),
     ],
     ids=["count", "pixels", "order", "classes", "range", "truncated", "damaged", "no archive", "no file"],
@@ -558,7 +564,7 @@ def csv(pixels=784, grey=7, labels=None):
 def test_a_package_with_other_contents_is_refused_and_its_version_named(monkeypatch, tmp_path, content, reason):
     (tmp_path / "data").mkdir()
     if content is not None:
-        (tmp_path / "data" / "mnist_5k.csv.gz").write_bytes(content)
+        (tmp_path / "data" / "mnist_5k.csv.gz").write_bytes(content())
     monkeypatch.setattr(digits, "files", lambda package: tmp_path)
     found = message(Mnist5kConfig())
     assert found.startswith(str(tmp_path / "data" / "mnist_5k.csv.gz"))

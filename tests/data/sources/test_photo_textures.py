@@ -22,7 +22,7 @@ SAMPLES = SampleConfig(
 )
 
 # Of colours, alphas and trimaps of this generator.
-CHECKSUM = "7d46b942f6be4688ab8e22c264cf9895ed7ab2c9d2d1df9ed92d0b68305421cb"
+CHECKSUM = "53462456bbd813eddee59850ca978a7bafb7e8df458fde7bf7ec2c9a63f06149"
 LAYER = "7ca31e122e9d41ad"
 
 

@@ -1,6 +1,7 @@
 """Reconstruction as a task: every row learns, batches, resume, evaluation, logs."""
 
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -29,8 +30,15 @@ def pictures(monkeypatch):
 
 
 def small(outputs, *overrides):
-    base = ["task=reconstruction", "scale=smoke", f"runtime.outputs='{outputs}'", "runtime.progress=false"]
-    return compose([*base, "runtime.threads=1", "runtime.device=cpu", *overrides])
+    cfg = _small(*overrides).copy()
+    cfg.runtime.outputs = str(outputs)
+    return cfg
+
+
+@cache
+def _small(*overrides):
+    base = ["task=reconstruction", "scale=smoke", "runtime.progress=false", "runtime.threads=1", "runtime.device=cpu"]
+    return compose([*base, *overrides])
 
 
 OFTEN = ("conv_nearest", "maxpool_a2u", "maxpool_sapa_b")  # the others are long form
@@ -178,11 +186,19 @@ class Killed(BaseException):
     """Simulate a SIGKILL: nothing catches it."""
 
 
+@pytest.fixture(scope="module")
+def whole(outputs):
+    """A run without interruption: its configuration and result."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconstruction_module, "build_data", lambda cfg: random_pictures())
+        cfg = small(outputs / "whole", "upsampler=a2u")
+        return cfg, run(cfg)
+
+
 @pytest.mark.parametrize("killed_after", [2, 6])
-def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, killed_after):
-    whole = small(tmp_path / "whole", "upsampler=a2u")
-    run(whole)
-    parts = small(tmp_path / "parts", "upsampler=a2u", "runtime.checkpoint_seconds=0")
+def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch, whole, killed_after):
+    unharmed, result = whole
+    parts = small(tmp_path, "upsampler=a2u", "runtime.checkpoint_seconds=0")
     loss, calls = Reconstruction.loss, []
 
     def dies(self, model, batch):
@@ -196,9 +212,9 @@ def test_a_killed_run_ends_as_if_it_had_never_been_killed(tmp_path, monkeypatch,
         run(parts)
     monkeypatch.setattr(Reconstruction, "loss", loss)
     resumed = run(parts)
-    expected, found = (load_checkpoint(Places.of(cfg).last)["model"] for cfg in (whole, parts))
+    expected, found = (load_checkpoint(Places.of(cfg).last)["model"] for cfg in (unharmed, parts))
     assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert resumed["metrics"] == run(whole)["metrics"]
+    assert resumed["metrics"] == result["metrics"]
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_rate(tmp_path, monkeypatch):

@@ -42,11 +42,12 @@ from a2u.data.files.folders import (
 )
 from a2u.data.files.images import read_grey, read_header, write_png
 from a2u.data.files.layout import Layout
-from a2u.data.sources import adobe, distinctions646
+from a2u.data.sources.adobe import AdobeConfig
+from a2u.data.sources.distinctions646 import Distinctions646Config
 from a2u.errors import DataError
 from a2u.files import locked, reason
 
-LAYOUTS = (adobe.LAYOUT, distinctions646.LAYOUT)
+LAYOUTS = (AdobeConfig.layout, Distinctions646Config.layout)
 MANIFEST_SECONDS = 1.0  # between two writes of the manifest, so at most this much work of a killed run is repeated
 
 

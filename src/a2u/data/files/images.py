@@ -277,6 +277,13 @@ def write_png(path: Path, image: np.ndarray) -> None:
         temporary.write_bytes(encode_png(image))
 
 
+def write_jpeg(path: Path, image: np.ndarray, quality: int) -> None:
+    """Write (H, W, 3) RGB uint8 as a JPEG file, which appears whole or not at all."""
+    code = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    with replacing(path) as temporary:
+        temporary.write_bytes(code.tobytes())
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """Return the bytes of a PNG file of (H, W), (H, W, 3) RGB or (H, W, 4) RGBA uint8."""
     if image.ndim == 3:

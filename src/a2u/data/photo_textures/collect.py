@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from a2u.data.files.folders import missing_folder
-from a2u.data.files.images import SUFFIXES, opened, write_png
+from a2u.data.files.images import SUFFIXES, opened, write_jpeg, write_png
 from a2u.data.photo_textures.pictures import resized
 from a2u.errors import ConfigError, DataError
 from a2u.files import replacing, user_path
@@ -210,9 +210,7 @@ def _take(candidate: Candidate, into: Path, seen: list[np.ndarray]) -> Path | st
     if transparent:
         write_png(path, pixels)
         return path
-    code = cv2.imencode(".jpg", pixels[..., 2::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    with replacing(path) as part:
-        part.write_bytes(code.tobytes())
+    write_jpeg(path, pixels[..., :3], QUALITY)
     return path
 
 

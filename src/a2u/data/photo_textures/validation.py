@@ -46,7 +46,7 @@ class ValidationComposites:
         layer = self.layers[number]
         height, width = (side - side % 2 for side in layer.alpha.shape)  # even, for the camera
         colours, alpha = (np.ascontiguousarray(part[:height, :width]) for part in layer[1:])
-        backgrounds = TexturedBackgrounds(self.layers, max(height, width), self.layers.textures, self.like)
+        backgrounds = TexturedBackgrounds(self.layers, max(height, width), len(self), self.like)
         background = backgrounds.behind(number, int(rng.integers(len(backgrounds))))
         image = photographed(colours, background[:height, :width], alpha, rng)
         widest = max(3, round(WIDEST * min(height, width)))

@@ -17,22 +17,6 @@ from typing import ClassVar
 from a2u.data.files.layout import Layout, TwoPartConfig
 from a2u.settings import schema
 
-LAYOUT = Layout(
-    training="Training_set",
-    test="Test_set",
-    foregrounds=("fg", "*/fg"),
-    alphas=("alpha", "*/alpha"),
-    backgrounds=("train2014", "bg"),
-    merged=("merged",),
-    trimaps=("trimaps", "*/trimaps"),
-    foreground_list=("test_fg_names.txt", "fg_names.txt"),
-    background_list=("test_bg_names.txt", "bg_names.txt"),
-    test_backgrounds=("bg",),
-    training_foregrounds=431,
-    test_foregrounds=50,
-    composites=1000,
-)
-
 
 @schema("dataset/adobe")
 @dataclass
@@ -40,4 +24,18 @@ class AdobeConfig(TwoPartConfig):
     """Adobe Image Matting / Composition-1k in the released folder layout."""
 
     name: str = "adobe"
-    layout: ClassVar = LAYOUT
+    layout: ClassVar = Layout(
+        training="Training_set",
+        test="Test_set",
+        foregrounds=("fg", "*/fg"),
+        alphas=("alpha", "*/alpha"),
+        backgrounds=("train2014", "bg"),
+        merged=("merged",),
+        trimaps=("trimaps", "*/trimaps"),
+        foreground_list=("test_fg_names.txt", "fg_names.txt"),
+        background_list=("test_bg_names.txt", "bg_names.txt"),
+        test_backgrounds=("bg",),
+        training_foregrounds=431,
+        test_foregrounds=50,
+        composites=1000,
+    )

@@ -19,22 +19,6 @@ from typing import ClassVar
 from a2u.data.files.layout import Layout, TwoPartConfig
 from a2u.settings import schema
 
-LAYOUT = Layout(
-    training="Train",
-    test="Test",
-    foregrounds=("FG", "fg"),
-    alphas=("GT", "alpha"),
-    backgrounds=("train2014", "bg"),
-    merged=("merged", "Image"),
-    trimaps=("trimaps", "trimap"),
-    foreground_list=("fg_test.txt", "fg_names.txt"),
-    background_list=("bg_test.txt", "bg_names.txt"),
-    test_backgrounds=("bg", "BG"),
-    training_foregrounds=596,
-    test_foregrounds=50,
-    composites=1000,
-)
-
 
 @schema("dataset/distinctions646")
 @dataclass
@@ -42,4 +26,18 @@ class Distinctions646Config(TwoPartConfig):
     """Distinctions-646 in the released folder layout, its test set composed as Composition-1k is."""
 
     name: str = "distinctions646"
-    layout: ClassVar = LAYOUT
+    layout: ClassVar = Layout(
+        training="Train",
+        test="Test",
+        foregrounds=("FG", "fg"),
+        alphas=("GT", "alpha"),
+        backgrounds=("train2014", "bg"),
+        merged=("merged", "Image"),
+        trimaps=("trimaps", "trimap"),
+        foreground_list=("fg_test.txt", "fg_names.txt"),
+        background_list=("bg_test.txt", "bg_names.txt"),
+        test_backgrounds=("bg", "BG"),
+        training_foregrounds=596,
+        test_foregrounds=50,
+        composites=1000,
+    )

@@ -49,8 +49,8 @@ class PhotoTexturesConfig(MattingDatasetConfig):
     textures: int = field(64, "colourings of each alpha, tints of each background", least=1)
     like: float = field(0.15, "share of backgrounds that are of the foreground's own photograph", least=0, most=1)
     held_out: float = field(0.1, "share of photographs and cut-outs to validate on", above=0, most=0.5)
-    test_images: int = field(48, least=1)
-    test_size: int = field(512, "side of the test images, pixels", least=MINIMUM_SIZE)
+    test_images: int = field(30, least=1)
+    test_size: int = field(448, "side of the test images, pixels", least=MINIMUM_SIZE)
     seed: int = field(2021, "of generator and colours, not of the run", least=0)
     version: str = field(
         f"{GENERATOR_VERSION}.{TEXTURES_VERSION}", "of generator and colours; part of a run's identity"

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from a2u.data.files.images import write_png
+from a2u.data.files.images import write_jpeg, write_png
 from a2u.data.sampling.trimaps import trimap_from_alpha
 from a2u.data.synthetic.generate import generate_background, generate_layer
 from a2u.data.types import Composite
-from a2u.files import replacing
 
 SEED, SPLIT = 10, "demo"  # of the generator; the split is used for nothing else
 HEIGHT, WIDTH = 800, 600
@@ -41,6 +39,4 @@ def write_demo(folder: Path) -> None:
     picture = demo_picture()
     write_png(folder / "trimap.png", picture.trimap)
     write_png(folder / "alpha.png", picture.alpha)
-    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    with replacing(folder / "photo.jpg") as temporary:
-        temporary.write_bytes(cv2.imencode(".jpg", picture.image[..., ::-1], options)[1].tobytes())
+    write_jpeg(folder / "photo.jpg", picture.image, QUALITY)

@@ -25,11 +25,11 @@ def contact_sheet(path: Path, seed: int) -> None:
     path.mkdir(parents=True, exist_ok=True)
     cells = [_training_cell(seed, index) for index in range(len(FAMILIES), 2 * len(FAMILIES))]
     half = len(cells) // 2
-    _write(path / "synthetic_training.png", _grid([cells[:half], cells[half:]]))
+    _write(path / "synthetic_training.png", grid([cells[:half], cells[half:]]))
     cases = [generate_composite(seed, index, TEST_SIZE) for index in TEST_CASES]
     _write(
         path / "synthetic_test.png",
-        _grid([[c.image for c in cases], [_rgb(c.trimap) for c in cases], [_rgb(c.alpha) for c in cases]]),
+        grid([[c.image for c in cases], [as_rgb(c.trimap) for c in cases], [as_rgb(c.alpha) for c in cases]]),
     )
 
 
@@ -38,14 +38,14 @@ def _training_cell(seed: int, index: int) -> np.ndarray:
     background = generate_background(seed, index, TRAINING_SIZE, "train")
     share = layer.alpha[..., None] / 255
     image = np.rint(share * layer.foreground + (1 - share) * background).astype(np.uint8)
-    return np.concatenate([image, _rgb(layer.alpha)])  # (2S, S, 3)
+    return np.concatenate([image, as_rgb(layer.alpha)])  # (2S, S, 3)
 
 
-def _rgb(grey: np.ndarray) -> np.ndarray:
+def as_rgb(grey: np.ndarray) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def _grid(rows: list[list[np.ndarray]]) -> np.ndarray:
+def grid(rows: list[list[np.ndarray]]) -> np.ndarray:
     """Arrange pictures of equal size in rows and columns, with white gaps."""
     framed = [[np.pad(p, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for p in row] for row in rows]
     return np.concatenate([np.concatenate(row, axis=1) for row in framed])[:-GAP, :-GAP]

@@ -59,8 +59,8 @@ class MattingNetwork(Network):
     # It adapts the trimap, too, and is trained by adaptation_loss: `forward(x, for_loss=True)` gives what that reads
     adapts_trimap: ClassVar[bool] = False
 
-    # Why the network cannot be computed in tiles; None: it can, since it is a MattingUNet (see a2u.models.tiled), or it
-    # has no parameters and takes an image of any size whole.
+    # Why the network cannot be computed in tiles; None: it can, since it is a MattingUNet, whose steps a2u.models.tiled
+    # takes one by one, or it has no parameters and takes an image of any size whole.
     indivisible: str | None = "its computation is not laid out for that"
 
     def check_packages(self) -> None:

@@ -66,7 +66,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the file is missing, has no manifest or a damaged one, or the checksum differs.
     """
-    beside = path.with_suffix(".json")
+    older = path.with_suffix(".json")
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}.")
     try:
@@ -75,12 +75,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path} could not be read as a .safetensors file ({error}).") from error
     try:
         text = (header.get("__metadata__") or {}).get(METADATA)
-        if text is None and beside.is_file():
-            text, found = beside.read_text(encoding="utf-8-sig"), sha256(path)
+        if text is None and older.is_file():
+            text, found = older.read_text(encoding="utf-8-sig"), sha256(path)
         if text is None:
             raise WeightsError(
                 f"{path} has no manifest, which says what network the weights are of: its metadata has no entry "
-                f"{METADATA}, and there is no file {beside.name} beside it. Make it with scripts/export.py."
+                f"{METADATA}, and there is no file {older.name} next to it. Make it with scripts/export.py."
             )
         manifest: dict[str, Any] = json.loads(text)
         wrong = [key for key, kind in KINDS.items() if not isinstance(manifest[key], kind)]
