@@ -17,6 +17,7 @@ from a2u.engine.prepare import check, make_model
 from a2u.engine.settings import MattingTrainerConfig, ReconstructionTrainerConfig
 from a2u.errors import ConfigError
 from a2u.models.build import count_parameters
+from a2u.models.networks import networks
 from a2u.reproduce.published import named_rows, published, quoted_rows, rows_of
 from a2u.reproduce.rows import paper_parameters, row_runs
 from a2u.reproduce.settings import TableConfig
@@ -57,11 +58,15 @@ def test_there_is_a_config_for_every_operator():
 ELSEWHERE = {f"{table}/{row}" for table in ("table1", "table2", "successors") for row in rows_of(table)}
 
 
+OFTEN = ("probe/a2u_gate", "probe/indexnet_blank", "looks/a2u_hybrid_cw_calibrate")
+ALIKE = {each for each in EXPERIMENTS if each.startswith(("probe/", "looks/")) and each not in OFTEN}  # long form
+
+
 # Those are in tests/models/networks, with the parameters of every row.
 @pytest.mark.parametrize(
     "experiment",
     [
-        pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") or each.startswith("looks/") else ())
+        pytest.param(each, marks=pytest.mark.slow if each in ALIKE else ())
         for each in EXPERIMENTS
         if each not in ELSEWHERE
     ],
@@ -75,11 +80,14 @@ def test_every_experiment_composes_and_builds(experiment):
 @pytest.mark.parametrize("network", options_of("model"))
 def test_every_network_can_be_built_at_every_scale_and_has_the_same_parameters_in_the_paper(network):
     has_task = network in options_of("task")  # of its own, which chooses it
+    choice = [f"task={network}" if has_task else f"model={network}"]
+    if getattr(networks()[network], "adapts_trimap", False):
+        choice.append("trainer.loss=adaptation")
     parameters = {}
     for scale in options_of("scale"):
         if has_task and not (CONFIG_DIR / "scale" / scale / f"{network}.yaml").is_file():
             continue
-        cfg = compose([f"task={network}" if has_task else f"model={network}", f"scale={scale}"])
+        cfg = compose([*choice, f"scale={scale}"])
         check(cfg)
         assert (cfg.model.name, cfg.scale) == (network, scale)
         if network != "probe":  # not the paper's
