@@ -58,11 +58,15 @@ def test_there_is_a_config_for_every_operator():
 ELSEWHERE = {f"{table}/{row}" for table in ("table1", "table2", "successors") for row in rows_of(table)}
 
 
+OFTEN = ("probe/a2u_gate", "probe/indexnet_blank", "looks/a2u_hybrid_cw_calibrate")
+ALIKE = {each for each in EXPERIMENTS if each.startswith(("probe/", "looks/")) and each not in OFTEN}  # long form
+
+
 # Those are in tests/models/networks, with the parameters of every row.
 @pytest.mark.parametrize(
     "experiment",
     [
-        pytest.param(each, marks=pytest.mark.slow if each.endswith("_blank") or each.startswith("looks/") else ())
+        pytest.param(each, marks=pytest.mark.slow if each in ALIKE else ())
         for each in EXPERIMENTS
         if each not in ELSEWHERE
     ],

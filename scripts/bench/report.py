@@ -17,13 +17,15 @@ from tqdm import tqdm
 from a2u.engine.provenance import REPOSITORY, commit, machine, versions
 from a2u.errors import A2UError, ConfigError, did_you_mean
 from a2u.files import write_json
+from a2u.reproduce.gallery import gallery
 from a2u.reproduce.pages import with_section, write
 from a2u.reproduce.tables import Table
 from a2u.settings import field, schema
 from scripts.bench.measure import Line
 
 PARTS = ("startup", "reassembly", "metrics", "samples", "network", "training", "tiles")  # modules of scripts.bench
-OF_A_GPU = ("gpu",)  # measured where asked for
+OF_A_GPU = ("gpu",)  # measured where asked for, as these:
+OPERATORS = ("operators",)
 HEADER = ("part", "what", "ours", "plain", "ratio", "target", "met", "work", "of ceiling")
 
 
@@ -32,7 +34,7 @@ HEADER = ("part", "what", "ours", "plain", "ratio", "target", "met", "work", "of
 class BenchConfig:
     """configs/bench.yaml: time and memory of every part, next to a plain formulation."""
 
-    parts: list[str] = field([], "modules of scripts/bench; empty: all but gpu")
+    parts: list[str] = field([], "modules of scripts/bench; empty: all but gpu and operators")
     name: str = field("cpu", "of the file with the measurements: one per kind of machine")
     outputs: str = field("outputs")
     publish: bool = field(False, "copy the latest measurements to results/bench instead")
@@ -54,7 +56,7 @@ def bench(settings: BenchConfig) -> int:
     path = Path(settings.outputs) / "bench" / f"{settings.name}.json"
     if settings.publish:
         return _publish(path)
-    allowed = PARTS + OF_A_GPU
+    allowed = PARTS + OF_A_GPU + OPERATORS
     unknown = sorted(set(settings.parts) - set(allowed))
     if unknown:
         suggestion = did_you_mean(unknown[0], allowed)
@@ -135,15 +137,17 @@ def _publish(path: Path) -> int:
     if not path.is_file():
         raise BenchError(f"there are no measurements {path}; run make bench first.")
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    missing = sorted(set(PARTS) - set(result["parts"])) if tuple(result["parts"]) != OF_A_GPU else []
+    parts = tuple(result["parts"])
+    missing = [] if parts in (OF_A_GPU, OPERATORS) else sorted(set(PARTS) - set(parts))
     if missing or result["provenance"]["dirty"]:
         why = f"parts {', '.join(missing)} are missing" if missing else "they were made with uncommitted changes"
         raise BenchError(f"the measurements {path} are not published: {why}; run make bench again.")
     to = REPOSITORY / "results" / "bench" / path.name
     write_json(to, result)
-    page = REPOSITORY / "docs" / "performance.md"
+    name, text = ("operators", gallery(result)) if parts == OPERATORS else ("performance", markdown(result))
+    page = REPOSITORY / "docs" / f"{name}.md"
     if page.is_file():
         marker = to.relative_to(REPOSITORY).as_posix()
-        write(page, with_section(page.read_text(encoding="utf-8"), marker, markdown(result)))
+        write(page, with_section(page.read_text(encoding="utf-8"), marker, text))
     print(f"published to {to.relative_to(REPOSITORY)}")
     return 0

@@ -106,6 +106,19 @@ def test_measurements_of_a_gpu_are_published_by_themselves(tmp_path, monkeypatch
     assert "gpu" not in report.PARTS  # make bench measures no GPU unless asked to
 
 
+def test_measurements_of_operators_are_published_in_the_gallery(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(report, "measured", lambda part: [Line("operators", "JBU, forward", "s", 0.1, 1.0)])
+    monkeypatch.setattr(report, "commit", lambda: ("0" * 40, False))
+    page = tmp_path / "docs" / "operators.md"
+    page.parent.mkdir()
+    page.write_text("<!-- results/bench/operators.json -->\n<!-- end -->\n")
+    settings = {"outputs": str(tmp_path / "outputs"), "name": "operators"}
+    assert report.bench(BenchConfig(parts=["operators"], **settings)) == 0
+    assert report.bench(BenchConfig(publish=True, **settings)) == 0
+    assert "| 100.0 ms |" in page.read_text()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 def test_a_gpu_that_is_not_there_is_not_measured():
     with pytest.raises(ConfigError, match="PyTorch finds none here"):
@@ -121,11 +134,13 @@ def test_parts_that_do_not_exist_are_named(tmp_path):
 def test_published_measurements_are_shown_and_come_from_a_commit(path):
     result = json.loads(path.read_text())
     assert result["provenance"]["dirty"] is False
-    assert result["parts"] in (list(report.PARTS), list(report.OF_A_GPU))
+    assert result["parts"] in map(list, (report.PARTS, report.OF_A_GPU, report.OPERATORS))
+    if result["parts"] == list(report.OPERATORS):
+        return  # shown in docs/operators.md: tests/reproduce/test_gallery.py
     page = (report.REPOSITORY / "docs" / "performance.md").read_text()
     assert f"<!-- results/bench/{path.name} -->\n{report.markdown(result)}<!-- end -->" in page
 
 
-@pytest.mark.parametrize("part", report.PARTS + report.OF_A_GPU)
+@pytest.mark.parametrize("part", report.PARTS + report.OF_A_GPU + report.OPERATORS)
 def test_every_part_can_be_measured(part):
     assert callable(__import__(f"scripts.bench.{part}", fromlist=["lines"]).lines)

@@ -35,7 +35,17 @@ from a2u.reproduce import launch
 from a2u.reproduce.figures import columns as columns_module
 from a2u.reproduce.figures import make_figures
 from a2u.reproduce.figures.cases import Case, evenly, most_translucent, named, photographs, translucency
-from a2u.reproduce.figures.columns import FEATURES, KERNELS, OPEN, QUALITATIVE, Column, FiguresConfig, Wanted, runs_of
+from a2u.reproduce.figures.columns import (
+    FEATURES,
+    KERNELS,
+    OPEN,
+    QUALITATIVE,
+    WEIGHTS,
+    Column,
+    FiguresConfig,
+    Wanted,
+    runs_of,
+)
 from a2u.reproduce.figures.features import busiest_window, feature_map, figure_1
 from a2u.reproduce.figures.kernels import figure_5, mosaic, up_kernels
 from a2u.reproduce.figures.qualitative import CELL_WIDTH, shortened, side_by_side, with_sad
@@ -51,6 +61,7 @@ from a2u.reproduce.figures.sheet import (
     save_pictures,
     scaled,
 )
+from a2u.reproduce.figures.weights import edge_position, figure_8, output_weights
 from a2u.reproduce.published import rows_of
 
 pytest.importorskip("matplotlib", reason='figures need Matplotlib (pip install -e ".[figures]")')
@@ -360,6 +371,37 @@ def test_figure_5_shows_every_weight_of_the_first_sub_position_on_one_scale(colu
             assert cell.note == f"weights {kernels.min():.3f} to {kernels.max():.3f}"
 
 
+# Figure 8
+
+
+def test_weights_of_an_output_position_are_the_kernel_that_made_it(column, test_cases):
+    hybrid, case = column("a2u_hybrid_cw").network(), test_cases[0]
+    for row, col in ((31, 40), (0, 63)):  # inside, and in a corner, where a part of the window is outside
+        weights = output_weights(hybrid, case, row, col)
+        assert weights.shape == (11, 11)
+        kernel = up_kernels(hybrid, case)[:, row, col].reshape(3, 3)
+        if col == 63:
+            kernel[0] = kernel[:, 2] = 0
+        np.testing.assert_allclose(weights[4:7, 4:7], kernel, atol=1e-6)
+        assert np.count_nonzero(weights) == np.count_nonzero(kernel)
+
+
+def test_figure_8_shows_weights_on_the_image_where_alpha_changes_most(column, test_cases):
+    case = test_cases[0]
+    sheet = figure_8([column("nearest", "nearest")], case)
+    picture, tile, *empty = sheet.rows[0]
+    assert empty == [None] * 3
+    row, col = edge_position(case.alpha)
+    assert f"row {row}, column {col}" in sheet.caption
+    top, left = row // 2 * 2 - 10, col // 2 * 2 - 10
+    np.testing.assert_array_equal(picture.picture[::16, ::16], case.image[top : top + 22, left : left + 22])
+    blue = (tile.picture == (0, 114, 178)).all(axis=2)
+    assert blue.sum() == 32**2  # the one pixel, two of the image wide
+    assert blue[160:192, 160:192].all()
+    assert tile.note == "nearest, up to 1.00"
+    assert tile.box == (16 * (row - top), 16 * (col - left), 16, 16)
+
+
 def test_a_mosaic_has_white_between_its_tiles():
     picture = mosaic(np.zeros((4, 2, 2), np.float32), 0, 1)
     white = (picture == 255).all(axis=2)
@@ -490,7 +532,7 @@ def test_a_checkpoint_that_is_gone_is_a_sentence(column, tmp_path):
 @pytest.mark.parametrize(
     ("further", "error", "words"),
     [
-        (["figures=[2]"], ConfigError, r"there is no figure 2 to draw; there are: 1, 4, 5, 6, 7\."),
+        (["figures=[2]"], ConfigError, r"there is no figure 2 to draw; there are: 1, 4, 5, 6, 7, 8\."),
         (["figures=[6]"], ConfigError, "Figure 6 shows the photographs of alphamatting.com: give photographs=DIR"),
         (["figures=four"], ConfigError, "figures"),
         (["systems=[adamatting]"], ConfigError, "no system 'adamatting'; they have: trimap_only, nearest, a2u"),
@@ -528,7 +570,7 @@ def test_figure_4_has_the_systems_of_table_5_none_of_them_quoted():
 
 
 def test_every_row_of_the_figures_is_a_row_of_its_table():
-    assert all(wanted.row in rows_of(wanted.table) for wanted in (*FEATURES, *KERNELS, *QUALITATIVE))
+    assert all(wanted.row in rows_of(wanted.table) for wanted in (*FEATURES, *KERNELS, *WEIGHTS, *QUALITATIVE))
     for wanted in (each for each in (*FEATURES, *KERNELS, *QUALITATIVE) if each.overrides):
         cfg = compose([f"experiment={wanted.table}/{wanted.row}", *wanted.overrides])
         assert (cfg.table, cfg.row) == (wanted.table, wanted.row)

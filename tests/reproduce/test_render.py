@@ -5,6 +5,7 @@ import pytest
 from a2u.reproduce import render
 from a2u.reproduce.caption import caption
 from a2u.reproduce.health import health_table
+from a2u.reproduce.html_report import make
 from a2u.reproduce.published import published, rows_of
 from a2u.reproduce.render import Group, one_result, ranks_table, record_id, results_table, short_table
 
@@ -131,7 +132,7 @@ def test_a_probe_s_control_is_a_column_of_its_row():
     def probed(mae):
         run = result(0, 0) | {"metrics": {"mae": mae, "mse": 0.01, "grad": 1.0}}
         run["config"] |= {"task": "probe", "model": {"channels": 16}}
-        run["provenance"] |= {"steps": 1000, "samples_per_second": 100}
+        run["provenance"] |= {"steps": 1000, "samples_per_second": 100, "wall_seconds": 60.0}
         return [run]
 
     results = {"nearest": probed(0.3), "indexnet": probed(0.1), "indexnet_blank": probed(0.29)}
@@ -143,6 +144,7 @@ def test_a_probe_s_control_is_a_column_of_its_row():
     assert (indexnet["MAE"], indexnet["blank guide MAE"], nearest["blank guide MAE"]) == ("0.1000", "0.2900", "—")
     assert "1,000 steps of 8 crops of 64 x 64, 16 channels. " in table.caption
     assert "nobody has printed such numbers" in table.caption
+    assert [str(row[0]) for row in make._with_cost(table, results).rows] == ["nearest", "indexnet"]
     short = lines(short_table(group, results))
     assert list(short[1]) == ["row", "MAE here", "blank guide MAE", "extra parameters"]
     alone = results_table(group, {"indexnet_blank": results["indexnet_blank"]})

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from a2u.upsampling import build_upsampler
+from a2u.upsampling.ops.attention import near_points, point_weights, weighted_sum
 
 VARIANTS = ["i", "b", "g", "cat"]
 
@@ -57,6 +58,29 @@ def test_sapa_d_without_offsets_is_nearest(high_offset):
     torch.nn.init.zeros_(operator.offset.weight)
     x, guide = torch.randn(2, 8, 4, 5), torch.randn(2, 8, 8, 10)
     torch.testing.assert_close(operator(x, guide), build_upsampler("nearest", 8)(x))
+
+
+@pytest.mark.parametrize("radius", [1, 3])
+def test_attention_to_near_points_is_the_same_through_windows(radius):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(2, 4, 6, 10), torch.randn(2, 4, 3, 5), torch.randn(2, 6, 3, 5)
+    offsets = (torch.rand(2, 2, 2, 3, 6, 10) * 2 - 1) * radius  # some points outside the map
+    inputs = [part.double().requires_grad_() for part in (query, key, value, *offsets)]
+    columns, rows = torch.arange(10) // 2, (torch.arange(6) // 2)[:, None]
+    points = columns + inputs[3], rows + inputs[4]
+    sampled = weighted_sum(inputs[2], point_weights(*inputs[:2], *points, heads=2), *points)
+    points = near_points(*inputs[3:], ratio=2)
+    assert points.size == 2 * radius + 1
+    near = points.weighted_sum(inputs[2], points.weights(*inputs[:2]))
+    torch.testing.assert_close(near, sampled, rtol=1e-9, atol=1e-12)
+    weights = torch.randn_like(near)
+    for ours, expected in zip(*(torch.autograd.grad(y, inputs, weights) for y in (near, sampled)), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_points_far_away_are_sampled():
+    assert near_points(torch.zeros(1, 1, 1, 2, 2), torch.full((1, 1, 1, 2, 2), -3.0), 2) is None
+    assert near_points(torch.zeros(1, 1, 1, 2, 2), torch.full((1, 1, 1, 2, 2), torch.nan), 2) is None
 
 
 @pytest.mark.parametrize(("name", "norm"), [("sapa", "group"), ("sapa_d", True)])

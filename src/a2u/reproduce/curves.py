@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from a2u.errors import how_to_install
 from a2u.files import replacing
 from a2u.reproduce.published import metrics_of
-from a2u.reproduce.render import TITLES, Group, Results
+from a2u.reproduce.render import TITLES, Group, Results, shown_alone
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def draw_curves(group: Group, results: Results, path: Path) -> bool:
         Whether there is a picture: False if no row has three points or (with a warning in the log) if Matplotlib
         is not installed, which leaves an earlier file.
     """
-    metric = metrics_of(group.table)[0]
+    metric, results = metrics_of(group.table)[0], shown_alone(results)
     means = {row: curve for row, curve in mean_curves(results, metric).items() if len(curve[0]) >= FEWEST_POINTS}
     if not means:
         path.unlink(missing_ok=True)  # of earlier results

@@ -12,7 +12,7 @@ from a2u.upsampling.base import Upsampler
 from a2u.upsampling.content import Content
 from a2u.upsampling.global_layers import GroupNorm
 from a2u.upsampling.initialise import draw_convolutions
-from a2u.upsampling.ops.attention import point_weights, weighted_sum
+from a2u.upsampling.ops.attention import near_points, point_weights, weighted_sum
 from a2u.upsampling.ops.geometry import pixel_shuffle
 
 
@@ -74,21 +74,28 @@ class SAPAD(Upsampler):
     def draw_parameters(self) -> None:
         draw_convolutions(self, partial(nn.init.normal_, std=0.02))
 
-    def points(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Columns and rows of every output position's points, in pixels of the normalised x: (N, g, P, r*h, r*w)."""
+    def offsets(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Columns and rows of every output position's points, in pixels of the normalised x: (N, g, P, r*h, r*w).
+
+        They count from the pixel that the output position lies in.
+        """
         offset = self.content(self.offset(x))
         if self.high_offset:
             offset = pixel_shuffle(offset, self.ratio)
         else:
             offset = F.interpolate(offset, scale_factor=self.ratio, mode="nearest")
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
-        px, py = offset.unflatten(1, (self.groups, self.points_of_group, 2)).unbind(3)
-        rows, columns = (torch.arange(side, device=x.device) // self.ratio for side in px.shape[-2:])
-        return columns + px, rows[:, None] + py
+        dx, dy = offset.unflatten(1, (self.groups, self.points_of_group, 2)).unbind(3)
+        return dx, dy
 
     def upsample(self, x: Tensor, guide: Any) -> Tensor:
         normalised = self.norm_x(x)
-        px, py = self.points(normalised)
-        query = self.query(self.norm_guide(guide))
-        weights = point_weights(query, self.key(normalised), px, py, heads=self.groups)
+        query, key = self.query(self.norm_guide(guide)), self.key(normalised)
+        dx, dy = self.offsets(normalised)
+        near = near_points(dx, dy, self.ratio)
+        if near is not None:
+            return near.weighted_sum(x, self.content(near.weights(query, key), self.ratio))
+        rows, columns = (torch.arange(side, device=x.device) // self.ratio for side in dx.shape[-2:])
+        px, py = columns + dx, rows[:, None] + dy
+        weights = point_weights(query, key, px, py, heads=self.groups)
         return weighted_sum(x, self.content(weights, self.ratio), px, py)

@@ -23,9 +23,11 @@ from a2u.settings import field, schema
 class FiguresConfig(RowsConfig):
     """configs/figures.yaml: which figures to draw; further keys are those of train.py."""
 
-    figures: list[int] = field([], "empty: 1, 4, 5, 7, and 6 where its photographs are given")
+    figures: list[int] = field(
+        [], "empty: 1, 4, 5, 7, and 6 where its photographs are given; 8, not of the paper: operators' weights"
+    )
     systems: list[str] = field([], "rows shown side by side in Figures 4, 6, 7; empty: all")
-    images: list[str] = field([], "test images of Figures 1, 4, 5; empty: evenly spaced ones")
+    images: list[str] = field([], "test images of Figures 1, 4, 5, 8; empty: evenly spaced ones")
     photographs: str | None = field(None, "folder of the alphamatting.com photographs, for Figure 6")
     folder: str | None = field(None, "where the figures go; null: <runtime.outputs>/figures/<dataset>/<scale>")
 
@@ -48,6 +50,30 @@ OPEN = ("upsampler.kernel_norm=softmax", "upsampler.normalise_uv=true")  # kerne
 KERNELS = (
     Wanted("table2", "a2u_hybrid_cw", "A2U"),
     Wanted("table2", "a2u_hybrid_cw", "A2U with norm and softmax", OPEN),
+)
+WEIGHTS = tuple(
+    Wanted("successors", row, title)
+    for row, title in {
+        "nearest": "nearest",
+        "bilinear": "bilinear",
+        "carafe": "CARAFE",
+        "indexnet": "IndexNet",
+        "a2u_dynamic_cs": "A2U",
+        "a2u_dynamic_cs_d_norm": "A2U, d, norm",
+        "sapa_i": "SAPA-I",
+        "sapa_b": "SAPA-B",
+        "sapa_g": "SAPA-G",
+        "sapa_d": "SAPA-D",
+        "fade": "FADE",
+        "fade_lite": "FADE-Lite",
+        "dysample": "DySample",
+        "dysample_s": "DySample-S",
+        "lda_aqu": "LDA-AQU",
+        "freqfusion": "FreqFusion",
+        "freqfusion_resample": "FreqFusion, resampling",
+        "resfu": "ReSFU",
+        "jbu": "JBU",
+    }.items()
 )
 QUALITATIVE = (  # the ten systems of Table 5, each trained by one recipe, and the baseline
     Wanted("table5", "closed_form", "Closed-Form"),

@@ -11,16 +11,18 @@ from a2u.data.types import MattingData
 from a2u.engine.evaluate import seen_in_training
 from a2u.errors import A2UError, ConfigError
 from a2u.reproduce.figures.cases import TRIMAP, Case, evenly, most_translucent, named, photographs
-from a2u.reproduce.figures.columns import FEATURES, KERNELS, Column, FiguresConfig, chosen, runs_of
+from a2u.reproduce.figures.columns import FEATURES, KERNELS, WEIGHTS, Column, FiguresConfig, chosen, runs_of
 from a2u.reproduce.figures.features import figure_1
 from a2u.reproduce.figures.kernels import figure_5
 from a2u.reproduce.figures.qualitative import side_by_side
 from a2u.reproduce.figures.sheet import Sheet, require_matplotlib, save, save_pictures
+from a2u.reproduce.figures.weights import figure_8
 from a2u.reproduce.launch import report_failures, run_missing
 from a2u.reproduce.pages import write
 from a2u.settings import validate
 
 NUMBERS = (1, 4, 5, 6, 7)
+ADDED = (8,)  # not of the paper, drawn where asked for
 SIDE_BY_SIDE = (4, 6, 7)
 ROWS = 5  # of images in Figures 4 and 7
 EXAMPLES = 2  # of images in Figure 5, as in the paper
@@ -37,7 +39,7 @@ def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
     """
     validate(settings)
     numbers, qualitative = _numbers(settings), chosen(settings)
-    wanted = {number: {1: FEATURES, 5: KERNELS}.get(number, qualitative) for number in numbers}
+    wanted = {number: {1: FEATURES, 5: KERNELS, 8: WEIGHTS}.get(number, qualitative) for number in numbers}
     require_matplotlib()
     runs = runs_of([each for row in wanted.values() for each in row], overrides)
     cfg = next(iter(runs.values())).cfg
@@ -64,12 +66,13 @@ def make_figures(settings: FiguresConfig, overrides: Sequence[str]) -> int:
 def _numbers(settings: FiguresConfig) -> list[int]:
     """Return the numbers of the figures to draw, ascending."""
     for number in settings.figures:
-        if number not in NUMBERS:
-            raise ConfigError(f"there is no figure {number} to draw; there are: {', '.join(map(str, NUMBERS))}.")
+        if number not in NUMBERS + ADDED:
+            known = ", ".join(map(str, NUMBERS + ADDED))
+            raise ConfigError(f"there is no figure {number} to draw; there are: {known}.")
     if 6 in settings.figures and settings.photographs is None:
         raise ConfigError("Figure 6 shows the photographs of alphamatting.com: give photographs=DIR, their folder.")
     possible = [number for number in NUMBERS if number != 6 or settings.photographs is not None]
-    return [number for number in possible if number in (settings.figures or possible)]
+    return sorted(set(settings.figures) or possible)
 
 
 class _Images:
@@ -94,6 +97,8 @@ class _Images:
             return figure_1(columns, test[self.indices[0]])
         if number == 5:
             return figure_5(columns, [test[index] for index in self.indices[:EXAMPLES]])
+        if number == 8:
+            return figure_8(columns, test[self.indices[0]])
         if number == 6:
             cases = self.photographs
             rule = (

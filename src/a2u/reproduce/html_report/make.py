@@ -17,7 +17,7 @@ from a2u.reproduce.html_report.pictures import data_uri, galleries
 from a2u.reproduce.html_report.records import Record, record
 from a2u.reproduce.pages import RESULTS, committed, write
 from a2u.reproduce.published import about, heading, is_printed_on, printed_on
-from a2u.reproduce.render import Group, Results, mean_of, ranks_table, results_table, speed
+from a2u.reproduce.render import Group, Results, mean_of, ranks_table, results_table, shown_alone, speed
 from a2u.reproduce.tables import Column, Table, number
 from a2u.settings import field, schema
 
@@ -144,7 +144,7 @@ def _with_cost(table: Table, results: Results) -> Table:
     adds_speed = not {"samples/s", "s/image"} & set(names)
     columns = [*table.columns, *[Column("samples/s")] * adds_speed, Column("seconds", "wall")]
     rows = []
-    for row, runs in zip(table.rows, results.values(), strict=True):
+    for row, runs in zip(table.rows, shown_alone(results).values(), strict=True):
         seconds = mean_of(run["provenance"]["wall_seconds"] for run in runs)
         rows.append([*row, *[speed(runs)] * adds_speed, number(seconds, 0, ",")])
     return Table(columns, rows, table.caption, table.title)

@@ -25,8 +25,9 @@ def recording() -> bool:
 
 def watched(x: Tensor) -> bool:
     """Return whether anybody but autograd sees what is done to x: then only PyTorch's own operators may do it."""
-    plain = type(x) in (Tensor, Parameter) and torch._C._len_torch_dispatch_stack() == 0
-    return not plain or torch.compiler.is_compiling() or recording()
+    if torch.compiler.is_compiling() or recording():
+        return True
+    return type(x) not in (Tensor, Parameter) or torch._C._len_torch_dispatch_stack() > 0
 
 
 def sums(x: Tensor, weights: Tensor, size: int, stride: int, padding: int) -> Tensor:
