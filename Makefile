@@ -3,7 +3,7 @@
 
 ## DATASET=adobe         dataset of a table; several, with commas, give one table each
 ## ROOT=folder           folder of that dataset
-## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting; study: docs/study.md
+## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting; photo: docs/model.md; study: docs/study.md
 ## ROWS=nearest,carafe   only these rows; your own operator can be one (docs/new_operator.md); all: also those not in the paper
 ## SEEDS=3               seeds 0, 1, 2 of every row
 ## JOBS=2                rows at a time
