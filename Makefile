@@ -101,8 +101,10 @@ pages: need-experiments ## render the tables of results/ again: there, in the RE
 bench: need-experiments ## measure time and memory of every part; ARGS=publish=true copies them to results/
 	"$(RUN)" -m scripts.bench $(ARGS)
 
-demo: need-experiments ## matte a generated picture with the best system in the package
+demo: need-experiments ## matte a generated picture and a photograph with the best system in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
+	  background=white folder=outputs/demo $(ARGS)
+	"$(RUN)" scripts/predict.py image=docs/demo/dandelion.jpg mask=docs/demo/dandelion_mask.png erode=6 dilate=38 \
 	  background=white folder=outputs/demo $(ARGS)
 
 shipped: need-experiments ## compare the model in the package with closed-form and KNN matting: PHOTOS=...; ARGS=publish=true copies it to results/

@@ -139,6 +139,7 @@ def test_make_demo_as_it_is_typed_with_a_smaller_model(tmp_path):
     ended = run_there(["make", "demo", given, f"PYTHON={sys.executable}"])
     assert re.search(r"photo: 600 x 800, .* sad \d+\.\d+, mse .* grad .* conn ", ended.stdout)
     assert (tmp_path / "photo_composite.png").is_file()
+    assert (tmp_path / "dandelion_composite.png").is_file()
 
 
 @pytest.mark.parametrize(
