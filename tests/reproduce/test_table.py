@@ -155,7 +155,7 @@ def test_a_variant_of_a_table_keeps_the_tables_results(tmp_path):
     [
         (["rows=[neerest]"], ConfigError, "no row 'neerest'; its rows: trimap_only, nearest"),
         (["rows=[neerest]"], ConfigError, "Did you mean 'nearest'"),
-        (["rows=[bicubik]"], ConfigError, "Operators that may be rows, too: a2u, .* Did you mean 'bicubic'"),
+        (["rows=[bicubik]"], ConfigError, "Rows that run when named: a2u, .* Did you mean 'bicubic'"),
         (["rows=[nearest,bilinear]", "baseline=neerest"], ConfigError, "Did you mean 'nearest'"),
         (["seds=2"], ConfigError, "unknown configuration key seds; .* Did you mean 'seeds'"),
         (["table=table9"], ConfigError, "no table 'table9'"),
