@@ -3,7 +3,7 @@
 
 ## DATASET=adobe         dataset of a table; several, with commas, give one table each
 ## ROOT=folder           folder of that dataset
-## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting; study: docs/study.md
+## SCALE=smoke           seconds; lite: minutes on two cores, medium: hours; paper: the paper's setting; photo: docs/model.md; study: docs/study.md
 ## ROWS=nearest,carafe   only these rows; your own operator can be one (docs/new_operator.md); all: also those not in the paper
 ## SEEDS=3               seeds 0, 1, 2 of every row
 ## JOBS=2                rows at a time
@@ -101,8 +101,10 @@ pages: need-experiments ## render the tables of results/ again: there, in the RE
 bench: need-experiments ## measure time and memory of every part; ARGS=publish=true copies them to results/
 	"$(RUN)" -m scripts.bench $(ARGS)
 
-demo: need-experiments ## matte a generated picture with the best system in the package
+demo: need-experiments ## matte a generated picture and a photograph with the best system in the package
 	"$(RUN)" scripts/predict.py image=docs/demo/photo.jpg trimap=docs/demo/trimap.png truth=docs/demo/alpha.png \
+	  background=white folder=outputs/demo $(ARGS)
+	"$(RUN)" scripts/predict.py image=docs/demo/dandelion.jpg mask=docs/demo/dandelion_mask.png erode=6 dilate=38 \
 	  background=white folder=outputs/demo $(ARGS)
 
 shipped: need-experiments ## compare the model in the package with closed-form and KNN matting: PHOTOS=...; ARGS=publish=true copies it to results/

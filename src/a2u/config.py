@@ -69,8 +69,8 @@ class Config:
     seed: int = field(0, least=0)
     init_from: str | None = field(
         None,
-        "weights to start from, all tensors that fit: a checkpoint, exported or released weights; auto: the model in "
-        "the package",
+        "weights to start from, all tensors that fit: a file (checkpoint, exported or released weights), or "
+        "checkpoint: the model in the package",
         identity=False,  # the file's contents are
     )
     init_from_sha256: str | None = field(None, "of that file; null: of the file that is there", added_later=True)

@@ -99,7 +99,7 @@ def test_released_weights_are_shown_with_their_authors_numbers(reference, releas
 
 
 def test_every_released_program_and_every_network_without_weights_is_a_system():
-    assert {system.name for system in System} == {"checkpoint", *SYSTEMS, *WITHOUT_WEIGHTS}
+    assert {system.name for system in System} == {"auto", "checkpoint", *SYSTEMS, *WITHOUT_WEIGHTS}
     assert set(WITHOUT_WEIGHTS) == {name for name, network in networks().items() if not network.trained}
 
 

@@ -41,7 +41,7 @@ def test_changes_are_in_percent_and_a_row_needs_one_percent_in_every_seed():
         in conclusion("table2", of_rows)
     )
     assert "content, none plays a part" in conclusion("table2", {"carafe": of_rows["carafe"]})
-    assert conclusion("table2", {}) == ""
+    assert conclusion("probe", {"a2u_gate_blank": [0.0]}) == conclusion("table2", {}) == ""
     lines = [list(map(str, row)) for row in ablation_table(LITE, RECORDS).rows]
     assert lines[0] == ["indexnet", "4.000 ± 0.000", "5.100 ± 0.141", "+27.5 ± 3.5", "6.000 ± 0.000", "+50.0 ± 0.0"]
     assert lines[2][3:] == ["+0.0", "—", "—"]
@@ -49,16 +49,16 @@ def test_changes_are_in_percent_and_a_row_needs_one_percent_in_every_seed():
 
 def test_finished_rows_are_measured_published_and_shown(tmp_path, capsys, monkeypatch):
     outputs, results = tmp_path / "outputs", tmp_path / "results"
-    assert make_table(*given(outputs, "rows=[constant_kernel,nearest]")) == 0
+    assert make_table(*given(outputs, "rows=[constant_kernel]")) == 0
     capsys.readouterr()
-    assert ablate_table(*given(outputs, "rows=[constant_kernel,nearest,carafe]")) == 1
+    assert ablate_table(*given(outputs, "rows=[constant_kernel,carafe]")) == 1
     said = capsys.readouterr()
     line = next(line for line in said.out.splitlines() if line.startswith("constant_kernel (control)"))
     assert line.split()[2] == line.split()[3]
     assert line.split()[4] == "+0.0"
-    assert "nearest: ablate=mean_kernel: nearest has no kernel" in said.out
+    assert "constant_kernel: ablate=other_guide: constant_kernel reads no guide." in said.out
     assert "carafe seed 0: it is not finished, so it has no checkpoint: make table2 trains it." in said.err
-    assert ablate_table(*given(outputs, "rows=[constant_kernel,nearest]")) == 0
+    assert ablate_table(*given(outputs, "rows=[constant_kernel]")) == 0
     assert "evaluated" not in capsys.readouterr().err  # measured before
 
     monkeypatch.setattr(ablation_module, "RESULTS", results)
@@ -66,8 +66,8 @@ def test_finished_rows_are_measured_published_and_shown(tmp_path, capsys, monkey
     monkeypatch.setattr(ablation_module, "is_whole", lambda *_: True)
     monkeypatch.setattr(ablation_module, "refuse_unfit", lambda parts: asked.extend(parts))
     asked: list[str] = []
-    assert publish_ablation(*given(outputs, "rows=[constant_kernel,nearest]")) == 0
-    assert asked == ["nearest seed 0", "constant_kernel seed 0", "constant_kernel seed 0, mean_kernel"]
+    assert publish_ablation(*given(outputs, "rows=[constant_kernel]")) == 0
+    assert asked == ["constant_kernel seed 0", "constant_kernel seed 0, mean_kernel"]
     (path,) = results.glob("table2/synthetic/smoke/ablation/constant_kernel/seed0.json")
     written = json.loads(path.read_text())
     assert written["ablated"]["mean_kernel"]["metrics"] == written["metrics"]

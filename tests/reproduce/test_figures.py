@@ -516,7 +516,7 @@ def test_a_row_that_failed_leaves_its_column_out(tmp_path, monkeypatch, capsys):
     assert "Figure 6 was left out: it shows the photographs of alphamatting.com; give photographs=DIR." in captured.out
     assert "FAILED bilinear seed 0: the disk fell out" in captured.err
     assert "FAILED Figure 5: none of its rows is done." in captured.err
-    assert "2 of 5 runs are not done" in captured.err
+    assert "3 of 6 runs are not done" in captured.err
     folder = outputs / "figures" / "synthetic" / "smoke"
     assert {path.name for path in folder.glob("*.png")} == {"fig1.png", "fig4.png", "fig7.png"}
     assert "bilinear" not in (folder / "fig1.txt").read_text()

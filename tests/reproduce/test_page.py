@@ -234,8 +234,9 @@ def test_nothing_to_report_is_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["{", '{"titles": ["image"], "rows": [[{"file": "no.png", "note": ""}]]}', "[]"])
-def test_damaged_pictures_are_a_sentence(some, tmp_path, damage, monkeypatch):
-    monkeypatch.setattr(make, "RESULTS", some)
+def test_damaged_pictures_are_a_sentence(tmp_path, damage, monkeypatch):
+    shutil.copytree(RESULTS / "table4", tmp_path / "table4")
+    monkeypatch.setattr(make, "RESULTS", tmp_path)
     index = tmp_path / "figures" / "synthetic" / "lite" / "fig4" / INDEX
     index.parent.mkdir(parents=True)
     index.write_text(damage)

@@ -100,16 +100,15 @@ def test_all_operators_of_the_paper_are_there():
 
 
 @every_operator
-@pytest.mark.parametrize("size", [(4, 4), (3, 5), (1, 1), (7, 2)])
-def test_doubles_any_size(name, options, size):
+def test_doubles_any_size(name, options):
     operator = build(name, options)
-    h, w = size
-    x, feature = torch.randn(2, 4, h, w).double(), torch.randn(2, 4, 2 * h, 2 * w).double()
-    y = run(operator, x, feature)
-    assert y.shape == (2, 4, 2 * h, 2 * w)
-    assert y.isfinite().all()
-    if operator.paired:
-        assert operator.downsample(feature)[0].shape == x.shape
+    for h, w in ((4, 4), (3, 5), (1, 1), (7, 2)):
+        x, feature = torch.randn(2, 4, h, w).double(), torch.randn(2, 4, 2 * h, 2 * w).double()
+        y = run(operator, x, feature)
+        assert y.shape == (2, 4, 2 * h, 2 * w)
+        assert y.isfinite().all()
+        if operator.paired:
+            assert operator.downsample(feature)[0].shape == x.shape
 
 
 @every_operator

@@ -136,3 +136,19 @@ def test_the_dtype_of_the_weights_is_kept(dtype):
     operator = load_operator("carafe", {k: v.to(dtype) for k, v in given.items()}, 2, compressed_channels=1)
     assert {parameter.dtype for parameter in operator.parameters()} == {dtype}
     assert not operator.training
+
+
+@pytest.mark.parametrize(
+    ("cast", "words"),
+    [
+        (lambda value: value.long(), "content_encoder.bias is of torch.int64, not floating-point"),
+        (lambda value: value.to(torch.complex64), "content_encoder.bias is of torch.complex64, not floating-point"),
+        (lambda value: np.ma.masked_array(value.numpy()), "content_encoder.bias is a masked array"),
+    ],
+)
+def test_weights_of_another_kind_are_refused(cast, words):
+    shapes = {"channel_compressor.weight": (1, 2, 1, 1), "channel_compressor.bias": (1,)}
+    shapes |= {"content_encoder.weight": (100, 1, 3, 3), "content_encoder.bias": (100,)}
+    given = {name: cast(torch.ones(shape)) for name, shape in shapes.items()}
+    with pytest.raises(ValueError, match=re.escape(words)):
+        load_operator("carafe", given, 2, compressed_channels=1)

@@ -35,7 +35,7 @@ class System(Enum):
     auto = 11
 
 
-WITHOUT_WEIGHTS = [system.name for system in System if system.name not in ("checkpoint", *SYSTEMS)]
+WITHOUT_WEIGHTS = [system.name for system in System if system.name not in ("auto", "checkpoint", *SYSTEMS)]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 Examples:
     python scripts/shipped.py photographs=DIR
     python scripts/shipped.py photographs=DIR publish=true
-    python scripts/shipped.py validation=DIR      on the validation set that chooses the default of scripts/predict.py
+    python scripts/shipped.py validation=DIR publish=true
 
-Further keys are those of scripts/evaluate.py.
+The last measures on the validation set that chooses the default of scripts/predict.py. Further keys are those of
+scripts/evaluate.py.
 """
 
 import sys

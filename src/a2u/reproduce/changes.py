@@ -27,20 +27,17 @@ def changes(table: str, records: Sequence[dict[str, Any]], kind: str) -> list[fl
 
 def without_content(table: str, results: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[float]]:
     """Return the changes without content of those rows whose results have them (`a2u.reproduce.pages.committed`)."""
-    records = {
-        row: [run["ablation"] for run in of_row if run.get("ablation")]
-        for row, of_row in results.items()
-        if not row.endswith(BLANK)
-    }
+    records = {row: [run["ablation"] for run in of_row if run.get("ablation")] for row, of_row in results.items()}
     found = {row: changes(table, of_row, "mean_kernel") for row, of_row in records.items()}
     return {row: values for row, values in found.items() if values}
 
 
 def conclusion(table: str, of_rows: Mapping[str, Sequence[float]]) -> str:
-    """Say in which rows the operator's content plays a part; empty without changes.
+    """Say in which rows the operator's content plays a part; empty without changes. Blank guides do not count.
 
     of_rows: the changes without content by row, one for each seed.
     """
+    of_rows = {row: values for row, values in of_rows.items() if not row.endswith(BLANK)}
     if not of_rows:
         return ""
     seeds = max(map(len, of_rows.values()))

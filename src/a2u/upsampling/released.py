@@ -22,8 +22,8 @@ def load_operator(name: str, weights: Mapping[str, Any], channels: int, **option
         The operator in evaluation mode, in the dtype of the weights.
 
     Raises:
-        ValueError: no such operator or option, no known released program, or tensors that are missing, unknown or of
-            another shape; all are listed.
+        ValueError: no such operator or option, no known released program, or tensors that are missing, unknown, of
+            another shape, masked or not floating-point; all are listed.
     """
     operator = build_upsampler(name, channels, **options)
     names = operator.released_names
@@ -34,7 +34,8 @@ def load_operator(name: str, weights: Mapping[str, Any], channels: int, **option
         )
     given = {theirs: torch.as_tensor(value) for theirs, value in weights.items()}
     ours = {released_name(key, names): key for key in operator.state_dict()}
-    shapes = {theirs: operator.state_dict()[key].shape for theirs, key in ours.items()}
+    wanted = {theirs: operator.state_dict()[key] for theirs, key in ours.items()}
+    shapes = {theirs: value.shape for theirs, value in wanted.items()}
     wrong = [
         *(f"{theirs} is missing" for theirs in ours if theirs not in given),
         *(f"{theirs} is unknown" for theirs in given if theirs not in ours),
@@ -43,6 +44,12 @@ def load_operator(name: str, weights: Mapping[str, Any], channels: int, **option
             for theirs, shape in shapes.items()
             if theirs in given and _without_window(given[theirs].shape) != _without_window(shape)
         ),
+        *(
+            f"{theirs} is of {given[theirs].dtype}, not floating-point"
+            for theirs, value in wanted.items()
+            if theirs in given and value.is_floating_point() and not given[theirs].is_floating_point()
+        ),
+        *(f"{theirs} is a masked array" for theirs, value in weights.items() if hasattr(value, "mask")),
     ]
     if wrong:
         raise ValueError(f"these are not the released weights of {name} with these options: {'; '.join(wrong)}.")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from helpers.photographs import photograph, write_photographs
+from omegaconf import OmegaConf
 
+from a2u.data.composition1k.verify import verify
 from a2u.data.files.images import write_png
 from a2u.data.photo_textures.layers import TexturedBackgrounds, TexturedLayers
 from a2u.data.photo_textures.pictures import extend_colours
@@ -62,6 +64,14 @@ def test_photographs_to_validate_on_are_never_trained_on(cfg: PhotoTexturesConfi
     assert len(layers) == 4 * 4
     assert {layers[index].name.partition(" of ")[0] for index in range(16)} == set(data.layer_names)
     assert [data.test[index].name for index in (0, 4)] == list(data.test_names)[::4]
+
+
+def test_a_folder_is_verified(cfg: PhotoTexturesConfig) -> None:
+    found = verify(OmegaConf.structured(cfg), deep=True)
+    assert (found.problems, found.files) == ([], 7)
+    assert found.counts == ["4 training photographs", "1 training cut-outs", "2 validation photographs"]
+    (Path(str(cfg.root)) / "photo1.png").write_bytes(b"")
+    assert "photo1.png" in verify(OmegaConf.structured(cfg)).problems[0]
 
 
 def test_the_same_photograph_can_be_on_both_sides(cfg: PhotoTexturesConfig) -> None:

@@ -116,10 +116,10 @@ def test_the_files_content_is_part_of_the_identity_and_its_place_is_not(trained,
 
 
 def test_a_network_starts_from_the_model_in_the_package(tmp_path):
-    words = ["experiment=table2/a2u_hybrid_cw", "scale=medium", "init_from=auto", "dataset.train_layers=8"]
+    words = ["experiment=table2/a2u_hybrid_cw", "scale=medium", "init_from=checkpoint", "dataset.train_layers=8"]
     cfg = smoke(tmp_path, *words, "dataset.train_backgrounds=4", "dataset.test_images=1", "dataset.test_size=64")
     prepared = prepare(cfg)
-    assert same(prepared.model, a2u.load("auto"))
+    assert same(prepared.model, a2u.load("checkpoint"))
     assert prepared.start.report.endswith("302,547 of its 302,547 parameters.")
     assert "train_hair_0000" in prepared.task.train_names
 
@@ -127,9 +127,9 @@ def test_a_network_starts_from_the_model_in_the_package(tmp_path):
 def test_a_tables_rows_start_from_it_but_those_that_learn_nothing():
     with_it, without = (
         {run.row: run for run in row_runs(*command_line(["table=table2", "rows=[trimap_only,nearest]", *more]))}
-        for more in (["init_from=auto"], [])
+        for more in (["init_from=checkpoint"], [])
     )
     assert with_it["trimap_only"].hash == without["trimap_only"].hash
     assert with_it["nearest"].hash != without["nearest"].hash
     assert with_it["nearest"].cfg.init_from_sha256 == initial_hash(str(shipped_weights()))
-    assert "init_from=auto" in with_it["nearest"].overrides
+    assert "init_from=checkpoint" in with_it["nearest"].overrides

@@ -26,10 +26,12 @@ from a2u.data.files.folders import (
     require,
     some,
 )
-from a2u.data.files.images import SUFFIXES, read_colour, read_grey, read_header, read_trimap
+from a2u.data.files.images import SUFFIXES, read_colour, read_grey, read_header, read_mask, read_srgb, read_trimap
 from a2u.data.files.layout import Layout, Split, TwoPartConfig
+from a2u.data.photo_textures.pictures import find
 from a2u.data.sources import alphamatting
 from a2u.data.sources.digits import PictureData
+from a2u.data.sources.photo_textures import PhotoTexturesConfig
 from a2u.errors import DataError
 
 Value = TypeVar("Value")
@@ -62,6 +64,8 @@ def verify(cfg: DictConfig, deep: bool = False, threads: int = 1) -> Findings:
             inspection.two_parts(typed, typed.layout)
         elif isinstance(typed, alphamatting.AlphamattingConfig):
             inspection.alphamatting(typed)
+        elif isinstance(typed, PhotoTexturesConfig):
+            inspection.photo_textures(typed)
     inspection.read(deep, threads)
     findings = inspection.findings
     if not findings.problems:
@@ -109,6 +113,12 @@ class _Inspection:
         if everything or matching_folders(first_folder(test, layout.foregrounds)):
             self.layers(root, test, layout, read_colour if everything else read_picture)
         self.composites(root, test, layout)
+
+    def photo_textures(self, cfg: PhotoTexturesConfig) -> None:
+        for part, found in zip(("training", "validation"), find(cfg.roots(), cfg.held_out), strict=True):
+            self.readers |= dict.fromkeys(found.photographs, read_srgb) | dict.fromkeys(found.cutouts, read_mask)
+            self.count(len(found.photographs), f"{part} photographs")
+            self.count(len(found.cutouts), f"{part} cut-outs")
 
     def layers(self, root: Path, part: Path, layout: Layout, reader: Callable[[Path], Any]) -> dict[str, Path]:
         folder, alpha_folder = (first_folder(part, names) for names in (layout.foregrounds, layout.alphas))

@@ -69,12 +69,7 @@ class PhotoTexturesConfig(MattingDatasetConfig):
         Raises:
             DataError: no root is given, or its folders cannot be used.
         """
-        if not self.root:
-            raise DataError(
-                f"dataset {self.name} has no root: set it to a folder of photographs (several with {os.pathsep} "
-                "between them); `python scripts/data.py photographs` collects some"
-            )
-        train, test = find(self.root.split(os.pathsep), self.held_out)
+        train, test = find(self.roots(), self.held_out)
         training, validation = self._generated()
         layers = self._layers(train, training, "train", self.textures, round(1.5 * self.train_size))
         validated = self._layers(test, validation, "validation", 1, self.test_size)
@@ -87,6 +82,15 @@ class PhotoTexturesConfig(MattingDatasetConfig):
             test_names=[composites.name(index) for index in range(len(composites))],
             checksum=partial(checksum, composites),
         )
+
+    def roots(self) -> list[str]:
+        """Return the folders. Raises DataError if there is none."""
+        if not self.root:
+            raise DataError(
+                f"dataset {self.name} has no root: set it to a folder of photographs (several with {os.pathsep} "
+                "between them); `python scripts/data.py photographs` collects some"
+            )
+        return self.root.split(os.pathsep)
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int = 1) -> None:
         """Generate all layers into the disk cache, if there is one. Raises DataError if it cannot be written."""

@@ -15,7 +15,7 @@ from a2u.models.shipped import shipped_weights
 from a2u.models.weights.exported import METADATA, read_manifest
 from a2u.models.weights.files import WeightsError, differences, fits, read_content, tensors_of, without_prefix
 
-SHIPPED = "auto"  # the model in the package, as a2u.load calls it
+SHIPPED = "checkpoint"  # the model in the package, as a2u.load calls it
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def start_from(model: nn.Module, source: str, expected: str) -> Start:
     Args:
         model: a network of any task.
         source: a last.pt or best.pt of a run, exported weights, a released weights file, or a file of tensors by this
-            network's names, "module." before them or not; "auto": the model in the package.
+            network's names, "module." before them or not; "checkpoint": the model in the package.
         expected: SHA-256 of the file.
 
     Raises:
