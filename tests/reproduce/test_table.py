@@ -458,7 +458,7 @@ def test_table_1_runs_its_rows_on_real_digits(tmp_path, capsys, monkeypatch):
 def test_bad_input_to_table_1_ends_in_a_sentence_before_anything_is_written(tmp_path, further, error, words):
     outputs = tmp_path / "outputs"
     with pytest.raises(error, match=words) as refused:
-        reconstruct(outputs, *further)
+        reconstruct(outputs, "rows=[conv_nearest]", *further)
     assert "\n" not in str(refused.value)
     assert not outputs.exists()
 
