@@ -15,8 +15,8 @@ def lines() -> Iterator[Line]:
         works = [_work(entry, backward) for backward in (False, True)]
         names = iter(measurements(entry))
         for work, reference, peak in zip(works, nearest, of_nearest, strict=True):
-            time, beside = seconds(work, reference, repeats=3)
-            yield Line("operators", next(names), "s", time, beside, plain="nearest")
+            time, nearest_time = seconds(work, reference, repeats=3)
+            yield Line("operators", next(names), "s", time, nearest_time, plain="nearest")
             yield Line("operators", next(names), "MB", peak_mb(work), peak, plain="nearest")
 
 

@@ -23,13 +23,20 @@ def trimap(height, width, value=0):
     return known
 
 
-def test_the_model_takes_what_the_others_cannot():
+def test_the_model_takes_what_the_others_cannot(monkeypatch):
+    monkeypatch.setattr(auto, "machine_memory", lambda: 24e9)
     first, second = auto.BETTER
     assert auto.best() is first
     assert auto.best(trimap(40, 50)) is first
     assert auto.best(trimap(2000, 1001)) is second
     assert auto.best(trimap(2000, 3001)) is System.checkpoint
     assert auto.best(trimap(40, 50, 128)) is System.checkpoint  # nothing is known
+    monkeypatch.setattr(auto, "machine_memory", lambda: 4e9)  # half of it is for the matte
+    assert auto.best(trimap(1000, 600)) is first
+    assert auto.best(trimap(1000, 700)) is second
+    assert auto.best(trimap(1000, 1700)) is System.checkpoint
+    monkeypatch.setattr(auto, "machine_memory", lambda: None)  # the system does not say
+    assert auto.best(trimap(2000, 1000)) is first
 
 
 def test_without_its_package_the_model_is_used_and_a_sentence_says_so(monkeypatch, caplog):

@@ -40,7 +40,7 @@ def test_changes_are_in_percent_and_a_row_needs_one_percent_in_every_seed():
         "of 3 operators' content, that of indexnet (+27.5%) plays a part (1% or more in each of 2 seeds)"
         in conclusion("table2", of_rows)
     )
-    assert "content, none plays a part" in conclusion("table2", {"carafe": of_rows["carafe"]})
+    assert "content, none plays a part" in conclusion("table2", {"carafe": of_rows["carafe"], "fade": [5, -5]})
     assert conclusion("probe", {"a2u_gate_blank": [0.0]}) == conclusion("table2", {}) == ""
     lines = [list(map(str, row)) for row in ablation_table(LITE, RECORDS).rows]
     assert lines[0] == ["indexnet", "4.000 ± 0.000", "5.100 ± 0.141", "+27.5 ± 3.5", "6.000 ± 0.000", "+50.0 ± 0.0"]

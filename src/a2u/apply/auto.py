@@ -1,33 +1,50 @@
 """system=auto: the best system in the package for a photograph."""
 
 import logging
+import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from a2u.apply.systems import System
+from a2u.engine.memory import machine_memory
 from a2u.errors import A2UError
 from a2u.models.networks.classic import pymatting_for
 from a2u.network_input import UNKNOWN
 
 log = logging.getLogger(__name__)
 
-# Systems that are better than the model in the package on the validation set (results/validation), best first, and the
-# megapixels that they are given: each solves for all pixels at once, in 3.3 and 1.2 GB per megapixel.
-BETTER = {System.knn: 2.0, System.closed_form: 6.0}
+
+
+class Limits(NamedTuple):
+    """What a system that solves for all pixels at once is given."""
+
+    megapixels: float  # at most, for its time
+    gigabytes: float  # that it takes per megapixel; at most half of the machine's memory
+
+
+# Systems that are better than the model in the package on the validation set (results/validation), best first.
+BETTER = {System.knn: Limits(2.0, 3.3), System.closed_form: Limits(6.0, 1.2)}
 
 
 def best(trimap: np.ndarray | None = None) -> System:
     """Return the system that mattes a photograph best: the first of BETTER that can, or else the model in the package.
 
-    None of them can where a package is missing, which is reported once, and without any known pixel.
+    None of them can where a package is missing, which is reported once, and without any known pixel; nor one whose
+    limits the photograph exceeds.
 
     Args:
         trimap: (H, W) uint8 of 0, 128, 255; None: of an ordinary photograph.
     """
     megapixels = 0.0 if trimap is None else trimap.size / 1e6
     known = trimap is None or bool((trimap != UNKNOWN).any())
-    fitting = [system for system, most in BETTER.items() if megapixels <= most and known]
+    room = (machine_memory() or math.inf) / 2e9
+    fitting = [
+        system
+        for system, limits in BETTER.items()
+        if known and megapixels <= limits.megapixels and megapixels * limits.gigabytes <= room
+    ]
     return fitting[0] if fitting and _solvable() else System.checkpoint
 
 

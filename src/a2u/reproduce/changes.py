@@ -41,7 +41,7 @@ def conclusion(table: str, of_rows: Mapping[str, Sequence[float]]) -> str:
     if not of_rows:
         return ""
     seeds = max(map(len, of_rows.values()))
-    used = [row for row, values in of_rows.items() if min(map(abs, values)) >= LEAST]
+    used = [row for row, values in of_rows.items() if min(values) >= LEAST or max(values) <= -LEAST]
     named = ", ".join(f"{row} ({statistics.fmean(of_rows[row]):+z.1f}%)" for row in used)
     return (
         f"'without content' is the change of {error_of(table).upper()} where every kernel, index map, offset and gate "

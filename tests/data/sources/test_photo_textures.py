@@ -70,6 +70,9 @@ def test_a_folder_is_verified(cfg: PhotoTexturesConfig) -> None:
     found = verify(OmegaConf.structured(cfg), deep=True)
     assert (found.problems, found.files) == ([], 7)
     assert found.counts == ["4 training photographs", "1 training cut-outs", "2 validation photographs"]
+    opaque = np.dstack([photograph(7), np.full((80, 96), 255, np.uint8)])
+    write_png(Path(str(cfg.root)) / "screenshot.png", opaque)
+    assert "5 training photographs" in verify(OmegaConf.structured(cfg)).counts
     (Path(str(cfg.root)) / "photo1.png").write_bytes(b"")
     assert "photo1.png" in verify(OmegaConf.structured(cfg)).problems[0]
 

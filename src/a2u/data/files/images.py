@@ -95,7 +95,7 @@ def read_mask(path: Path) -> np.ndarray:
         DataError: as for `read_grey`.
     """
     with opened(path) as image:
-        opacity = _opacity(image)
+        opacity = opacity_of(image)
     return read_grey(path) if opacity is None else opacity
 
 
@@ -244,7 +244,7 @@ def _refuse_more_than_8_bits(path: Path, image: Image.Image) -> None:
 
 def _opaque_colours(path: Path, image: Image.Image) -> np.ndarray:
     """Return (H, W, 3) uint8 RGB; raise DataError for transparent pixels."""
-    if _opacity(image) is not None:
+    if opacity_of(image) is not None:
         raise DataError(
             f"{path} has transparent pixels, but colours and alpha are expected in separate files: "
             "save it without transparency"
@@ -252,7 +252,7 @@ def _opaque_colours(path: Path, image: Image.Image) -> np.ndarray:
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # converting to the same mode copies
 
 
-def _opacity(image: Image.Image) -> np.ndarray | None:
+def opacity_of(image: Image.Image) -> np.ndarray | None:
     """Return the opacity of an image, (H, W) uint8; None where no pixel is transparent."""
     if "A" not in image.getbands() and "transparency" not in image.info:
         return None

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from a2u.data.files.folders import contents, missing_folder
-from a2u.data.files.images import SUFFIXES, opened, read_header, read_srgb, read_upright
+from a2u.data.files.images import SUFFIXES, opacity_of, opened, read_header, read_srgb, read_upright
 from a2u.errors import DataError
 from a2u.files import user_path
 
@@ -23,7 +23,7 @@ class Found:
     """The files of one part, training or validation."""
 
     photographs: Sequence[Path]
-    cutouts: Sequence[Path]  # pictures with an alpha channel
+    cutouts: Sequence[Path]  # pictures with transparent pixels
 
 
 def find(roots: Sequence[str], held_out: float) -> tuple[Found, Found]:
@@ -63,12 +63,16 @@ def _rank(path: Path) -> tuple[int, str]:
 
 
 def _has_alpha(path: Path) -> bool:
-    """Return whether a picture has an alpha channel. Raises DataError for a damaged or tiny file."""
+    """Return whether a picture has transparent pixels. Raises DataError for a damaged or tiny file."""
     height, width, _ = read_header(path)
     if min(height, width) < LEAST_SIDE:
         raise DataError(f"{path} is {width} x {height} pixels; a photograph needs {LEAST_SIDE} a side: leave it out")
     with opened(path, header_only=True) as image:
-        return "A" in image.getbands() or "transparency" in image.info
+        opaque = "A" not in image.getbands() and "transparency" not in image.info
+    if opaque:
+        return False
+    with opened(path) as image:  # decoded: a screenshot has an alpha channel without a transparent pixel
+        return opacity_of(image) is not None
 
 
 @dataclass
@@ -97,8 +101,8 @@ class Kept:
         parts = self.read(self.paths[index])
         for part in parts:
             part.flags.writeable = False
-            self.room -= part.nbytes
-        self.memory[index] = parts
+        if self.memory.setdefault(index, parts) is parts:  # no other thread has read it meanwhile
+            self.room -= sum(part.nbytes for part in parts)
         while self.room < 0 and self.memory:
             self.room += sum(part.nbytes for part in self.memory.popitem(last=False)[1])
         return parts

@@ -26,9 +26,8 @@ class Sample(NamedTuple):
     alpha: np.ndarray  # (crop, crop) uint8
     trimap: np.ndarray  # (crop, crop) uint8 of 0, 128, 255
     shifts: np.ndarray | None  # (3,) float32, see `random_shifts`; None: no jitter
-    noise: (
-        np.ndarray | None
-    )  # (crop, crop, 3) float32 in 8-bit units, added to the composite, also by the camera; None: none
+    # (crop, crop, 3) float32 in 8-bit units, added to the composite, also by the camera; None: none
+    noise: np.ndarray | None
 
     def parts(self) -> dict[str, np.ndarray]:
         """Return its parts by name, without those that are None."""

@@ -34,12 +34,12 @@ def figure_5(columns: Sequence[Column], cases: Sequence[Composite]) -> Sheet:
         for case, row in zip(cases, shown, strict=True)
     ]
     named = ", ".join(f"{column.wanted.title} ({', '.join(column.wanted.overrides)})" for column in others)
-    beside = f", next to those of {named}, which the paper does not have" if others else ""
+    comparison = f", next to those of {named}, which the paper does not have" if others else ""
     return Sheet(
         titles=["input", "initial kernels", "learned kernels", *(column.wanted.title for column in others)],
         rows=rows,
         cell_width=size * TILE_WIDTH + (size - 1) * BETWEEN,
-        caption=f"Upsampling kernels of the last decoder stage, initial and learned{beside}: tile (r, c) of "
+        caption=f"Upsampling kernels of the last decoder stage, initial and learned{comparison}: tile (r, c) of "
         f"{size} x {size} shows, for the upper left of the four output positions of every input position, the weight "
         f"of row r and column c of its {size} x {size} window. The weights of a window sum to 1; equal ones would be "
         f"{1 / size**2:.3f}. One scale for all: {low:.3f} (dark blue, and below) to {high:.3f} (yellow, and above); "
