@@ -78,7 +78,7 @@ class Matting(Task):
                 f"sample.crop must be a multiple of {model.multiple}, by which the network divides; "
                 f"got {cfg.sample.crop}."
             )
-        _check_memory(cfg.trainer.batch_size, cfg.sample.crop)
+        check_memory(cfg.trainer.batch_size, cfg.sample.crop)
         learns = any(True for _ in model.parameters())
         if learns and model.adapts_trimap != (cfg.trainer.loss is Loss.adaptation):
             raise NoPlaceError(
@@ -267,7 +267,7 @@ def _operator_prefixes(model: nn.Module) -> tuple[str, ...]:
     return tuple(f"{name}." for name, part in operators if any(True for _ in part.parameters()))
 
 
-def _check_memory(batch: int, crop: int) -> None:
+def check_memory(batch: int, crop: int) -> None:
     """Raise ConfigError if the maps of a batch alone, which `compose_batch` makes, exceed this machine's memory."""
     memory, one = machine_memory(), SAMPLE_BYTES * crop**2
     if memory and batch * one > memory:

@@ -21,7 +21,7 @@ from a2u.engine.evaluate import evaluation_mode, next_of_same_size
 from a2u.engine.health import watched
 from a2u.engine.settings import MixedEvaluationConfig, ProbeTrainerConfig
 from a2u.engine.tasks.base import Seen, Task
-from a2u.engine.tasks.matting import STRIPS, Matting, strip
+from a2u.engine.tasks.matting import STRIPS, Matting, check_memory, strip
 from a2u.errors import ConfigError
 from a2u.metrics import MattingMetrics
 from a2u.metrics.mixed import NAMES, mixed_metrics
@@ -48,6 +48,7 @@ class Probe(Matting):
         assert isinstance(model, ProbeNet)
         if cfg.sample.crop % model.multiple:
             raise ConfigError(f"sample.crop must be a multiple of {model.multiple}; got {cfg.sample.crop}.")
+        check_memory(cfg.trainer.batch_size, cfg.sample.crop)
         if distributed.count() > 1:
             raise ConfigError("the probe is a network of minutes and trains in one process: leave out torchrun.")
 
