@@ -32,5 +32,5 @@ def test_a_row_is_measured_where_alpha_is_mixed(tmp_path):
 
 
 def test_a_batch_larger_than_the_memory_is_refused():
-    with pytest.raises(ConfigError, match="one batch of crops of .* would take"):
+    with pytest.raises(ConfigError, match=r"one batch of crops of .* would take"):
         check(compose(["task=probe", "scale=smoke", "trainer.batch_size=1000000000"]))
