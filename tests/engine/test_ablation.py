@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from helpers.pictures import random_pictures
 
 from a2u.config import compose
 from a2u.data.types import Composite
 from a2u.engine.ablation import Ablation, check_ablation
 from a2u.engine.evaluate import evaluate
+from a2u.engine.tasks import reconstruction as reconstruction_module
+from a2u.engine.tasks.probe import Probe
+from a2u.engine.tasks.reconstruction import Reconstruction, unit
 from a2u.errors import ConfigError, DataError
 from a2u.models.networks.base import MattingNetwork
+from a2u.models.networks.probe import ProbeNet
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
 from a2u.upsampling import Upsampler
@@ -67,6 +72,40 @@ def test_without_its_content_an_image_is_grey_and_with_another_guide_it_is_the_n
     assert all(np.array_equal(alpha, whole[number]) for alpha, number in zip(other, (1, 3, 4, 0, 2), strict=True))
     with pytest.raises(DataError, match=r"needs two test images of each size; 'image_1' alone is 12 x 4"):
         predictions(cases(8, 12, 8), Ablation.other_guide)
+
+
+class Grey(Red):
+    """A picture is its own guide."""
+
+    def forward(self, x):
+        return self.operator(x[..., ::2, ::2], x)
+
+
+def test_a_picture_gets_the_guide_of_the_next_though_a_batch_holds_it_alone(monkeypatch):
+    pictures = random_pictures(train=1, test=3)
+    monkeypatch.setattr(reconstruction_module, "build_data", lambda cfg: pictures)
+    monkeypatch.setattr(reconstruction_module, "EVALUATION_BATCH", 2)
+    task = Reconstruction(None, compose(["task=reconstruction"]).metrics, torch.device("cpu"))
+    task.ablate = Ablation.other_guide
+    error = (unit(pictures.test[[1, 2, 0]]) - unit(pictures.test)).abs().mean()
+    assert task.evaluate(Grey(), None, lambda *_: None)["mae"] == pytest.approx(float(error), rel=1e-5)
+    task.test = task.test[:1]
+    with pytest.raises(DataError, match="needs two test pictures; there is one"):
+        task.evaluate(Grey(), None, lambda *_: None)
+
+
+def test_health_is_that_of_the_whole_operators():
+    task = Probe.__new__(Probe)
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 4), np.uint8)
+    test = [Composite(name, x[..., :3], x[..., 3], x[..., 3]) for name, x in zip("ab", images, strict=True)]
+    task.data, task.device = type("Data", (), {"test": test}), torch.device("cpu")
+    model = ProbeNet("a2u", channels=4)
+    found = []
+    for task.ablate in Ablation:
+        task.evaluate(model, None, lambda *_: None)
+        found.append(task.health)
+    assert len(found[0]) == 3
+    assert found[1:] == found[:1] * 2
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,10 @@ from a2u.engine import run as run_module
 from a2u.engine.checkpoint import CheckpointError, load_checkpoint
 from a2u.engine.fit import DivergedError
 from a2u.engine.identity import Places, finished, identity
+from a2u.engine.prepare import check
 from a2u.engine.run import run
 from a2u.engine.tasks import matting as matting_module
-from a2u.errors import ConfigError, DataError
+from a2u.errors import ConfigError, DataError, NoPlaceError
 from a2u.files import BusyError, locked
 from a2u.models.build import build_model, count_parameters
 from a2u.reproduce.published import rows_of
@@ -402,6 +403,7 @@ def rates(*overrides):
     model = build_model(cfg)
     groups = matting_module.Matting.optimizer(None, cfg, model).param_groups
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    assert all(group["params"] for group in groups)
     return [group["lr"] for group in groups]
 
 
@@ -412,8 +414,11 @@ def test_a_pretrained_encoder_learns_at_a_rate_of_its_own():
 
 def test_an_operator_learns_at_a_rate_of_its_own():
     slow = ["upsampler=a2u", "trainer.operator_lr_ratio=10"]
-    for overrides in (slow, [*slow, "upsampler.paired=true"]):
-        assert rates(*overrides) == pytest.approx([0.01, 0.001, 0.01])
+    in_the_decoder = ["model=context_aware", "model.upsampler_slot=true"]
+    for more in ([], ["upsampler.paired=true"], in_the_decoder, ["model=adamatting"]):
+        assert rates(*slow, *more) == pytest.approx([0.01, 0.001, 0.01])
+    with pytest.raises(NoPlaceError, match=r"upsampler=nearest has no .* trainer\.operator_lr_ratio=10 would have no"):
+        check(compose(["scale=smoke", "upsampler=nearest", "trainer.operator_lr_ratio=10"]))
 
 
 @pytest.mark.parametrize("network", ["dim", "gca", "indexnet_matting"])

@@ -107,6 +107,21 @@ def test_the_caption_is_setting_test_set_and_warnings_in_three_sentences():
     assert "WARNING" not in words
 
 
+@pytest.mark.parametrize(
+    ("dataset", "kind"),
+    [
+        ({"name": "photo_textures", "held_out": 0.1}, "validation images"),
+        ({"name": "synthetic", "test": "validation"}, "validation images"),
+        ({"name": "mnist", "held_out": 64}, "held-out training images"),
+        ({"name": "mnist", "held_out": 0}, "test images"),
+    ],
+)
+def test_the_caption_says_what_the_images_are_kept_for(dataset, kind):
+    run = result(0, 4.0)
+    run["config"]["dataset"] = dataset
+    assert f": 64 {kind}, 1 seed;" in caption(LITE, {"nearest": [run]})
+
+
 def test_the_caption_warns_of_test_sets_that_differ_and_of_what_evaluations_warned_of():
     results = {"nearest": [result(0, 4.0)], "bilinear": [result(0, 5.0, data="b"), result(1, 5.0, data="b")]}
     results["nearest"][0] |= {

@@ -205,11 +205,12 @@ def flops(network):
 
 
 def empty_batch(network):
-    x, feature = inputs(0)
-    y = network(x.requires_grad_(), feature)
-    assert y.shape == feature.shape
-    y.sum().backward()
-    assert x.grad.shape == x.shape
+    for dtype in (torch.float32, torch.bfloat16):  # on a CPU, bfloat16 takes the back end in PyTorch
+        x, feature = (each.to(dtype) for each in inputs(0))
+        y = network.to(dtype)(x.requires_grad_(), feature)
+        assert y.shape == feature.shape
+        y.sum().backward()
+        assert x.grad.shape == x.shape
 
 
 def channels_last(network):

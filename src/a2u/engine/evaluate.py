@@ -1,7 +1,7 @@
 """Evaluate mattes at full resolution (Sec. 6.3: 8-bit alphas, metrics over the unknown region)."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -13,14 +13,13 @@ from torch import nn
 from a2u.data.files.images import write_png
 from a2u.data.types import Composite, Composites
 from a2u.engine import distributed
-from a2u.engine.ablation import Ablation
+from a2u.engine.ablation import Ablation, ablated, next_of_same_size
 from a2u.engine.prefetch import mapping
-from a2u.errors import A2UError, DataError
+from a2u.errors import A2UError
 from a2u.metrics import MattingMetrics, all_metrics, released
 from a2u.models.networks.base import MattingNetwork
 from a2u.models.tiled import tiled
 from a2u.network_input import UNKNOWN, network_input
-from a2u.upsampling.content import mean_content, with_guides_of
 
 PROGRAMS = {"matlab": all_metrics, "released_python": released.all_metrics}
 
@@ -147,9 +146,7 @@ def evaluate(
 
     def predicted(number: int, case: Composite) -> tuple[Composite, np.ndarray]:
         try:
-            if number not in others:
-                return case, alpha(case)
-            return case, with_guides_of(model, lambda: alpha(test[others[number]]), lambda: alpha(case))
+            return case, ablated(ablate, model, lambda: alpha(case), lambda: alpha(test[others[number]]))
         except A2UError as error:
             raise type(error)(f"image {case.name!r}: {error}") from error
 
@@ -161,8 +158,7 @@ def evaluate(
         return case, prediction, values
 
     share, found = distributed.share_of(len(test)), []
-    content = mean_content(model) if ablate is Ablation.mean_kernel else nullcontext()
-    with evaluation_mode(model), content, mapping(threads) as each:
+    with evaluation_mode(model), mapping(threads) as each:
         cases = each(test.__getitem__, share)
         for done, (case, prediction, values) in enumerate(each(measured, map(predicted, share, cases)), start=1):
             found.append((case.name, values))
@@ -172,23 +168,6 @@ def evaluate(
         for name, values in part:
             metrics.add(name, values)
     return metrics
-
-
-def next_of_same_size(test: Composites) -> dict[int, int]:
-    """Return for each case the next one, after the last the first, with an image of the same size."""
-    of_size: dict[tuple[int, ...], list[int]] = {}
-    names = []
-    for number in range(len(test)):
-        case = test[number]
-        names.append(case.name)
-        of_size.setdefault(case.trimap.shape, []).append(number)
-    for size, numbers in of_size.items():
-        if len(numbers) == 1:
-            raise DataError(
-                f"ablate=other_guide needs two test images of each size; {names[numbers[0]]!r} alone is "
-                f"{size[1]} x {size[0]}."
-            )
-    return {number: same[place - len(same) + 1] for same in of_size.values() for place, number in enumerate(same)}
 
 
 def seen_in_training(train_names: list[str], test_names: list[str]) -> list[str]:

@@ -28,9 +28,10 @@ def _setting(group: "Group", results: "Results", runs: list[dict[str, Any]]) -> 
     seeds += " (mean ± standard deviation)" if max(counts) > 1 else ""
     images = " or ".join(f"{each:,}" for each in sorted({run["provenance"]["test_images"] for run in runs})) or "no"
     kind = "test images"
-    if any(run["config"].get("dataset", {}).get("held_out") for run in runs):
+    datasets = [run["config"].get("dataset", {}) for run in runs]
+    if any(dataset.get("held_out", 0) >= 1 for dataset in datasets):  # a number of training pictures
         kind = "held-out training images"
-    elif any(run["config"].get("dataset", {}).get("test") == "validation" for run in runs):
+    elif any(dataset.get("held_out") or dataset.get("test") == "validation" for dataset in datasets):  # a share
         kind = "validation images"
     elif group.measured_on == "mnist5k":
         kind += " (of MNIST's training split)"

@@ -100,7 +100,7 @@ def row_runs(cfg: TableConfig, overrides: Sequence[str]) -> list[RowRun]:
         try:
             check(composed)
         except NoPlaceError as error:
-            if cfg.rows:
+            if cfg.rows not in ([], EVERY_ROW):
                 raise
             print(f"{row} is left out: {error}", file=sys.stderr)
             continue

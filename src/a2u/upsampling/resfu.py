@@ -111,6 +111,7 @@ class PairedDifference(nn.Module):
 
     def forward(self, around: Tensor, centre: Tensor) -> Tensor:
         """(N, d, H, W) each -> (N, 9, H, W)."""
+        centre = centre.to(self.weight.dtype)  # the guided filter's result has 32 bits at least
         around, centre = pad(self.norm(around), [self.ratio] * 4, mode="replicate"), self.norm(centre)
         seen = conv2d(around, self.weight, dilation=self.ratio, groups=GROUPS)
         difference = seen - conv2d(centre, self.weight.sum(dim=(2, 3), keepdim=True), groups=GROUPS)

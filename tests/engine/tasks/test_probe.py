@@ -9,7 +9,9 @@ import pytest
 from a2u.config import compose
 from a2u.data import build_data
 from a2u.engine.identity import Places
+from a2u.engine.prepare import check
 from a2u.engine.run import run
+from a2u.errors import ConfigError
 
 
 def test_a_row_is_measured_where_alpha_is_mixed(tmp_path):
@@ -27,3 +29,8 @@ def test_a_row_is_measured_where_alpha_is_mixed(tmp_path):
         ]
         errors.append([np.abs(difference).mean(), np.square(difference).mean()])
     assert list(result["metrics"].values())[:2] == pytest.approx(np.mean(errors, axis=0))
+
+
+def test_a_batch_larger_than_the_memory_is_refused():
+    with pytest.raises(ConfigError, match=r"one batch of crops of .* would take"):
+        check(compose(["task=probe", "scale=smoke", "trainer.batch_size=1000000000"]))

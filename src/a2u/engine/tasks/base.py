@@ -41,7 +41,7 @@ class Task(ABC):
     train_images: int = 0  # pictures, or foregrounds, to train on
     test_images: int
     ablate: Ablation = Ablation.none  # what an evaluation takes away from the network's operators
-    health: Health  # of the operators on the first test image or batch; set by rank 0's evaluations
+    health: Health  # of the whole operators on the first test image or batch; set by rank 0's evaluations
     tile: int | None = None  # side of the tiles in which test images are computed; None: whole
 
     @abstractmethod

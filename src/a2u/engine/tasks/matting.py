@@ -32,6 +32,7 @@ from a2u.models.layers import NormActivation
 from a2u.models.networks.base import MattingModelConfig, MattingNetwork
 from a2u.models.weights.encoder_weights import load_encoder_weights
 from a2u.network_input import UNKNOWN
+from a2u.upsampling import Upsampler
 
 SAMPLE_BYTES = 4 * 15  # per pixel of a composed sample: float32 maps of 15 channels
 STRIPS = 4  # test images shown in TensorBoard
@@ -77,13 +78,18 @@ class Matting(Task):
                 f"sample.crop must be a multiple of {model.multiple}, by which the network divides; "
                 f"got {cfg.sample.crop}."
             )
-        _check_memory(cfg.trainer.batch_size, cfg.sample.crop)
+        check_memory(cfg.trainer.batch_size, cfg.sample.crop)
         learns = any(True for _ in model.parameters())
         if learns and model.adapts_trimap != (cfg.trainer.loss is Loss.adaptation):
             raise NoPlaceError(
                 f"model={model.name} {'adapts' if model.adapts_trimap else 'does not adapt'} the trimap, so "
                 f"trainer.loss={cfg.trainer.loss.name} cannot train it: set trainer.loss="
                 f"{'adaptation' if model.adapts_trimap else 'matting'}."
+            )
+        if learns and cfg.trainer.operator_lr_ratio != 1 and not _operator_prefixes(model):
+            raise NoPlaceError(
+                f"model={model.name} with upsampler={cfg.upsampler.name} has no upsampling operator that learns, so "
+                f"trainer.operator_lr_ratio={cfg.trainer.operator_lr_ratio:g} would have no effect: leave it out."
             )
         batch, accumulate = cfg.trainer.batch_size, cfg.trainer.accumulate
         shares = accumulate * distributed.count()
@@ -145,14 +151,14 @@ class Matting(Task):
         With an operator_lr_ratio other than 1 there is a third, of the upsampling operators.
         """
         lr, pretrained = cfg.trainer.lr, cfg.model.encoder_weights != "none"
-        rates = {"encoder.": lr / cfg.trainer.encoder_lr_ratio if pretrained else lr}
+        rates = {("encoder.",): lr / cfg.trainer.encoder_lr_ratio if pretrained else lr}  # by prefixes of names
         if cfg.trainer.operator_lr_ratio != 1:
-            rates["upsamplers."] = lr / cfg.trainer.operator_lr_ratio
-        rates[""] = lr  # all others
-        groups: dict[str, list[nn.Parameter]] = {part: [] for part in rates}
+            rates[_operator_prefixes(model)] = lr / cfg.trainer.operator_lr_ratio
+        rates[("",)] = lr  # all others
+        groups: dict[tuple[str, ...], list[nn.Parameter]] = {prefixes: [] for prefixes in rates}
         for name, parameter in model.named_parameters():
-            groups[next(part for part in rates if name.startswith(part))].append(parameter)
-        return Adam([{"params": groups[part], "lr": rate} for part, rate in rates.items()], fused=True)
+            groups[next(prefixes for prefixes in rates if name.startswith(prefixes))].append(parameter)
+        return Adam([{"params": groups[prefixes], "lr": rate} for prefixes, rate in rates.items()], fused=True)
 
     def training_mode(self, cfg: DictConfig, model: nn.Module) -> None:
         """Set training mode; fix the encoder's batch norms, statistics and scale, if so configured (Sec. 6.3)."""
@@ -255,7 +261,13 @@ class Matting(Task):
         return self.data.checksum()
 
 
-def _check_memory(batch: int, crop: int) -> None:
+def _operator_prefixes(model: nn.Module) -> tuple[str, ...]:
+    """Return what the names of the operators' parameters start with: a prefix for every operator that learns."""
+    operators = [(name, part) for name, part in model.named_modules() if isinstance(part, Upsampler)]
+    return tuple(f"{name}." for name, part in operators if any(True for _ in part.parameters()))
+
+
+def check_memory(batch: int, crop: int) -> None:
     """Raise ConfigError if the maps of a batch alone, which `compose_batch` makes, exceed this machine's memory."""
     memory, one = machine_memory(), SAMPLE_BYTES * crop**2
     if memory and batch * one > memory:

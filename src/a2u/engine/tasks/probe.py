@@ -1,6 +1,5 @@
 """The probe as a task: restore alpha from its own eighth, L1 loss, Adam; MAE, MSE and Grad in the mixed region."""
 
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,18 +15,17 @@ from a2u.data.files.images import write_png
 from a2u.data.sampling.settings import SampleConfig
 from a2u.data.types import Composite, MattingDatasetConfig
 from a2u.engine import distributed
-from a2u.engine.ablation import Ablation
-from a2u.engine.evaluate import evaluation_mode, next_of_same_size
+from a2u.engine.ablation import Ablation, ablated, next_of_same_size
+from a2u.engine.evaluate import evaluation_mode
 from a2u.engine.health import watched
 from a2u.engine.settings import MixedEvaluationConfig, ProbeTrainerConfig
 from a2u.engine.tasks.base import Seen, Task
-from a2u.engine.tasks.matting import STRIPS, Matting, strip
+from a2u.engine.tasks.matting import STRIPS, Matting, check_memory, strip
 from a2u.errors import ConfigError
 from a2u.metrics import MattingMetrics
 from a2u.metrics.mixed import NAMES, mixed_metrics
 from a2u.models.networks.probe import ProbeModelConfig, ProbeNet
 from a2u.network_input import network_input
-from a2u.upsampling.content import mean_content, with_guides_of
 
 
 class Probe(Matting):
@@ -48,6 +46,7 @@ class Probe(Matting):
         assert isinstance(model, ProbeNet)
         if cfg.sample.crop % model.multiple:
             raise ConfigError(f"sample.crop must be a multiple of {model.multiple}; got {cfg.sample.crop}.")
+        check_memory(cfg.trainer.batch_size, cfg.sample.crop)
         if distributed.count() > 1:
             raise ConfigError("the probe is a network of minutes and trains in one process: leave out torchrun.")
 
@@ -69,18 +68,17 @@ class Probe(Matting):
         self.metrics = MattingMetrics(lambda pred, alpha, trimap: mixed_metrics(pred, alpha), NAMES)
         test = self.data.test
         others = next_of_same_size(test) if self.ablate is Ablation.other_guide else {}
-        content = mean_content(model) if self.ablate is Ablation.mean_kernel else nullcontext()
-        with evaluation_mode(model), torch.inference_mode(), content:
+        restore = partial(self._restored, model)
+
+        def restore_ablated(index: int, case: Composite) -> tuple[np.ndarray, np.ndarray]:
+            return ablated(self.ablate, model, partial(restore, case), lambda: restore(test[others[index]]))
+
+        with evaluation_mode(model), torch.inference_mode():
+            with watched(model) as self.health:
+                restore(test[0])
             for index in range(len(test)):
                 case = test[index]
-                restore = partial(self._restored, model, case)
-                with watched(model) if index == 0 else nullcontext(self.health) as self.health:
-                    if index in others:
-                        restored, given = with_guides_of(
-                            model, partial(self._restored, model, test[others[index]]), restore
-                        )
-                    else:
-                        restored, given = restore()
+                restored, given = restore_ablated(index, case)
                 self.metrics.update(case.name, restored, case.alpha, case.trimap)
                 if predictions is not None:
                     write_png(predictions / f"{case.name}.png", restored)

@@ -1,7 +1,7 @@
 """Image reconstruction as a task (Sec. 5, Table 1): the pictures are one tensor on the device, a batch is a slice."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,16 +15,15 @@ from a2u.data.files.images import write_png
 from a2u.data.sampling.settings import NoSamplingConfig
 from a2u.data.sources.digits import DigitsConfig, PictureData
 from a2u.engine import distributed
-from a2u.engine.ablation import Ablation
+from a2u.engine.ablation import Ablation, ablated
 from a2u.engine.cuda_graph import CapturedStep
 from a2u.engine.evaluate import evaluation_mode
 from a2u.engine.health import watched
 from a2u.engine.settings import ImageEvaluationConfig, ReconstructionTrainerConfig
 from a2u.engine.tasks.base import Picture, Seen, Task
-from a2u.errors import ConfigError
+from a2u.errors import ConfigError, DataError
 from a2u.metrics import ImageMetrics
 from a2u.models.networks.reconstruction import ReconstructionModelConfig
-from a2u.upsampling.content import mean_content, with_guides_of
 
 EVALUATION_BATCH = 250
 SHOWN = 16  # test pictures in a strip
@@ -81,14 +80,6 @@ class Reconstruction(Task):
             batch = order[step * size : (step + 1) * size]
             yield self.train[batch[distributed.rank() :: distributed.count()]]
 
-    def _reconstructed(self, model: nn.Module, pictures: Tensor) -> Tensor:
-        """Return the network's pictures, without what `ablate` takes away; guides are then those of the one before."""
-        if self.ablate is Ablation.other_guide:
-            others = pictures.roll(1, dims=0)
-            return with_guides_of(model, lambda: model(others), lambda: model(pictures))
-        with mean_content(model) if self.ablate is Ablation.mean_kernel else nullcontext():
-            return model(pictures)
-
     def loss(self, model: nn.Module, batch: Tensor) -> Tensor:
         pictures = unit(batch)
         return nn.functional.l1_loss(model(pictures), pictures)
@@ -99,13 +90,18 @@ class Reconstruction(Task):
         return super().step(cfg, model)
 
     def evaluate(self, model: nn.Module, predictions: Path | None, seen: Seen) -> dict[str, float]:
+        if self.ablate is Ablation.other_guide and len(self.test) == 1:
+            raise DataError("ablate=other_guide needs two test pictures; there is one.")
         metrics, starts, found = ImageMetrics(), range(0, len(self.test), EVALUATION_BATCH), []
+        following = self.test.roll(-1, dims=0)  # of each picture the next, of the last the first
         for batch in distributed.share_of(len(starts)):  # each rank its own batches
             start = starts[batch]
-            pictures = unit(self.test[start : start + EVALUATION_BATCH])
-            watch = watched(model) if start == 0 else nullcontext(self.health)
-            with evaluation_mode(model), torch.inference_mode(), watch as self.health:
-                reconstructed = self._reconstructed(model, pictures)
+            pictures, others = (unit(each[start : start + EVALUATION_BATCH]) for each in (self.test, following))
+            with evaluation_mode(model), torch.inference_mode():
+                if start == 0:
+                    with watched(model) as self.health:
+                        model(pictures)
+                reconstructed = ablated(self.ablate, model, partial(model, pictures), partial(model, others))
             if self.how.clamp:
                 reconstructed = reconstructed.clamp(0, 1)
             found.append(metrics.measured(reconstructed, pictures))

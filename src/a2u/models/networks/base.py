@@ -48,8 +48,7 @@ class MattingNetwork(Network):
     """(N, 4, H, W) -> alpha (N, 1, H, W), not clamped.
 
     Input channels: RGB normalised with the ImageNet mean and standard deviation, and trimap / 255. A network that is
-    pretrained calls that part `encoder`, one with operators calls them `upsamplers`: either may learn at a rate
-    of its own.
+    pretrained calls that part `encoder`, which may learn at a rate of its own.
     """
 
     settings = MattingModelConfig

@@ -12,7 +12,7 @@ from a2u.engine.kernels import last_upsampling
 from a2u.models.networks.base import MattingNetwork
 from a2u.reproduce.figures.columns import Column
 from a2u.reproduce.figures.sheet import Cell, Sheet, scaled
-from a2u.upsampling.content import Content
+from a2u.upsampling.content import Content, removed_at_the_end
 
 REACH = 5  # pixels of the small map to each side that are shown
 PER_ROW = 5
@@ -63,14 +63,10 @@ def output_weights(model: MattingNetwork, case: Composite, row: int, column: int
         return maps.detach()
 
     hooks = [part.register_forward_hook(fixed) for part in operator.modules() if isinstance(part, Content)]
-    try:
-        x = seen.x.clone().requires_grad_()
-        guide = seen.guide.clone() if isinstance(seen.guide, Tensor) else seen.guide
-        with torch.enable_grad():
-            operator(x, guide)[0, :, row, column].sum().backward()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    x = seen.x.clone().requires_grad_()
+    guide = seen.guide.clone() if isinstance(seen.guide, Tensor) else seen.guide
+    with removed_at_the_end(hooks), torch.enable_grad():
+        operator(x, guide)[0, :, row, column].sum().backward()
     assert x.grad is not None
     around = nn.functional.pad(x.grad[0].mean(dim=0), [REACH] * 4)
     centre_row, centre_column = row // operator.ratio, column // operator.ratio

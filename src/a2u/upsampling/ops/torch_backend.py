@@ -84,8 +84,8 @@ def _weights(kernel: Tensor, geometry: Geometry) -> Tensor:
 
 def _phases(enlarged: Tensor, geometry: Geometry) -> Tensor:
     """(N, G*M, r*h, r*w) -> view (N, G, M, h, w, r, r): the sub-positions of a block become dimensions."""
-    up = geometry.up
-    blocks = enlarged.view(enlarged.shape[0], geometry.groups, -1, geometry.h, up, geometry.w, up)
+    up, (n, channels) = geometry.up, enlarged.shape[:2]
+    blocks = enlarged.view(n, geometry.groups, channels // geometry.groups, geometry.h, up, geometry.w, up)
     return blocks.permute(0, 1, 2, 3, 5, 4, 6)
 
 
