@@ -291,9 +291,9 @@ MOVE, RESULT = (Path, "replace"), (run_module, "write_json")
         pytest.param(MOVE, 2, "force=true", 4, id="some checkpoints moved"),
         pytest.param(MOVE, 3, "force=true", 4, id="all checkpoints moved"),
         pytest.param(MOVE, 3, "force=false", 0, id="all checkpoints moved, no longer forced"),
-        pytest.param(STEP, 0, "force=true", 4, id="no step done"),
+        pytest.param(STEP, 0, "force=true", 4, id="no step done", marks=pytest.mark.slow),
         pytest.param(STEP, 3, "force=true", 1, id="three steps done"),
-        pytest.param(STEP, 3, "force=false", 1, id="three steps done, no longer forced"),
+        pytest.param(STEP, 3, "force=false", 1, id="no longer forced", marks=pytest.mark.slow),
         pytest.param(RESULT, 0, "force=true", 0, id="trained"),
     ],
 )

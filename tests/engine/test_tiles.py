@@ -64,7 +64,13 @@ def test_tiles_give_what_the_whole_image_gives(row):
         torch.testing.assert_close(tiled(model, x, 128), model(x), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("options", [*OTHERS, "freqfusion upsampler.padding=reflect", "fade upsampler.lite=true"])
+OPTIONS = [*OTHERS, "freqfusion upsampler.padding=reflect", "fade upsampler.lite=true"]
+OFTEN = ("fade", "lda_aqu", "freqfusion upsampler.padding=reflect")  # kernels, sampling points, another border
+
+
+@pytest.mark.parametrize(
+    "options", [pytest.param(each, marks=[pytest.mark.slow] * (each not in OFTEN)) for each in OPTIONS]
+)
 def test_tiles_suit_every_other_operator_that_says_how_far_it_reaches(options):
     torch.manual_seed(0)
     model = narrow(*f"upsampler={options} model.encoder_blocks=[1,1,1]".split()).double()

@@ -16,7 +16,6 @@ from a2u.network_input import UNKNOWN
 log = logging.getLogger(__name__)
 
 
-
 class Limits(NamedTuple):
     """What a system that solves for all pixels at once is given."""
 

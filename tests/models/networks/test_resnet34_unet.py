@@ -55,7 +55,9 @@ TINY = {"width": 0.125, "encoder_blocks": (1, 1, 1), "decoder_blocks": 1}
 
 
 @pytest.mark.parametrize(
-    ("table", "row"), [(table, row) for table in ("table2", "successors") for row in rows_of(table)]
+    ("table", "row"),
+    [("table2", row) for row in rows_of("table2")]
+    + [("successors", row) for row in rows_of("successors") if row not in rows_of("table2")],
 )
 def test_every_row_can_be_built_and_has_exactly_the_papers_parameters(table, row):
     """Those of the papers' formulas, where they print a rounded number or none."""
