@@ -151,7 +151,8 @@ class Matting(Task):
         With an operator_lr_ratio other than 1 there is a third, of the upsampling operators.
         """
         lr, pretrained = cfg.trainer.lr, cfg.model.encoder_weights != "none"
-        rates = {("encoder.",): lr / cfg.trainer.encoder_lr_ratio if pretrained else lr}  # by prefixes of names
+        rates: dict[tuple[str, ...], float] = {}  # by prefixes of names
+        rates[("encoder.",)] = lr / cfg.trainer.encoder_lr_ratio if pretrained else lr
         if cfg.trainer.operator_lr_ratio != 1:
             rates[_operator_prefixes(model)] = lr / cfg.trainer.operator_lr_ratio
         rates[("",)] = lr  # all others
