@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.guide import Guide
 from helpers.pictures import random_pictures
 
 from a2u.config import compose
@@ -17,21 +18,8 @@ from a2u.models.networks.base import MattingNetwork
 from a2u.models.networks.probe import ProbeNet
 from a2u.models.networks.resnet34_unet import MattingUNet
 from a2u.models.networks.trimap_only import TrimapOnly
-from a2u.upsampling import Upsampler
-from a2u.upsampling.content import Content
 
 TINY = {"width": 0.125, "encoder_blocks": (1, 1, 1), "decoder_blocks": 1}
-
-
-class Guide(Upsampler):
-    """Returns the guide."""
-
-    def __init__(self):
-        super().__init__(1)
-        self.content = Content()
-
-    def upsample(self, x, guide):
-        return self.content(guide, 2)
 
 
 class Red(MattingNetwork):
@@ -41,7 +29,7 @@ class Red(MattingNetwork):
 
     def __init__(self):
         super().__init__()
-        self.operator = Guide()
+        self.operator = Guide(1)
 
     def forward(self, x):
         return self.operator(x[:, :1, ::2, ::2], x[:, :1])

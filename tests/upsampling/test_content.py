@@ -2,23 +2,13 @@
 
 import pytest
 import torch
+from helpers.guide import Guide
 
-from a2u.upsampling import Upsampler, build_upsampler, operators
+from a2u.upsampling import build_upsampler, operators
 from a2u.upsampling.content import Content, mean_content, mean_over_positions, with_guides_of
 
 WITHOUT = {"nearest", "bilinear", "bicubic", "blur", "deconv", "pixel_shuffle", "max_unpool"}
 OURS = {name for name, operator in operators().items() if operator.__module__.startswith("a2u.")}
-
-
-class Guide(Upsampler):
-    """Returns the guide."""
-
-    def __init__(self):
-        super().__init__(2)
-        self.content = Content()
-
-    def upsample(self, x, guide):
-        return self.content(guide, 2)
 
 
 def inputs(channels=8):
@@ -64,13 +54,13 @@ def test_other_operators_have_none(name):
 
 
 def test_of_an_operator_that_returns_the_guide_nothing_is_left():
-    operator, (x, feature) = Guide(), inputs(2)
+    operator, (x, feature) = Guide(2), inputs(2)
     with mean_content(operator):
         assert operator(x, feature).equal(mean_over_positions(feature, 2))
 
 
 def test_guides_are_exchanged():
-    operator, (x, feature) = Guide(), inputs(2)
+    operator, (x, feature) = Guide(2), inputs(2)
     other = feature + 1
     assert with_guides_of(operator, lambda: operator(x, other), lambda: operator(x, feature)).equal(other)
     assert operator(x, feature).equal(feature)
