@@ -120,8 +120,8 @@ test-onnx: ## run the tests of ONNX files
 test-triton: ## run the tests of Triton kernels, on a CPU in its interpreter
 test-browser: ## run the tests of the report in Chromium
 test-slow: ## run the long tests
-$(GROUPS): need-experiments
-	"$(RUN)" -m pytest -m "$(@:test-%=%)$(if $(filter-out test-slow,$@), and not slow)"
+$(GROUPS): need-experiments # two processes: each of ONNX Runtime's uses more than one core
+	"$(RUN)" -m pytest -n 2 -m "$(@:test-%=%)$(if $(filter-out test-slow,$@), and not slow)"
 
 test-all: need-experiments ## run all of these
 	"$(RUN)" -m pytest -m ""
